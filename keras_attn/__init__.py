@@ -1,0 +1,16 @@
+"""Attention layers for vision in Keras 3.
+
+Importing the package registers its layers, so that `keras.saving.load_model` finds them.
+"""
+
+try:
+    import keras as _keras  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "keras_attn needs Keras 3 with a backend. Install one: "
+        "pip install 'keras-attn[tensorflow]' (or jax, or torch, with KERAS_BACKEND set to it). "
+        f"The import failed with: {error}"
+    ) from error
+
+from keras_attn import layers as layers
+from keras_attn._version import __version__ as __version__

@@ -1,0 +1,156 @@
+"""What every attention layer shares: one image in, and the attention on request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_attn.layers._validation import check_data_format
+
+
+class AttentionLayer(keras.layers.Layer):
+    """Base of the layers that take one image and can return their attention.
+
+    A subclass gives `call(inputs, ..., return_attention=False)`, `compute_output_shape` and
+    `compute_attention_shape`. From these comes the `compute_output_spec` that knows
+    `return_attention`; without it Keras returns a single tensor in a functional model.
+
+    Args:
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, *, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = check_data_format(data_format)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    @property
+    def channel_axis(self) -> int:
+        """The axis of the channels: 3 or 1."""
+        return 3 if self.data_format == "channels_last" else 1
+
+    @property
+    def spatial_axes(self) -> tuple[int, int]:
+        """The axes of the height and the width: (1, 2) or (2, 3)."""
+        return (1, 2) if self.data_format == "channels_last" else (2, 3)
+
+    @property
+    def attention_dtype(self) -> str:
+        """The dtype of softmax and gates: float32, or wider where the layer computes wider."""
+        return keras.backend.result_type(self.compute_dtype, "float32")
+
+    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+        """The shape of what `return_attention=True` returns beside the output."""
+        raise ValueError(f"{type(self).__name__} has no attention to return.")
+
+    def compute_output_spec(
+        self,
+        inputs: keras.KerasTensor,
+        training: bool | None = None,
+        return_attention: bool = False,
+    ) -> Any:
+        """The symbolic output, or `(output, attention)`."""
+        output = keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
+        if not return_attention:
+            return output
+        shape = self.compute_attention_shape(inputs.shape)
+        return output, keras.KerasTensor(shape, self.attention_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "data_format": self.data_format}
+
+    def _channels(self, input_shape: tuple) -> int:
+        channels = input_shape[self.channel_axis]
+        if channels is None:
+            raise ValueError(
+                f"The channel axis of {type(self).__name__}'s input must have a size. "
+                f"Received: input_shape={tuple(input_shape)}, data_format={self.data_format!r}"
+            )
+        return channels
+
+    def _spatial(self, input_shape: tuple) -> tuple[int | None, int | None]:
+        height, width = self.spatial_axes
+        return input_shape[height], input_shape[width]
+
+    def _image_shape(self, batch: int | None, size: tuple, channels: int) -> tuple:
+        """A shape (B, H, W, C) in this layer's data format."""
+        if self.data_format == "channels_last":
+            return (batch, *size, channels)
+        return (batch, channels, *size)
+
+
+class ProjectingAttentionLayer(AttentionLayer):
+    """Base of the attention layers whose weights are kernels and biases of projections.
+
+    Args:
+        use_bias: Whether the projections have a bias.
+        kernel_initializer: Initializer of the kernels; each kernel gets a clone.
+        bias_initializer: Initializer of the biases.
+        kernel_regularizer: Regularizer of the kernels.
+        bias_regularizer: Regularizer of the biases.
+        kernel_constraint: Constraint of the kernels.
+        bias_constraint: Constraint of the biases.
+        **kwargs: Arguments of `AttentionLayer`.
+    """
+
+    def __init__(
+        self,
+        *,
+        use_bias: bool,
+        kernel_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        bias_regularizer: Any,
+        kernel_constraint: Any,
+        bias_constraint: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+        }
+
+    def _add_kernel(self, name: str, shape: tuple[int, ...], autocast: bool = True) -> Any:
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=clone_initializer(self.kernel_initializer),
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            autocast=autocast,
+        )
+
+    def _add_bias(self, name: str, size: int, autocast: bool = True) -> Any:
+        return self.add_weight(
+            name=name,
+            shape=(size,),
+            initializer=clone_initializer(self.bias_initializer),
+            regularizer=self.bias_regularizer,
+            constraint=self.bias_constraint,
+            autocast=autocast,
+        )
+
+
+def clone_initializer(initializer: Any) -> Any:
+    """A copy with a state of its own: one shared instance gives two kernels the same values."""
+    return initializer.clone() if isinstance(initializer, keras.Initializer) else initializer

@@ -1,0 +1,308 @@
+"""Two-dimensional self-attention with relative positions (Bello et al., ICCV 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
+from keras_attn.layers._validation import check_pair, check_positive_int
+from keras_attn.layers.resize import interpolation_matrix
+
+
+def split_heads(x: Any, num_heads: int) -> Any:
+    """(B, H, W, N d) -> (B, N, H, W, d); the head is the slow part of the channel index."""
+    _, height, width, depth = ops.shape(x)
+    x = ops.reshape(x, (-1, height, width, num_heads, depth // num_heads))
+    return ops.transpose(x, (0, 3, 1, 2, 4))
+
+
+def relative_positions(table: Any, length: Any) -> Any:
+    """Lays a table of relative positions out by query and key along one axis.
+
+    Args:
+        table: Tensor of shape (2 L - 1, d); row `offset + L - 1` belongs to `offset = key - query`.
+        length: Number of places along the axis, an int or a scalar int tensor. Where it is
+            greater than L, offsets beyond the table take its edge rows.
+
+    Returns:
+        Tensor of shape (length, length, d): `[query, key]` holds the row of `key - query`.
+    """
+    rows = table.shape[0]
+    place = ops.arange(length)
+    row = ops.clip(place[None, :] - place[:, None] + (rows // 2), 0, rows - 1)  # (length, length)
+    # Selecting by a product rather than a gather keeps the table's gradient dense.
+    return ops.matmul(ops.one_hot(row, rows, dtype=table.dtype), table)
+
+
+def relative_logits(q: Any, width_table: Any, height_table: Any) -> tuple[Any, Any]:
+    """The terms q_i . r^W and q_i . r^H of equation 3, before they are spread over the map.
+
+    Args:
+        q: Scaled queries, (B, N, H, W, d).
+        width_table: (2 W - 1, d), shared by the heads.
+        height_table: (2 H - 1, d), shared by the heads.
+
+    Returns:
+        `(s_w, s_h)` of shapes (B, N, H, W, W) and (B, N, H, W, H): the last axis is the key's
+        column, and the key's row.
+    """
+    _, _, height, width, _ = ops.shape(q)
+    s_w = ops.einsum("bnxyd,yjd->bnxyj", q, relative_positions(width_table, width))
+    s_h = ops.einsum("bnxyd,xid->bnxyi", q, relative_positions(height_table, height))
+    return s_w, s_h
+
+
+def attention_map(q: Any, k: Any, tables: tuple[Any, Any] | None, dtype: str) -> Any:
+    """Softmax of equation 3 over all keys.
+
+    Args:
+        q: Scaled queries, (B, N, H, W, d).
+        k: Keys, (B, N, H, W, d).
+        tables: The width and the height table, or `None` for attention without positions.
+        dtype: dtype in which the logits are added and the softmax is taken.
+
+    Returns:
+        Tensor of shape (B, N, H W, H W): queries, then keys, both row by row.
+    """
+    _, heads, height, width, _ = ops.shape(q)
+    logits = ops.cast(ops.einsum("bnxyd,bnijd->bnxyij", q, k), dtype)
+    if tables is not None:
+        s_w, s_h = relative_logits(q, *tables)
+        logits = ops.add(logits, ops.cast(s_w[..., None, :], dtype))
+        logits = ops.add(logits, ops.cast(s_h[..., :, None], dtype))
+    places = height * width
+    logits = ops.reshape(logits, (-1, heads, places, places))
+    # Keras warns of a softmax over one value; on a 1x1 map it is meant.
+    return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
+
+
+def stretch_relative_table(table: Any, length: int) -> Any:
+    """Stretches a table of relative positions linearly to another length of its axis.
+
+    Offset 0 stays in the middle and the greatest offsets stay at the edges. `SelfAttention2D`
+    never does this by itself; it is for weights that are loaded into a network of another size.
+
+    Args:
+        table: Array or tensor of shape (2 L - 1, d).
+        length: The new length L'.
+
+    Returns:
+        Tensor of shape (2 L' - 1, d).
+
+    Raises:
+        ValueError: If the table has an even number of rows, or `length` is not positive.
+
+    Example:
+
+    >>> table = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0]], "float32")  # L = 3
+    >>> print(keras.ops.convert_to_numpy(stretch_relative_table(table, 2)).ravel())
+    [-2.  0.  2.]
+    """
+    check_positive_int("length", length)
+    table = ops.convert_to_tensor(table)
+    dtype = keras.backend.standardize_dtype(table.dtype)
+    if len(table.shape) != 2 or table.shape[0] % 2 == 0:
+        raise ValueError(
+            "`table` must have the shape (2 L - 1, d), an odd number of rows. "
+            f"Received: table of shape {tuple(table.shape)}"
+        )
+    return ops.matmul(interpolation_matrix(table.shape[0], 2 * length - 1, dtype=dtype), table)
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class SelfAttention2D(ProjectingAttentionLayer):
+    """Multi-head self-attention over the places of an image, with relative positions.
+
+    [Bello et al., "Attention Augmented Convolutional Networks", ICCV 2019](
+    https://arxiv.org/abs/1904.09925), equations 1 to 4, following the paper's TensorFlow
+    appendix: one 1x1 projection gives k, q and v; q is scaled by `d**-0.5` before its product
+    with the keys and with the relative positions; every head uses the same two tables; a 1x1
+    projection mixes the heads' outputs.
+
+        l_ij = q_i / sqrt(d) . (k_j + r^W[jx - ix] + r^H[jy - iy])
+        O    = softmax(l) v
+
+    One set of weights serves every H x W. The tables are made for a map of `table_size`: a
+    relative offset inside them is exact, and one beyond takes the edge row. To stretch
+    them to another size instead, when weights are loaded, see `stretch_relative_table`.
+
+    Logits are added, and the softmax taken, in float32 (or wider) under 16-bit policies. The
+    whole map of (H W)^2 logits per head is held in memory.
+
+    Args:
+        num_heads: Positive integer N.
+        key_depth: Positive integer dk, the depth of keys and queries over all heads.
+        value_depth: Positive integer dv, the depth of values and of the output over all heads.
+        relative: Whether relative positions are used; without them the layer does not know
+            where a place is, and is permutation equivariant.
+        table_size: `(height, width)` of the map for which the tables are made, an integer or two.
+            By default the size at build; required where that is unknown.
+        use_bias: Whether both projections have a bias.
+        kernel_initializer: Initializer of both kernels.
+        bias_initializer: Initializer of both biases.
+        relative_initializer: Initializer of the tables; `None` is the appendix's
+            N(0, d**-0.5), d = key_depth / num_heads.
+        kernel_regularizer: Regularizer of both kernels.
+        bias_regularizer: Regularizer of both biases.
+        kernel_constraint: Constraint of both kernels.
+        bias_constraint: Constraint of both biases.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor of shape (B, H, W, C), or (B, C, H, W) if `channels_first`.
+        return_attention: Whether to return `(outputs, attention)`.
+
+    Input shape:
+        (B, H, W, C), any H and W.
+
+    Output shape:
+        (B, H, W, value_depth); the attention, float32, has shape (B, N, H W, H W), its last two
+        axes being the query's and the key's place, row by row.
+
+    Raises:
+        ValueError: Where an argument is out of its range, a depth is not divisible by
+            `num_heads`, or the tables' size is unknown.
+
+    Example:
+
+    >>> layer = keras_attn.layers.SelfAttention2D(num_heads=2, key_depth=8, value_depth=6)
+    >>> y, attention = layer(np.ones((1, 5, 3, 4), "float32"), return_attention=True)
+    >>> y.shape, attention.shape
+    (TensorShape([1, 5, 3, 6]), TensorShape([1, 2, 15, 15]))
+    """
+
+    def __init__(
+        self,
+        *,
+        num_heads: int,
+        key_depth: int,
+        value_depth: int,
+        relative: bool = True,
+        table_size: int | tuple[int, int] | None = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        relative_initializer: Any = None,
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            data_format=data_format,
+            **kwargs,
+        )
+        self.num_heads = check_positive_int("num_heads", num_heads)
+        self.key_depth = _check_depth("key_depth", key_depth, num_heads)
+        self.value_depth = _check_depth("value_depth", value_depth, num_heads)
+        self.relative = relative
+        self.table_size = None if table_size is None else check_pair("table_size", table_size)
+        self.relative_initializer = keras.initializers.get(relative_initializer)
+
+    @property
+    def key_dim(self) -> int:
+        """The depth of a key per head."""
+        return self.key_depth // self.num_heads
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the projections for C channels and the tables for `table_size`."""
+        channels = self._channels(input_shape)
+        depth = 2 * self.key_depth + self.value_depth
+        self.kqv_kernel = self._add_kernel("kqv_kernel", (channels, depth))
+        self.output_kernel = self._add_kernel("output_kernel", (self.value_depth,) * 2)
+        if self.use_bias:
+            self.kqv_bias = self._add_bias("kqv_bias", depth)
+            self.output_bias = self._add_bias("output_bias", self.value_depth)
+        if self.relative:
+            height, width = self.table_size or self._spatial(input_shape)
+            if height is None or width is None:
+                raise ValueError(
+                    "`table_size` must be given where the input's height and width are unknown at "
+                    f"build. Received: table_size=None, input_shape={tuple(input_shape)}"
+                )
+            self.relative_width = self._add_table("relative_width", width)
+            self.relative_height = self._add_table("relative_height", height)
+        self.built = True
+
+    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+        """Returns the attended map, or `(outputs, attention)`."""
+        if self.data_format == "channels_first":
+            inputs = ops.transpose(inputs, (0, 2, 3, 1))
+        kqv = ops.matmul(inputs, self.kqv_kernel)  # (B, H, W, 2 dk + dv)
+        if self.use_bias:
+            kqv = ops.add(kqv, self.kqv_bias)
+        k, q, v = ops.split(kqv, (self.key_depth, 2 * self.key_depth), axis=-1)
+        q = ops.multiply(q, self.key_dim**-0.5)
+        k, q, v = (split_heads(x, self.num_heads) for x in (k, q, v))  # (B, N, H, W, d)
+
+        tables = (self.relative_width, self.relative_height) if self.relative else None
+        if tables is not None:
+            tables = tuple(ops.cast(table, self.compute_dtype) for table in tables)
+        attention = attention_map(q, k, tables, self.attention_dtype)  # (B, N, H W, H W)
+
+        _, heads, height, width, value_dim = ops.shape(v)
+        v = ops.reshape(v, (-1, heads, height * width, value_dim))
+        outputs = ops.matmul(ops.cast(attention, self.compute_dtype), v)  # (B, N, H W, dv / N)
+        outputs = ops.transpose(outputs, (0, 2, 1, 3))
+        outputs = ops.reshape(outputs, (-1, height, width, self.value_depth))
+        outputs = ops.matmul(outputs, self.output_kernel)  # (B, H, W, dv)
+        if self.use_bias:
+            outputs = ops.add(outputs, self.output_bias)
+        if self.data_format == "channels_first":
+            outputs = ops.transpose(outputs, (0, 3, 1, 2))
+        return (outputs, attention) if return_attention else outputs
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(B, H, W, value_depth)."""
+        return self._image_shape(input_shape[0], self._spatial(input_shape), self.value_depth)
+
+    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+        """(B, N, H W, H W)."""
+        height, width = self._spatial(input_shape)
+        places = None if height is None or width is None else height * width
+        return (input_shape[0], self.num_heads, places, places)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_depth": self.key_depth,
+            "value_depth": self.value_depth,
+            "relative": self.relative,
+            "table_size": self.table_size,
+            "relative_initializer": keras.initializers.serialize(self.relative_initializer),
+        }
+
+    def _add_table(self, name: str, length: int) -> Any:
+        initializer = self.relative_initializer or keras.initializers.RandomNormal(
+            stddev=self.key_dim**-0.5
+        )
+        return self.add_weight(
+            name=name,
+            shape=(2 * length - 1, self.key_dim),
+            initializer=clone_initializer(initializer),
+        )
+
+
+def _check_depth(name: str, depth: Any, num_heads: int) -> int:
+    check_positive_int(name, depth)
+    if depth % num_heads:
+        raise ValueError(
+            f"`{name}` must be divisible by `num_heads`. "
+            f"Received: {name}={depth}, num_heads={num_heads}"
+        )
+    return depth

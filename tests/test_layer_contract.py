@@ -1,0 +1,265 @@
+"""Every public layer against the contract of `layer_contract.py`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras.src.testing import TestCase
+from layer_contract import (
+    CASES,
+    GOLDEN,
+    assert_close,
+    call,
+    config_keys,
+    constructor_arguments,
+    first,
+    load_golden,
+    model_of,
+    public_layers,
+    to_numpy,
+)
+
+TESTS = Path(__file__).parent
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def test_every_public_layer_has_a_case():
+    assert public_layers() == {case.layer for case in CASES}
+
+
+def test_every_golden_belongs_to_a_case():
+    assert {path.stem for path in GOLDEN.glob("*.npz")} == {case.name for case in CASES}
+
+
+@every_case
+def test_golden(case):
+    golden = load_golden(case)
+    layer = case.make_built()
+    layer.set_weights(golden["weights"])
+    outputs = call(case, layer, golden["input"])
+    for got, expected in zip(outputs, golden["outputs"], strict=True):
+        assert_close(got, expected)
+
+
+@every_case
+def test_constructor_arguments_are_the_config(case):
+    layer = case.make()
+    assert constructor_arguments(case.layer) == config_keys(layer)
+    assert case.layer.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+@every_case
+def test_build_leaves_the_config_alone(case):
+    layer = case.make()
+    before = json.dumps(layer.get_config(), default=str)
+    layer(case.inputs())
+    assert json.dumps(layer.get_config(), default=str) == before
+
+
+@every_case
+def test_kernels_of_a_fresh_layer_differ(case):
+    layer = case.make()
+    layer.build(case.shape)
+    kernels = [w.numpy() for w in layer.weights if "kernel" in w.path and w.shape]
+    for i, one in enumerate(kernels):
+        for other in kernels[i + 1 :]:
+            assert one.shape != other.shape or not np.array_equal(one, other)
+
+
+@every_case
+def test_symbolic_shape_and_dtype_are_the_eager_ones(case):
+    layer = case.make_built()
+    kwargs = {"return_attention": True} if case.has_attention else {}
+    symbolic = layer(keras.KerasTensor(case.shape), **kwargs)
+    symbolic = symbolic if isinstance(symbolic, (tuple, list)) else [symbolic]
+    eager = call(case, layer, case.inputs())
+    assert [tuple(s.shape) for s in symbolic] == [e.shape for e in eager]
+    assert [s.dtype for s in symbolic] == [str(e.dtype) for e in eager]
+    assert tuple(layer.compute_output_shape(case.shape)) == eager[0].shape
+
+
+@every_case
+def test_dynamic_sizes(case):
+    """One functional model with unknown H and W equals the layer at each size."""
+    inputs = keras.Input((None, None, case.shape[-1]))
+    layer = case.make(**case.dynamic_kwargs)
+    kwargs = {"return_attention": True} if case.has_attention else {}
+    outputs = layer(inputs, **kwargs)
+    model = keras.Model(inputs, outputs)
+    run = tf.function(
+        lambda x: model(x, training=False),
+        input_signature=[tf.TensorSpec((None, None, None, case.shape[-1]))],
+    )
+    for height, width in [case.shape[1:3], (3, 8), (10, 4), (2, 1), (1, 1)]:
+        x = case.inputs(shape=(2, height, width, case.shape[-1]))
+        for got, expected in zip(to_numpy(run(x)), call(case, layer, x), strict=True):
+            assert_close(got, expected)
+
+
+@every_case
+def test_gradients(case):
+    """No gradient is None, and none is zero but where the case says why."""
+    layer = case.make_built()
+    x = case.inputs()
+    weight = np.random.default_rng(2).normal(size=layer(x).shape).astype("float32")
+    inputs = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(inputs, **_training(case)) * weight)
+    variables = [inputs, *[w.value for w in layer.trainable_weights]]
+    names = ["inputs", *[w.path for w in layer.trainable_weights]]
+    for name, gradient in zip(names, tape.gradient(loss, variables), strict=True):
+        assert gradient is not None, f"{name} has no gradient"
+        assert isinstance(gradient, tf.Tensor), f"the gradient of {name} is sparse"
+        is_zero = float(tf.reduce_max(tf.abs(gradient))) == 0.0
+        assert is_zero == (name in case.zero_gradients), f"gradient of {name} is zero: {is_zero}"
+
+
+def _training(case):
+    parameters = case.layer.call.__code__.co_varnames
+    return {"training": True} if "training" in parameters else {}
+
+
+@every_case
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_mixed_precision(case, dtype):
+    golden = load_golden(case)
+    layer = case.make(dtype=f"mixed_{dtype}")
+    layer.build(case.shape)
+    layer.set_weights(golden["weights"])
+    assert all(w.dtype == "float32" for w in layer.weights)
+    kwargs = {"return_attention": True} if case.has_attention else {}
+    outputs = layer(golden["input"], **kwargs)
+    assert first(outputs).dtype == dtype
+    tolerance = 0.02 if dtype == "float16" else 0.1
+    assert_close(to_numpy(tf.cast(first(outputs), "float32"))[0], golden["outputs"][0], tolerance)
+    if case.has_attention:
+        assert outputs[1].dtype == "float32"
+        symbolic = layer(keras.KerasTensor(case.shape), return_attention=True)
+        assert [s.dtype for s in symbolic] == [dtype, "float32"]
+
+
+@every_case
+def test_float64_is_not_narrowed(case):
+    layer = case.make(dtype="float64")
+    kwargs = {"return_attention": True} if case.has_attention else {}
+    outputs = layer(case.inputs().astype("float64"), **kwargs)
+    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+    assert {x.dtype.name for x in outputs} == {"float64"}
+
+
+@every_case
+def test_jit_compile(case):
+    layer = case.make_built()
+    x = tf.constant(case.inputs())
+    compiled = tf.function(lambda x: layer(x), jit_compile=True)
+    assert_close(compiled(x).numpy(), layer(x).numpy())
+
+
+@every_case
+def test_saved_model(case, tmp_path):
+    model = model_of(case)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    signature = [tf.TensorSpec((None, *case.shape[1:]), name="image")]
+    archive.add_endpoint("serve", model, input_signature=signature)
+    archive.write_out(tmp_path / "model", verbose=False)
+    x = case.inputs()
+    loaded = tf.saved_model.load(tmp_path / "model")
+    for got, expected in zip(
+        to_numpy(loaded.serve(x)), to_numpy(model(x, training=False)), strict=True
+    ):
+        assert_close(got, expected)
+    graph = loaded.serve.concrete_functions[0].graph.as_graph_def()
+    compiled = [f.signature.name for f in graph.library.function if f.attr["_XlaMustCompile"].b]
+    assert compiled == []  # TF Serving runs with XLA off
+
+
+@every_case
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")  # its own fit
+def test_kerass_own_layer_test(case):
+    TestCase("__init__").run_layer_test(
+        case.layer,
+        case.kwargs,
+        input_shape=case.shape,
+        run_training_check=bool(case.make_built().trainable_weights),
+    )
+
+
+@every_case
+def test_composes_in_sequential(case):
+    model = keras.Sequential([keras.Input(case.shape[1:]), case.make()])
+    assert model.predict(case.inputs(), verbose=0).shape == model.compute_output_shape(case.shape)
+
+
+@pytest.fixture(scope="session")
+def loaded_in_a_fresh_process(tmp_path_factory):
+    """Saves a model of each case, and loads them all where only `import keras_attn` was run."""
+    folder = tmp_path_factory.mktemp("keras_files")
+    for case in CASES:
+        model = model_of(case)
+        model.save(folder / f"{case.name}.keras")
+        np.savez(folder / f"{case.name}.expected.npz", *to_numpy(model(case.inputs())))
+        np.save(folder / f"{case.name}.input.npy", case.inputs())
+    script = """
+import pathlib, sys
+import numpy as np
+import keras, keras_attn
+for path in pathlib.Path(sys.argv[1]).glob("*.keras"):
+    model = keras.saving.load_model(path)
+    outputs = model(np.load(path.with_suffix(".input.npy")))
+    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+    np.savez(path.with_suffix(".got.npz"), *[keras.ops.convert_to_numpy(x) for x in outputs])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script, folder], capture_output=True, text=True, cwd=folder
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return folder
+
+
+@every_case
+def test_loads_in_a_fresh_process(case, loaded_in_a_fresh_process):
+    got = np.load(loaded_in_a_fresh_process / f"{case.name}.got.npz")
+    expected = np.load(loaded_in_a_fresh_process / f"{case.name}.expected.npz")
+    assert set(got) == set(expected)
+    for key in expected:
+        assert_close(got[key], expected[key], 1e-6)
+
+
+@pytest.fixture(scope="session")
+def backend_reports():
+    """What `backend_check.py` reports from the other backends, each in a process of its own."""
+    processes = {
+        backend: subprocess.Popen(
+            [sys.executable, TESTS / "backend_check.py"],
+            env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for backend in ("jax", "torch")
+    }
+    reports = {}
+    for backend, process in processes.items():
+        out, err = process.communicate(timeout=600)
+        assert process.returncode == 0, err[-3000:]
+        answer = json.loads(out.splitlines()[-1])
+        assert answer["backend"] == backend
+        reports[backend] = answer["report"]
+    return reports
+
+
+@every_case
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends(case, backend, backend_reports):
+    report = backend_reports[backend][case.name]
+    assert len(report) == 4
+    assert report == dict.fromkeys(report, "ok")
