@@ -12,5 +12,7 @@ except ImportError as error:
         f"The import failed with: {error}"
     ) from error
 
+from keras_attn import applications as applications
 from keras_attn import layers as layers
+from keras_attn import weights as weights
 from keras_attn._version import __version__ as __version__

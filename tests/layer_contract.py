@@ -131,6 +131,12 @@ CASES = [
         layers.ResNeXtBottleneck,
         {"filters": 24, "cardinality": 3},
     ),
+    Case("zero_padding_shortcut2d", layers.ZeroPaddingShortcut2D, {"filters": 13, "strides": 2}),
+    Case(
+        "zero_padding_shortcut2d_average",
+        layers.ZeroPaddingShortcut2D,
+        {"filters": 17, "strides": 2, "pooling": "average"},
+    ),
 ]
 
 

@@ -10,3 +10,6 @@ from keras_attn.layers.residual_units import ResNeXtBottleneck as ResNeXtBottlen
 from keras_attn.layers.self_attention_2d import SelfAttention2D as SelfAttention2D
 from keras_attn.layers.self_attention_2d import stretch_relative_table as stretch_relative_table
 from keras_attn.layers.squeeze_excite import SqueezeExcite as SqueezeExcite
+from keras_attn.layers.zero_padding_shortcut2d import (
+    ZeroPaddingShortcut2D as ZeroPaddingShortcut2D,
+)

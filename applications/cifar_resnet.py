@@ -1,0 +1,138 @@
+"""Residual networks for 32x32 images, plain or with attention (He et al., CVPR 2016)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_attn.applications.blocks import convolution, norm, norm_relu
+from keras_attn.applications.construction import Arguments, construct
+from keras_attn.applications.preprocessing import CIFAR
+from keras_attn.layers import AugmentedConv2D, SqueezeExcite, ZeroPaddingShortcut2D
+
+FILTERS = (16, 32, 64)
+ATTENTION_STAGES = {None: (), "se": (1, 2, 3), "aa": (2, 3)}
+
+# The nets are narrow: with the paper's 8 heads and 20 key dimensions, keys alone would have ten
+# times the channels of the first stage.
+AUGMENTED = {"kappa": 0.25, "upsilon": 0.25, "num_heads": 4, "min_key_dim": 4}
+
+
+def CIFARResNet(
+    depth: int = 20,
+    *,
+    include_top: bool = True,
+    include_preprocessing: bool = False,
+    weights: str | os.PathLike | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    attention: str | None = None,
+    attention_stages: Sequence[int] | None = None,
+    ratio: int = 16,
+    name: str | None = None,
+) -> keras.Model:
+    """Residual network for CIFAR: three stages of basic blocks at 32, 16 and 8 pixels.
+
+    [He et al., "Deep Residual Learning for Image Recognition", CVPR 2016](
+    https://arxiv.org/abs/1512.03385), section 4.2: 16, 32 and 64 filters, shortcuts without
+    parameters (option A). With `attention="se"` each block's branch ends in a `SqueezeExcite`;
+    with `"aa"` each block's first convolution is an `AugmentedConv2D` with 4 heads,
+    kappa = upsilon = 0.25 and at least 4 dimensions per key, as these nets are narrow.
+
+    Args:
+        depth: 6 n + 2 for n blocks in each stage: 20, 32, 44, 56, 110, ...
+        include_top: Whether the network ends in its classifier.
+        include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
+        weights: `None` (random initialization) or the path to a weights file.
+        input_tensor: Optional Keras tensor to use as the image.
+        input_shape: Optional shape without the batch; sides of at least 8, or `None`.
+        pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
+        classes: Number of classes.
+        classifier_activation: Activation of the classifier; `None` returns the logits.
+        attention: `None`, `"se"` or `"aa"`.
+        attention_stages: The stages (1 to 3) that have attention. By default all with `"se"`, and
+            2 and 3 with `"aa"`: the maps of 1024 places in stage 1 cost most of the memory.
+        ratio: Reduction of the `SqueezeExcite`s.
+        name: Name of the model.
+
+    Returns:
+        A functional `keras.Model`. By default the input is (B, 32, 32, 3), the output (B, 10).
+
+    Raises:
+        ValueError: Where an argument is wrong, or the weights are another network's.
+
+    Example:
+
+    >>> model = keras_attn.applications.CIFARResNet(20, attention="se")
+    >>> model.output_shape
+    (None, 10)
+    """
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
+        raise ValueError(f"`depth` must be 6 n + 2 with n at least 1. Received: depth={depth!r}")
+    if attention not in ATTENTION_STAGES:
+        raise ValueError(
+            f"`attention` must be one of None, 'se', 'aa'. Received: attention={attention!r}"
+        )
+    stages = ATTENTION_STAGES[attention] if attention_stages is None else tuple(attention_stages)
+    if not set(stages) <= {1, 2, 3}:
+        raise ValueError(
+            "`attention_stages` must hold stages from 1 to 3. "
+            f"Received: attention_stages={attention_stages!r}"
+        )
+    blocks = (depth - 2) // 6
+
+    def block(x: Any, stage: int, strides: int, side: int, prefix: str) -> Any:
+        filters = FILTERS[stage - 1]
+        shortcut = x
+        if attention == "aa" and stage in stages:
+            x = AugmentedConv2D.from_ratios(
+                filters,
+                3,
+                strides=strides,
+                table_size=side if None in x.shape[1:] else None,
+                use_bias=False,
+                kernel_initializer="he_normal",
+                name=f"{prefix}_conv1",
+                **AUGMENTED,
+            )(x)
+        else:
+            x = convolution(x, filters, strides=strides, name=f"{prefix}_conv1")
+        x = norm_relu(x, prefix, "1")
+        x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
+        if attention == "se" and stage in stages:
+            x = SqueezeExcite(ratio, name=f"{prefix}_se")(x)
+        if strides > 1:
+            shortcut = ZeroPaddingShortcut2D(filters, strides=strides, name=f"{prefix}_shortcut")(
+                shortcut
+            )
+        x = layers.Add(name=f"{prefix}_add")([x, shortcut])
+        return layers.Activation("relu", name=f"{prefix}_relu2")(x)
+
+    def features(x: Any) -> Any:
+        x = norm_relu(convolution(x, FILTERS[0], name="stem_conv"), "stem")
+        for stage, side in ((1, 32), (2, 16), (3, 8)):
+            for i in range(blocks):
+                strides = 2 if stage > 1 and i == 0 else 1
+                x = block(x, stage, strides, side, f"stage{stage}_block{i + 1}")
+        return x
+
+    default_name = f"{attention}_resnet{depth}_cifar" if attention else f"resnet{depth}_cifar"
+    arguments = Arguments(
+        include_top=include_top,
+        include_preprocessing=include_preprocessing,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name or default_name,
+    )
+    return construct(arguments, features, default_size=32, min_size=8, normalisation=CIFAR)

@@ -1,0 +1,157 @@
+"""What every constructor does alike: check its arguments, make the input and the head, load.
+
+The order of the checks, and their messages, are those of keras.applications, but for what
+`CONTRIBUTING.md` lists under "Where we depart from keras.applications".
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_attn.applications.preprocessing import Normalisation
+from keras_attn.weights import load_weights
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments that every constructor takes, as the user gave them."""
+
+    include_top: bool
+    include_preprocessing: bool
+    weights: str | os.PathLike | None
+    input_tensor: Any
+    input_shape: tuple[int | None, ...] | None
+    pooling: str | None
+    classes: int
+    classifier_activation: Any
+    name: str
+
+
+def construct(
+    arguments: Arguments,
+    features: Callable[[Any], Any],
+    *,
+    default_size: int,
+    min_size: int,
+    normalisation: Normalisation,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Makes a network: input, preprocessing, `features`, head; then loads its weights.
+
+    Args:
+        arguments: What the user gave.
+        features: The network's body, from the image (B, H, W, C) to its last feature map.
+        default_size: Side of the input where none is given.
+        min_size: Least side of the input.
+        normalisation: What `include_preprocessing` does to pixels in 0..255.
+        dropout: Rate before the classifier.
+
+    Returns:
+        A functional model.
+
+    Raises:
+        ValueError: Where an argument is wrong, or the weights are another network's.
+    """
+    _check(arguments)
+    shape = _input_shape(arguments, default_size, min_size)
+    if arguments.input_tensor is None:
+        image = keras.layers.Input(shape=shape)
+    elif not keras.backend.is_keras_tensor(arguments.input_tensor):
+        image = keras.layers.Input(tensor=arguments.input_tensor, shape=shape)
+    else:
+        image = arguments.input_tensor
+
+    x = normalisation.apply(image) if arguments.include_preprocessing else image
+    x = features(x)
+    if arguments.include_top:
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name="dropout")(x)
+        x = keras.layers.Dense(
+            arguments.classes,
+            activation=arguments.classifier_activation,
+            dtype=_at_least_float32(),
+            name="predictions",
+        )(x)
+    elif arguments.pooling == "avg":
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif arguments.pooling == "max":
+        x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
+
+    inputs = image
+    if arguments.input_tensor is not None:
+        inputs = keras.utils.get_source_inputs(image)
+    model = keras.Model(inputs, x, name=arguments.name)
+    if arguments.weights is not None:
+        load_weights(model, arguments.weights)
+    return model
+
+
+def _check(arguments: Arguments) -> None:
+    weights = arguments.weights
+    if weights is not None and not os.path.exists(weights):
+        raise ValueError(
+            "The `weights` argument should be either `None` (random initialization) or the path "
+            f"to the weights file to be loaded.  Received: weights={weights}"
+        )
+    if arguments.pooling not in (None, "avg", "max"):
+        raise ValueError(
+            f"`pooling` must be one of None, 'avg', 'max'. Received: pooling={arguments.pooling!r}"
+        )
+    if arguments.include_top and (
+        isinstance(arguments.classes, bool)
+        or not isinstance(arguments.classes, int)
+        or arguments.classes < 1
+    ):
+        raise ValueError(
+            f"`classes` must be a positive integer. Received: classes={arguments.classes!r}"
+        )
+    if arguments.include_top and weights is not None:
+        activation = keras.activations.get(arguments.classifier_activation)
+        if activation not in (keras.activations.softmax, keras.activations.linear):
+            raise ValueError(
+                "Only `None` and `softmax` activations are allowed for the `classifier_activation` "
+                "argument when using pretrained weights, with `include_top=True`; Received: "
+                f"classifier_activation={arguments.classifier_activation}"
+            )
+
+
+def _input_shape(arguments: Arguments, default_size: int, min_size: int) -> tuple[int | None, ...]:
+    """The input's shape without the batch, checked; dynamic sides where the user wants them."""
+    channels_first = keras.config.image_data_format() == "channels_first"
+    shape = arguments.input_shape
+    if shape is None:
+        side = default_size if arguments.include_top else None
+        return (3, side, side) if channels_first else (side, side, 3)
+    if len(shape) != 3:
+        raise ValueError(
+            f"`input_shape` must be a tuple of three integers. Received: input_shape={shape}"
+        )
+    channels, *sides = shape if channels_first else (shape[2], shape[0], shape[1])
+    if channels is None:
+        raise ValueError(
+            f"`input_shape` must say the number of channels. Received: input_shape={shape}"
+        )
+    if channels not in {1, 3}:
+        warnings.warn(
+            "This model usually expects 1 or 3 input channels. However, it was passed an "
+            f"input_shape with {channels} input channels.",
+            stacklevel=5,
+        )
+    if any(side is not None and side < min_size for side in sides):
+        raise ValueError(
+            f"Input size must be at least {min_size}x{min_size}; Received: input_shape={shape}"
+        )
+    return tuple(shape)
+
+
+def _at_least_float32() -> str | None:
+    """The classifier's dtype: float32 under 16-bit policies, so that the softmax is exact."""
+    compute = keras.config.dtype_policy().compute_dtype
+    return "float32" if compute in ("float16", "bfloat16") else None

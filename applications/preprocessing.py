@@ -1,0 +1,55 @@
+"""From pixels in 0..255 to what a network was made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of RGB channels, on a scale of 0 to 1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def apply(self, image: Any) -> Any:
+        """Puts the normalisation into a network; images without 3 channels are only scaled."""
+        axis = -1 if keras.config.image_data_format() == "channels_last" else 1
+        if image.shape[axis] != 3:
+            return keras.layers.Rescaling(1 / 255, name="rescaling")(image)
+        return keras.layers.Normalization(
+            axis=axis,
+            mean=[255 * mean for mean in self.mean],
+            variance=[(255 * std) ** 2 for std in self.std],
+            name="normalization",
+        )(image)
+
+    def preprocess_input(self, x: Any, data_format: str | None = None) -> Any:
+        """Normalises an array or a tensor of pixels; see the families' `preprocess_input`."""
+        data_format = data_format or keras.config.image_data_format()
+        if data_format not in ("channels_last", "channels_first"):
+            raise ValueError(
+                "`data_format` must be one of 'channels_last', 'channels_first'. "
+                f"Received: data_format={data_format!r}"
+            )
+        shape = (3,) if data_format == "channels_last" else (3, 1, 1)
+        axis = -1 if data_format == "channels_last" else -3
+        if len(x.shape) not in (3, 4) or x.shape[axis] != 3:
+            raise ValueError(
+                "`x` must be an RGB image or a batch of them. "
+                f"Received: x of shape {tuple(x.shape)}, data_format={data_format!r}"
+            )
+        mean = 255 * np.asarray(self.mean, "float32").reshape(shape)
+        std = 255 * np.asarray(self.std, "float32").reshape(shape)
+        if isinstance(x, np.ndarray):
+            return (x.astype("float32") - mean) / std
+        return ops.divide(ops.subtract(ops.cast(x, "float32"), mean), std)
+
+
+# Mean and deviation of CIFAR-10's training images, as the field uses them.
+CIFAR = Normalisation(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
