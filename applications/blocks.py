@@ -15,9 +15,7 @@ def channel_axis() -> int:
 
 def norm(x: Any, name: str) -> Any:
     """BatchNormalization over the channels: epsilon 1e-5, momentum 0.9."""
-    return layers.BatchNormalization(
-        axis=channel_axis(), momentum=0.9, epsilon=1e-5, name=name
-    )(x)
+    return layers.BatchNormalization(axis=channel_axis(), momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
 def norm_relu(x: Any, prefix: str, suffix: str = "") -> Any:

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from keras_attn.applications.blocks import convolution, norm, norm_relu
-from keras_attn.applications.construction import Arguments, construct
+from keras_attn.applications.construction import Arguments, construct, level
 from keras_attn.applications.preprocessing import CIFAR
 from keras_attn.layers import AugmentedConv2D, SqueezeExcite, ZeroPaddingShortcut2D
 
@@ -33,6 +33,7 @@ def CIFARResNet(
     pooling: str | None = None,
     classes: int = 10,
     classifier_activation: Any = "softmax",
+    pyramid_outputs: bool | Sequence[str] = False,
     attention: str | None = None,
     attention_stages: Sequence[int] | None = None,
     ratio: int = 16,
@@ -56,6 +57,8 @@ def CIFARResNet(
         pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` returns the logits.
+        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
+            of the levels P0, P1 and P2 (stride 1, 2 and 4); or the levels that it returns.
         attention: `None`, `"se"` or `"aa"`.
         attention_stages: The stages (1 to 3) that have attention. By default all with `"se"`, and
             2 and 3 with `"aa"`: the maps of 1024 places in stage 1 cost most of the memory.
@@ -121,6 +124,7 @@ def CIFARResNet(
             for i in range(blocks):
                 strides = 2 if stage > 1 and i == 0 else 1
                 x = block(x, stage, strides, side, f"stage{stage}_block{i + 1}")
+            x = level(x, stage - 1)
         return x
 
     default_name = f"{attention}_resnet{depth}_cifar" if attention else f"resnet{depth}_cifar"
@@ -133,6 +137,7 @@ def CIFARResNet(
         pooling=pooling,
         classes=classes,
         classifier_activation=classifier_activation,
+        pyramid_outputs=pyramid_outputs,
         name=name or default_name,
     )
     return construct(arguments, features, default_size=32, min_size=8, normalisation=CIFAR)

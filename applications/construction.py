@@ -6,16 +6,21 @@ The order of the checks, and their messages, are those of keras.applications, bu
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import keras
 
 from keras_attn.applications.preprocessing import Normalisation
 from keras_attn.weights import load_weights
+
+
+VariantT = TypeVar("VariantT")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Arguments:
     pooling: str | None
     classes: int
     classifier_activation: Any
+    pyramid_outputs: bool | Sequence[str]
     name: str
 
 
@@ -69,7 +75,9 @@ def construct(
 
     x = normalisation.apply(image) if arguments.include_preprocessing else image
     x = features(x)
-    if arguments.include_top:
+    if arguments.pyramid_outputs:
+        x = _chosen_levels(arguments.pyramid_outputs, keras.Model(image, x))
+    elif arguments.include_top:
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name="dropout")(x)
@@ -93,6 +101,87 @@ def construct(
     return model
 
 
+def level(x: Any, exponent: int) -> Any:
+    """Marks the last map of stride `2**exponent` as level P{exponent} of the feature pyramid.
+
+    The marks are identities by the name of the level, so they are there after loading, too.
+    """
+    return keras.layers.Identity(name=f"P{exponent}")(x)
+
+
+def pyramid_outputs(model: keras.Model) -> dict[str, Any]:
+    """The last map of each stage of a network of `keras_attn.applications`.
+
+    Args:
+        model: A network as constructed, or as loaded from a file.
+
+    Returns:
+        Level -> symbolic tensor, from the finest on. As in KerasHub, level `"P{l}"` has stride
+        2**l; its channels are those of the tensor.
+
+    Raises:
+        ValueError: If the model has no levels.
+
+    Example:
+
+    >>> model = keras_attn.applications.CIFARResNet(20, include_top=False)
+    >>> {name: x.shape for name, x in keras_attn.applications.pyramid_outputs(model).items()}
+    {'P0': (None, None, None, 16), 'P1': (None, None, None, 32), 'P2': (None, None, None, 64)}
+    """
+    names = [layer.name for layer in model.layers if _is_level(layer.name)]
+    if not names:
+        raise ValueError(
+            f"`model` must be a network of keras_attn.applications. Received: model={model.name!r},"
+            " which has no layers P0, P1, ..."
+        )
+    return {name: model.get_layer(name).output for name in sorted(names)}
+
+
+def constructor(
+    name: str, build: Callable[Concatenate[VariantT, P], keras.Model], variant: VariantT, doc: str
+) -> Callable[P, keras.Model]:
+    """Makes a public constructor: `build` for one variant, with a name and a docstring.
+
+    Args:
+        name: Name of the constructor.
+        build: Function of a variant and of keyword arguments.
+        variant: The variant.
+        doc: The docstring.
+
+    Returns:
+        A function of the keyword arguments of `build`.
+    """
+
+    def construct_variant(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
+        return build(variant, *args, **kwargs)
+
+    signature = inspect.signature(build)
+    construct_variant.__name__ = construct_variant.__qualname__ = name
+    construct_variant.__module__ = build.__module__
+    construct_variant.__doc__ = doc
+    construct_variant.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=list(signature.parameters.values())[1:]
+    )
+    return construct_variant
+
+
+def _is_level(name: str) -> bool:
+    return name.startswith("P") and name[1:].isdigit()
+
+
+def _chosen_levels(chosen: bool | Sequence[str], model: keras.Model) -> dict[str, Any]:
+    levels = pyramid_outputs(model)
+    if chosen is True:
+        return levels
+    unknown = [name for name in chosen if name not in levels]
+    if isinstance(chosen, str) or unknown:
+        raise ValueError(
+            f"`pyramid_outputs` must be a boolean or hold some of {', '.join(levels)}. "
+            f"Received: pyramid_outputs={chosen!r}"
+        )
+    return {name: levels[name] for name in levels if name in chosen}
+
+
 def _check(arguments: Arguments) -> None:
     weights = arguments.weights
     if weights is not None and not os.path.exists(weights):
@@ -103,6 +192,11 @@ def _check(arguments: Arguments) -> None:
     if arguments.pooling not in (None, "avg", "max"):
         raise ValueError(
             f"`pooling` must be one of None, 'avg', 'max'. Received: pooling={arguments.pooling!r}"
+        )
+    if arguments.pyramid_outputs and arguments.include_top:
+        raise ValueError(
+            "`pyramid_outputs` needs `include_top=False`. Received: include_top=True, "
+            f"pyramid_outputs={arguments.pyramid_outputs!r}"
         )
     if arguments.include_top and (
         isinstance(arguments.classes, bool)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from keras_attn.applications.blocks import convolution, norm_relu
-from keras_attn.applications.construction import Arguments, construct
+from keras_attn.applications.construction import Arguments, construct, level
 from keras_attn.applications.preprocessing import CIFAR
 from keras_attn.layers import AttentionModule, PreActivationBottleneck
 
@@ -49,6 +50,7 @@ def ResidualAttentionCIFAR(
     pooling: str | None = None,
     classes: int = 10,
     classifier_activation: Any = "softmax",
+    pyramid_outputs: bool | Sequence[str] = False,
     attention: str | None = "mixed",
     learning: str = "residual",
     mask_depths: tuple[int, int, int] = (3, 2, 1),
@@ -73,6 +75,8 @@ def ResidualAttentionCIFAR(
         pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` returns the logits.
+        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
+            of the levels P0, P1 and P2 (stride 1, 2 and 4); or the levels that it returns.
         attention: `"mixed"`, `"channel"` or `"spatial"`, the masks' activation; `None` leaves the
             masks out, for comparisons.
         learning: `"residual"` or `"naive"`.
@@ -124,9 +128,11 @@ def ResidualAttentionCIFAR(
             x = PreActivationBottleneck(filters, strides=strides, name=f"{stage}_unit1")(x)
             for j in range(variant.modules):
                 x = module(x, filters, mask_depth, f"{stage}_attention{j + 1}")
+            if i < 2:
+                x = level(x, i)
         for i in range(FINAL_UNITS):
             x = PreActivationBottleneck(FILTERS[-1], name=f"final_unit{i + 1}")(x)
-        return norm_relu(x, "final")
+        return level(norm_relu(x, "final"), 2)
 
     arguments = Arguments(
         include_top=include_top,
@@ -137,6 +143,7 @@ def ResidualAttentionCIFAR(
         pooling=pooling,
         classes=classes,
         classifier_activation=classifier_activation,
+        pyramid_outputs=pyramid_outputs,
         name=name or f"residual_attention{depth}_cifar",
     )
     return construct(arguments, features, default_size=32, min_size=8, normalisation=CIFAR)
