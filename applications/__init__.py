@@ -5,3 +5,5 @@ from keras_attn.applications.construction import pyramid_outputs as pyramid_outp
 from keras_attn.applications.residual_attention_cifar import (
     ResidualAttentionCIFAR as ResidualAttentionCIFAR,
 )
+from keras_attn.applications.registry import MODELS as MODELS
+from keras_attn.applications.registry import get_model as get_model

@@ -94,7 +94,8 @@ def construct(
 
     inputs = image
     if arguments.input_tensor is not None:
-        inputs = keras.utils.get_source_inputs(image)
+        sources = keras.utils.get_source_inputs(image)
+        inputs = sources[0] if len(sources) == 1 else sources
     model = keras.Model(inputs, x, name=arguments.name)
     if arguments.weights is not None:
         load_weights(model, arguments.weights)

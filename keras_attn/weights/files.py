@@ -49,7 +49,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     if in_file != in_model:
         raise ValueError(
             f"{path} holds the weights of another network than {model.name!r}. "
-            + "; ".join(_differences(in_file, in_model))
+            + " ".join(_differences(in_file, in_model))
         )
     model.load_weights(path)
 
@@ -99,7 +99,7 @@ def _differences(in_file: Counter[Owner], in_model: Counter[Owner], most: int = 
     missing, unknown = in_model - in_file, in_file - in_model
     sentences = []
     if missing:
-        sentences.append(f"The file lacks {listed(missing)}")
+        sentences.append(f"The file lacks {listed(missing)}.")
     if unknown:
-        sentences.append(f"the network lacks {listed(unknown)}")
+        sentences.append(f"The network lacks {listed(unknown)}.")
     return sentences

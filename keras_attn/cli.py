@@ -1,0 +1,241 @@
+"""The command line: `keras-attn train | evaluate | export | serve | predict | explain | models`.
+
+Each command reads its arguments, calls the library and prints what came of it. An error that a
+user can cause is one line on stderr and exit code 1; a wrong command line exits with 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from keras_attn._version import __version__
+
+# The commands import what they need themselves, so that `--help` doesn't wait for TensorFlow's
+# data sets or a server, and each works where only its own extra is installed.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    parsed = make_parser().parse_args(arguments)
+    try:
+        return parsed.run(parsed) or 0
+    except KeyboardInterrupt:
+        print("keras-attn: stopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, ImportError, ArithmeticError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"keras-attn: error: {reason}", file=sys.stderr)
+        return 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="keras-attn",
+        description="Train, export, serve and explain image classifiers with attention.",
+        epilog="`keras-attn COMMAND --help` explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"keras-attn {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("train", train, "train a network on a data set")
+    sub.add_argument("--model", required=True, help="name of the network, see `keras-attn models`")
+    sub.add_argument("--out", required=True, help="folder of the run: model.keras, history, record")
+    _add_data(sub, default="digits")
+    sub.add_argument("--limit", type=int, help="train on this many images only")
+    sub.add_argument("--epochs", type=int, default=4, help="default: %(default)s")
+    sub.add_argument("--batch-size", type=int, default=128, help="over all replicas; %(default)s")
+    sub.add_argument("--optimizer", default="sgd", choices=["sgd", "adamw"])
+    sub.add_argument("--learning-rate", type=float, help="peak; default: the optimizer's own")
+    sub.add_argument("--weight-decay", type=float, help="default: the optimizer's own")
+    sub.add_argument("--warmup", type=float, default=0.1, help="share of the steps; %(default)s")
+    sub.add_argument("--label-smoothing", type=float, default=0.0, help="default: %(default)s")
+    sub.add_argument("--augment", default="crop", choices=["none", "crop", "crop_flip"])
+    sub.add_argument("--strategy", default="one-device", choices=["one-device", "mirrored"])
+    sub.add_argument("--jit-compile", action="store_true", help="compile the step with XLA")
+    sub.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+
+    sub = command("evaluate", evaluate, "measure a trained network on held-out images")
+    _add_run(sub)
+    _add_data(sub, default=None)
+    sub.add_argument("--batch-size", type=int, default=128)
+
+    sub = command("export", export, "write a SavedModel version folder for a server")
+    _add_run(sub)
+    sub.add_argument("--out", required=True, help="the model's base folder; a version goes into it")
+    sub.add_argument("--version", type=int, help="default: the next one")
+
+    sub = command("serve", serve, "serve an exported network over TF Serving's REST protocol")
+    sub.add_argument("path", help="the model's base folder, as `export` wrote it")
+    sub.add_argument("--name", help="name in the URL; default: the folder's")
+    sub.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    sub.add_argument("--port", type=int, default=8501, help="default: %(default)s")
+
+    sub = command("predict", predict, "classify an image file, here or on a server")
+    source = sub.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", dest="folder", help="folder of a run")
+    source.add_argument("--server", help="URL of a served model: http://HOST:PORT/v1/models/NAME")
+    sub.add_argument("image", help="a PNG or JPEG file")
+    sub.add_argument("--labels", help="with --server: file with a class name a line")
+    sub.add_argument("--top", type=int, default=3, help="how many classes; default: %(default)s")
+
+    sub = command("explain", explain, "draw what an attention layer looks at in an image")
+    _add_run(sub)
+    sub.add_argument("image", help="a PNG or JPEG file")
+    sub.add_argument("--out", required=True, help="the PNG to write")
+    sub.add_argument("--layer", help="name of the layer; default: the first with a mask or a map")
+
+    sub = command("models", models, "list the networks")
+    sub.add_argument("--count", action="store_true", help="build each and count its parameters")
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
+    own = "default: %(default)s" if default else "default: the run's own"
+    parser.add_argument(
+        "--data", default=default, help=f"'digits', or a name of tensorflow-datasets; {own}"
+    )
+    parser.add_argument("--data-dir", help="where tensorflow-datasets has it prepared")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="run", help="folder of a run, as `train` wrote it")
+
+
+def train(args: argparse.Namespace) -> None:
+    """`keras-attn train`."""
+    from keras_attn import training
+    from keras_attn.applications import get_model
+
+    entry = get_model(args.model)
+    data = training.load_dataset(
+        args.data, data_dir=args.data_dir, limit=args.limit, seed=args.seed
+    )
+    result = training.train(
+        lambda: entry(
+            input_shape=data.image_shape, classes=data.num_classes, include_preprocessing=True
+        ),
+        data,
+        args.out,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        optimizer=args.optimizer,
+        learning_rate=args.learning_rate,
+        weight_decay=args.weight_decay,
+        warmup=args.warmup,
+        label_smoothing=args.label_smoothing,
+        augment=args.augment,
+        strategy=args.strategy,
+        jit_compile=args.jit_compile or "auto",
+        seed=args.seed,
+    )
+    _print_metrics(result.metrics, data.test_size)
+    for name, path in result.paths.items():
+        print(f"{name:8} {path}")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """`keras-attn evaluate`."""
+    from keras_attn import training
+
+    model, record = training.load_run(args.folder)
+    data = training.load_dataset(
+        args.data or record["data"]["name"],
+        data_dir=args.data_dir,
+        image_size=tuple(record["data"]["image_shape"][:2]),
+        seed=record["data"]["seed"],
+    )
+    _print_metrics(training.evaluate(model, data, batch_size=args.batch_size), data.test_size)
+
+
+def export(args: argparse.Namespace) -> None:
+    """`keras-attn export`."""
+    from keras_attn import training
+    from keras_attn.export import export_saved_model
+
+    model, record = training.load_run(args.folder)
+    path = export_saved_model(
+        model, args.out, class_names=record["data"]["class_names"], version=args.version
+    )
+    print(f"exported, loaded back and compared: {path}")
+
+
+def serve(args: argparse.Namespace) -> None:
+    """`keras-attn serve`."""
+    from keras_attn import serving
+
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    serving.serve(args.path, name=args.name, host=args.host, port=args.port)
+
+
+def predict(args: argparse.Namespace) -> None:
+    """`keras-attn predict`."""
+    from keras_attn.explain import read_image
+
+    if args.top < 1:
+        raise ValueError(f"`--top` must be a positive integer. Received: {args.top}")
+    if args.folder:
+        from keras_attn import training
+
+        model, record = training.load_run(args.folder)
+        image = read_image(args.image, tuple(record["data"]["image_shape"]))
+        probabilities = model.predict(image[None].astype("float32"), verbose=0)[0].tolist()
+        names = record["data"]["class_names"]
+    else:
+        from keras_attn.serving import client
+
+        image = read_image(args.image, client.input_shape(args.server)[1:])
+        [answer] = client.predict(args.server, [image.tolist()])
+        probabilities = answer["probabilities"] if isinstance(answer, dict) else answer
+        names = [str(i) for i in range(len(probabilities))]
+        if args.labels:
+            names = Path(args.labels).read_text(encoding="utf-8").splitlines()
+            if len(names) != len(probabilities):
+                raise ValueError(
+                    f"`--labels` must have a line for each of the {len(probabilities)} classes. "
+                    f"Received: {args.labels} with {len(names)} lines"
+                )
+    ranked = sorted(zip(probabilities, names, strict=True), reverse=True)
+    for probability, name in ranked[: args.top]:
+        print(f"{probability:7.2%}  {name}")
+
+
+def explain(args: argparse.Namespace) -> None:
+    """`keras-attn explain`."""
+    from keras_attn import training
+    from keras_attn.explain import explain, read_image
+
+    model, record = training.load_run(args.folder)
+    image = read_image(args.image, tuple(record["data"]["image_shape"]))
+    print(explain(model, image, args.out, args.layer))
+
+
+def models(args: argparse.Namespace) -> None:
+    """`keras-attn models`."""
+    from keras_attn.applications import MODELS
+
+    width = max(map(len, MODELS))
+    counted = f" {'parameters':>12}" if args.count else ""
+    print(f"{'name':{width}} {'input':>9}{counted}  source")
+    for name, entry in MODELS.items():
+        size = f"{entry.input_size}x{entry.input_size}"
+        count = f" {entry().count_params():>12,}" if args.count else ""
+        print(f"{name:{width}} {size:>9}{count}  {entry.source}")
+
+
+def _print_metrics(metrics: dict[str, float], images: int) -> None:
+    print(json.dumps({**{key: round(value, 4) for key, value in metrics.items()}, "images": images}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

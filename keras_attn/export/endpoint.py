@@ -1,0 +1,110 @@
+"""What an exported image network computes: a float image batch in, named float32 tensors out."""
+
+import functools
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+Endpoint = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+
+
+def check_image_model(model: keras.Model) -> None:
+    """Raises ValueError unless `model` is a built network of one image input and one output.
+
+    Args:
+        model: A functional or Sequential network of `(B, H, W, C)`, or `(B, C, H, W)`.
+    """
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise ValueError(
+            "`model` must be a functional or built Sequential `keras.Model`, whose input is known. "
+            f"Received: model={model}"
+        )
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        raise ValueError(
+            "`model` must have one input, a batch of images of rank 4. "
+            f"Received: input shapes={shapes}"
+        )
+    if shapes[0][1:].count(None) > 2:
+        raise ValueError(
+            f"`model` must know its number of channels. Received: input shape={shapes[0]}"
+        )
+    if not keras.backend.is_float_dtype(model.inputs[0].dtype):
+        raise ValueError(
+            f"`model` must take floating images. Received: input dtype={model.inputs[0].dtype}"
+        )
+    if len(model.outputs) != 1:
+        shapes = [tuple(tensor.shape) for tensor in model.outputs]
+        raise ValueError(f"`model` must have one output. Received: output shapes={shapes}")
+
+
+def image_endpoint(model: keras.Model) -> Endpoint:
+    """Returns the function of `serving_default`.
+
+    A network that ends in a softmax gives `logits` and `probabilities`, the second computed from
+    the first in float32; one that ends otherwise gives `outputs`. All are float32, whatever the
+    dtype policy is, because TF Serving's REST interface can't write 16-bit floats.
+
+    Args:
+        model: A network that `check_image_model` accepts.
+    """
+    logits_function = _logits_function(model)
+    if logits_function is None:
+        return lambda image: {"outputs": tf.cast(call_on_images(model, image), tf.float32)}
+    return functools.partial(_classify, logits_function)
+
+
+def call_on_images(model: keras.Model, image: tf.Tensor) -> tf.Tensor:
+    """Calls a network of one input and one output, be they bare, in a list or in a dict."""
+    inputs = image
+    if not isinstance(model, keras.Sequential):
+        inputs = keras.tree.pack_sequence_as(model.input, [image])
+    return keras.tree.flatten(model(inputs, training=False))[0]
+
+
+def _logits_function(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    """Returns images -> what the closing softmax sees, or None where no softmax closes `model`."""
+    last, before = _split_at_last_layer(model)
+    head: Callable[[tf.Tensor], tf.Tensor] | None = None
+    if isinstance(last, keras.Model):
+        if len(getattr(last, "inputs", None) or []) == 1 and len(last.outputs) == 1:
+            head = _logits_function(last)
+    elif type(last) is keras.layers.Dense and last.quantization_mode is None:
+        if last.activation is keras.activations.softmax:
+            head = functools.partial(_affine, last)
+    elif isinstance(last, keras.layers.Activation):
+        if last.activation is keras.activations.softmax:
+            head = tf.identity
+    elif isinstance(last, keras.layers.Softmax) and last.axis in (-1, [-1], (-1,)):
+        head = tf.identity
+    return None if head is None or before is None else _compose(before, head)
+
+
+def _compose(
+    before: keras.Model, head: Callable[[tf.Tensor], tf.Tensor]
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda image: head(call_on_images(before, image))
+
+
+def _classify(
+    logits_function: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    logits = tf.cast(logits_function(image), tf.float32)  # (B, ..., classes)
+    return {"logits": logits, "probabilities": tf.nn.softmax(logits, axis=-1)}
+
+
+def _split_at_last_layer(model: keras.Model) -> tuple[keras.Operation, keras.Model | None]:
+    """Returns the operation that gives the output, and the network up to its (one) input."""
+    history = model.outputs[0]._keras_history
+    sources = history.operation._inbound_nodes[history.node_index].input_tensors
+    if len(sources) != 1:
+        return history.operation, None
+    return history.operation, keras.Model(model.inputs[0], sources[0])
+
+
+def _affine(dense: keras.layers.Dense, features: tf.Tensor) -> tf.Tensor:
+    """The layer without its activation, in its compute dtype: (B, ..., C) -> (B, ..., units)."""
+    dtype = dense.compute_dtype
+    logits = keras.ops.matmul(tf.cast(features, dtype), tf.cast(dense.kernel, dtype))
+    return logits + tf.cast(dense.bias, dtype) if dense.use_bias else logits

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Asks a model server that speaks TF Serving's REST interface. Python's standard library is enough.
+
+    python client.py --url http://127.0.0.1:8501/v1/models/digits image.json
+
+`image.json` holds one image (three lists deep), or a list of them (four deep), or a whole request,
+`{"instances": [...]}` or `{"inputs": ...}`. `-` reads it from standard input.
+"""
+
+import argparse
+import json
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+
+class ServerError(RuntimeError):
+    """The server's answer is an error, or none that can be read.
+
+    Attributes:
+        status: Of the HTTP reply.
+        message: What the reply says.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(f"the server answered {status}: {message}")
+        self.status = status
+        self.message = message
+
+
+def predict(
+    url: str,
+    instances: list[Any],
+    *,
+    signature_name: str | None = None,
+    timeout: float = 60.0,
+) -> list[Any]:
+    """Returns one prediction for each instance.
+
+    A prediction is a dict of the outputs, or the output itself where the model has only one.
+
+    Args:
+        url: Of the model, `http://host:port/v1/models/name`, or of a version of it,
+            `.../versions/1`.
+        instances: A batch of nested lists; of dicts of them where the model has several inputs.
+        signature_name: Default: the model's `serving_default`.
+        timeout: In seconds.
+
+    Example:
+    ```python
+    predict("http://127.0.0.1:8501/v1/models/digits", [image])[0]["probabilities"]
+    ```
+    """
+    request: dict[str, Any] = {"instances": instances}
+    if signature_name is not None:
+        request["signature_name"] = signature_name
+    reply = send(url, request, timeout=timeout)
+    if not isinstance(reply.get("predictions"), list):
+        raise ServerError(200, "a reply without `predictions`")
+    return reply["predictions"]
+
+
+def status(url: str, *, timeout: float = 60.0) -> list[dict[str, Any]]:
+    """Returns the state of each version of a model.
+
+    Args:
+        url: Of the model.
+        timeout: In seconds.
+    """
+    return _open(urllib.request.Request(_checked(url)), timeout).get("model_version_status", [])
+
+
+def input_shape(url: str, *, timeout: float = 60.0) -> tuple[int | None, ...]:
+    """Returns the shape of the input of `serving_default`, which must have one.
+
+    Args:
+        url: Of the model.
+        timeout: In seconds.
+
+    Returns:
+        `None` for a side of any length: `(None, 32, 32, 3)`.
+    """
+    reply = _open(urllib.request.Request(_checked(url) + "/metadata"), timeout)
+    try:
+        signatures = reply["metadata"]["signature_def"]["signature_def"]
+        [tensor] = signatures["serving_default"]["inputs"].values()
+        sides = [int(dim["size"]) for dim in tensor["tensor_shape"]["dim"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServerError(200, "metadata without one input of `serving_default`") from error
+    return tuple(side if side >= 0 else None for side in sides)
+
+
+def send(url: str, request: dict[str, Any], *, timeout: float = 60.0) -> dict[str, Any]:
+    """Sends a whole predict request and returns the whole reply.
+
+    Args:
+        url: Of the model.
+        request: With `instances` or `inputs`, and `signature_name` where it is not the default.
+        timeout: In seconds.
+    """
+    body = json.dumps(request).encode()
+    headers = {"Content-Type": "application/json"}
+    target = urllib.request.Request(_checked(url) + ":predict", data=body, headers=headers)
+    return _open(target, timeout)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: returns the exit code, 1 for what went wrong on the way."""
+    parser = argparse.ArgumentParser(
+        description="Asks a model server for predictions.",
+        epilog="FILE holds an image as nested lists, a list of images, or a whole request.",
+    )
+    parser.add_argument("--url", required=True, help="http://host:port/v1/models/name")
+    parser.add_argument("--signature", help="default: serving_default")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS")
+    parser.add_argument("file", metavar="FILE", help="JSON; - for standard input")
+    options = parser.parse_args(arguments)
+    try:
+        request = _request(_read(options.file))
+        if options.signature:
+            request["signature_name"] = options.signature
+        reply = send(options.url, request, timeout=options.timeout)
+    except (ServerError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(reply, indent=2))
+    return 0
+
+
+def _read(file: str) -> Any:
+    try:
+        if file == "-":
+            return json.load(sys.stdin)
+        with open(file, encoding="utf-8") as stream:
+            return json.load(stream)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} must be JSON: {error}") from None
+
+
+def _request(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    depth, element = 0, value
+    while isinstance(element, list) and element:
+        depth, element = depth + 1, element[0]
+    if depth == 3:
+        return {"instances": [value]}
+    if depth == 4:
+        return {"instances": value}
+    raise ValueError(
+        "FILE must hold an image (three lists deep), a list of images (four deep) or a request. "
+        f"Received: lists {depth} deep"
+    )
+
+
+def _checked(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or "/v1/models/" not in parts.path:
+        raise ValueError(
+            f"`url` must be like http://host:port/v1/models/name. Received: url={url!r}"
+        )
+    return url.rstrip("/").removesuffix(":predict")
+
+
+def _open(request: urllib.request.Request, timeout: float) -> dict[str, Any]:
+    # A proxy that the environment names can't reach this machine's own addresses.
+    local = urllib.parse.urlsplit(request.full_url).hostname in ("localhost", "127.0.0.1", "::1")
+    handlers = [urllib.request.ProxyHandler({})] if local else []
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as reply:
+            return _parse(reply.status, reply.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            raise ServerError(error.code, _message(error.read())) from None
+    except TimeoutError:
+        raise TimeoutError(f"{request.full_url} did not answer within {timeout:g} s") from None
+    except OSError as error:  # URLError is one
+        reason = getattr(error, "reason", error)
+        raise ConnectionError(f"{request.full_url} can't be reached: {reason}") from None
+
+
+def _parse(status: int, body: bytes) -> dict[str, Any]:
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        reply = None
+    if not isinstance(reply, dict):
+        raise ServerError(status, f"no JSON object but {body[:200]!r}")
+    return reply
+
+
+def _message(body: bytes) -> str:
+    """The `error` of a reply, else the reply."""
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode("utf-8", "replace") or "nothing"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""What a signature takes and gives, without TensorFlow."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_attn.serving.errors import invalid_argument
+
+# TensorFlow's names for what JSON can carry. No 16-bit floats, no uint16: TF Serving has none.
+NUMPY_DTYPES: dict[str, type] = {
+    "bool": np.bool_,
+    "double": np.float64,
+    "float": np.float32,
+    "int8": np.int8,
+    "int16": np.int16,
+    "int32": np.int32,
+    "int64": np.int64,
+    "uint8": np.uint8,
+    "uint32": np.uint32,
+    "uint64": np.uint64,
+    "string": np.object_,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorInfo:
+    """One named tensor of a signature.
+
+    Args:
+        dtype: TensorFlow's name of it, such as `"float"` or `"string"`.
+        shape: With None for an open dimension; None as a whole where the rank is unknown.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """The named inputs and outputs of one function of a SavedModel."""
+
+    inputs: Mapping[str, TensorInfo]
+    outputs: Mapping[str, TensorInfo]
+
+
+def check_shapes(signature: Signature, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises INVALID_ARGUMENT unless each array fits the shape of its input.
+
+    TF Serving leaves this to the graph, whose error names the first operation that can't go on.
+    """
+    for name, array in arrays.items():
+        shape = signature.inputs[name].shape
+        if shape is not None and not _fits(array.shape, shape):
+            expected = ",".join("?" if size is None else str(size) for size in shape)
+            received = ",".join(str(size) for size in array.shape)
+            raise invalid_argument(
+                f"Input {name!r} must have shape [{expected}]. Received: shape [{received}]"
+            )
+
+
+def _fits(shape: tuple[int, ...], spec: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(spec) and all(
+        expected in (None, size) for size, expected in zip(shape, spec, strict=True)
+    )
