@@ -3,8 +3,12 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+PIP    := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test test-slow test-wheel lint clean
+# TensorFlow's start-up chatter is no news in what these targets print.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help install demo lint test test-slow test-wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -12,11 +16,15 @@ help:  ## list the targets
 
 install: $(READY)  ## make .venv and install the package with everything that it needs
 
-$(READY): pyproject.toml keras_attn/_version.py
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25"
-	$(BIN)/python -m pip install --quiet --editable ".[all,test]"
-	touch $@
+$(READY): pyproject.toml
+	@echo "Installing into $(VENV) (some minutes, 3 GB) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP) --upgrade "pip>=25"
+	@$(BIN)/python $(PIP) --editable ".[all,test]"
+	@touch $@
+
+demo: $(READY)  ## train on real digits, export, serve, predict, draw the attention
+	@$(BIN)/python -m keras_attn.demo --out demo
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -28,6 +36,9 @@ test: $(READY)  ## the fast suite
 
 test-slow: $(READY)  ## what takes minutes
 	$(BIN)/python -m pytest -m slow
+
+test-wheel: $(READY)  ## build the wheel, install it in an empty environment, use it from elsewhere
+	$(BIN)/python tests/wheel_check.py
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build dist demo *.egg-info

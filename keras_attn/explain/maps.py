@@ -1,0 +1,114 @@
+"""What the attention layers of a model computed for given images."""
+
+import inspect
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+
+def attention_maps(
+    model: keras.Model, images: np.ndarray, layers: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Gives the gates, masks and maps that a model's attention layers use on a batch of images.
+
+    Such a layer is one whose `call` takes `return_attention`: `SqueezeExcite` gives its gate
+    `(B, 1, 1, C)`, `AttentionModule` its mask `(B, H, W, C)`, `SelfAttention2D` and
+    `AugmentedConv2D` their maps `(B, num_heads, H * W, H * W)`, each row of which sums to 1.
+    The model is left as it was. A layer that is used in several places is shown at the first, and
+    one inside a nested model or inside another layer is not shown.
+
+    Args:
+        model: A functional or `Sequential` model, built.
+        images: `(B, H, W, C)`, as the model takes them.
+        layers: The names of the layers to show. `None` means every attention layer.
+
+    Returns:
+        The attention of each layer by the layer's name, in the model's order or the order of
+        `layers`, as its `call` returns it (float32).
+
+    Raises:
+        ValueError: If the model isn't functional, has no attention layer, has none of a given
+            name, or doesn't take such images.
+
+    Example:
+        >>> maps = attention_maps(model, images, layers=["stage1_attention"])
+        >>> maps["stage1_attention"].shape
+        (1, 32, 32, 64)
+    """
+    names = attention_layers(model) if layers is None else layers
+    return {name: attention for name, (_, attention) in run_layers(model, images, names).items()}
+
+
+def attention_layers(model: keras.Model) -> list[str]:
+    """Lists the names of a model's attention layers, in the model's order.
+
+    Args:
+        model: A functional or `Sequential` model, built.
+
+    Returns:
+        The names of its layers whose `call` takes `return_attention`; at least one.
+
+    Raises:
+        ValueError: If the model isn't functional or has no such layer.
+    """
+    if not isinstance(model, keras.Model) or not _is_functional(model):
+        raise ValueError(
+            "`model` must be a functional or a built Sequential keras.Model, whose graph says "
+            f"what each layer is given. Received: model={model!r}"
+        )
+    names = [layer.name for layer in model.layers if _returns_attention(layer)]
+    if not names:
+        kinds = sorted({type(layer).__name__ for layer in model.layers})
+        raise ValueError(
+            "`model` must have a layer whose `call` takes `return_attention`, such as "
+            f"AttentionModule. Received: model {model.name!r} with layers {', '.join(kinds)}"
+        )
+    return names
+
+
+def run_layers(
+    model: keras.Model, images: np.ndarray, names: Sequence[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Gives the output and the attention of each named layer: see `attention_maps`."""
+    known = attention_layers(model)
+    if isinstance(names, str) or not names or not all(name in known for name in names):
+        raise ValueError(
+            f"`layers` must be names of the model's attention layers, {', '.join(known)}. "
+            f"Received: layers={names!r}"
+        )
+    images = np.asarray(images)
+    shape = model.input_shape
+    if (
+        not isinstance(shape, tuple)
+        or images.ndim != len(shape)
+        or not images.shape[0]
+        or any(size not in (None, given) for size, given in zip(shape, images.shape, strict=True))
+    ):
+        raise ValueError(
+            f"`images` must be a batch of what the model takes, {shape}. "
+            f"Received: images with shape {images.shape}"
+        )
+    # The layers are called on values, not on the graph's symbols: a symbolic call would add
+    # a node to the caller's layers each time.
+    probe = keras.Model(model.inputs[0], {name: model.get_layer(name).input for name in names})
+    results = {}
+    for name, value in probe(images, training=False).items():
+        output, attention = model.get_layer(name)(value, return_attention=True, training=False)
+        results[name] = (_to_numpy(output), _to_numpy(attention))
+    return results
+
+
+def _is_functional(model: keras.Model) -> bool:
+    try:
+        return bool(model.inputs) and bool(model.outputs)
+    except (AttributeError, ValueError):  # a subclassed model, a Sequential before it is built
+        return False
+
+
+def _returns_attention(layer: keras.Layer) -> bool:
+    return "return_attention" in inspect.signature(layer.call).parameters
+
+
+def _to_numpy(tensor: object) -> np.ndarray:
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))

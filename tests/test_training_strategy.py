@@ -1,0 +1,155 @@
+"""get_strategy, and that two replicas give what one device gives."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from keras_attn.training import get_strategy
+from keras_attn.training.strategy import evaluation_batch_size
+
+# In a process of its own: logical devices are made before TensorFlow starts.
+TWO_REPLICAS = """
+import json, pathlib, sys
+import tensorflow as tf
+
+cpus = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+
+import keras
+import numpy as np
+from keras_attn.training import ImageDataset, evaluate, get_strategy, load_run, train
+
+rng = np.random.default_rng(0)
+
+def split(size):
+    labels = rng.integers(0, 3, size)
+    images = rng.integers(0, 180, (size, 8, 8, 3)) + 30 * labels[:, None, None, None]
+    return tf.data.Dataset.from_tensor_slices((images.astype("uint8"), labels))
+
+data = ImageDataset("noise", ("a", "b", "c"), (8, 8, 3), split(67), split(33), 67, 33)
+
+def build_model():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(5, 3, strides=2)(x)
+    x = keras.layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+
+out = pathlib.Path(sys.argv[1])
+arguments = dict(epochs=2, batch_size=16, learning_rate=0.05, label_smoothing=0.1,
+                 augment="crop_flip", jit_compile=False, verbose=0)
+one = train(build_model, data, out / "one", **arguments)
+two = train(build_model, data, out / "two", strategy="mirrored", **arguments)
+loaded, record = load_run(out / "two")
+
+def difference(a, b):
+    return max(float(np.abs(x - y).max()) for x, y in zip(a.get_weights(), b.get_weights()))
+
+def message(**changes):
+    try:
+        train(changes.pop("build", build_model), data, out / "bad", strategy="mirrored",
+              **{**arguments, **changes})
+    except ValueError as error:
+        return str(error)
+
+outside = build_model()
+print(json.dumps({
+    "replicas": get_strategy("mirrored").num_replicas_in_sync,
+    "one_replicas": get_strategy("one-device").num_replicas_in_sync,
+    "recorded": record["replicas"],
+    "moved": max(float(np.abs(w).max()) for w in two.model.get_weights()),
+    "weights": difference(one.model, two.model),
+    "loaded": difference(loaded, two.model),
+    "history": max(abs(x - y) for k in one.history for x, y in zip(one.history[k], two.history[k])),
+    "metrics": abs(one.metrics["loss"] - two.metrics["loss"]),
+    # 33 images in batches of 16: the last one leaves a replica empty.
+    "again": abs(evaluate(two.model, data, batch_size=16)["loss"] - two.metrics["loss"]),
+    "odd": message(batch_size=15),
+    "jit": message(jit_compile=True),
+    "outside": message(build=lambda: outside),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def two_replicas(tmp_path_factory):
+    out = tmp_path_factory.mktemp("mirrored")
+    process = subprocess.run(
+        [sys.executable, "-c", TWO_REPLICAS, str(out)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def test_two_replicas_equal_one_device(two_replicas):
+    assert (two_replicas["replicas"], two_replicas["one_replicas"]) == (2, 1)
+    assert two_replicas["recorded"] == 2
+    assert two_replicas["moved"] > 0.1
+    assert two_replicas["weights"] < 1e-6
+    assert two_replicas["history"] < 1e-5
+    assert two_replicas["metrics"] < 1e-6
+
+
+def test_a_mirrored_run_loads_and_evaluates(two_replicas):
+    assert two_replicas["loaded"] == 0
+    assert two_replicas["again"] < 1e-6
+
+
+def test_what_several_replicas_refuse(two_replicas):
+    assert two_replicas["odd"] == (
+        "`batch_size` must divide by the strategy's 2 replicas. Received: batch_size=15"
+    )
+    assert two_replicas["jit"].startswith("`jit_compile` must be False or 'auto'")
+    assert two_replicas["outside"].startswith("`build_model` must make the model when it is called")
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "replicas", "expected"),
+    [
+        (33, 16, 1, 16),
+        (32, 16, 2, 16),
+        (61, 16, 2, 16),  # 13 = 7 + 6
+        (33, 16, 2, 14),  # 16 leaves 1 = 1 + 0; 14 leaves 5 = 3 + 2
+        (33, 17, 2, 14),
+        (7, 2, 2, 4),  # 2 leaves 1, and nothing smaller will do; 4 leaves 3 = 2 + 1
+        (12, 16, 4, 12),
+        (15, 16, 4, 8),  # 12 leaves 3 = 1 + 1 + 1 + 0, 8 leaves 7 = 2 + 2 + 2 + 1
+        (101, 96, 4, 88),  # 96 leaves 5 = 2 + 2 + 1 + 0, 92 leaves 9 = 3 + 3 + 3 + 0
+    ],
+)
+def test_evaluation_batch_size_by_hand(size, batch_size, replicas, expected):
+    assert evaluation_batch_size(size, batch_size, replicas) == expected
+
+
+def test_too_few_images_for_the_replicas():
+    with pytest.raises(ValueError, match="enough held-out images for 2 replicas. Received: 5"):
+        evaluation_batch_size(5, 8, 2)
+
+
+def test_one_device_is_one_replica():
+    assert get_strategy("one-device").num_replicas_in_sync == 1
+
+
+def test_mirrored_takes_every_device_there_is():
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    assert get_strategy("mirrored").num_replicas_in_sync == len(devices)
+
+
+@pytest.mark.parametrize("name", ["", "multi", None, 3])
+def test_an_unknown_name(name):
+    with pytest.raises(ValueError) as caught:
+        get_strategy(name)
+    assert str(caught.value) == (
+        f"`strategy` must be one of 'one-device', 'mirrored'. Received: strategy={name!r}"
+    )
