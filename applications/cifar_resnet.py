@@ -19,7 +19,9 @@ ATTENTION_STAGES = {None: (), "se": (1, 2, 3), "aa": (2, 3)}
 
 # The nets are narrow: with the paper's 8 heads and 20 key dimensions, keys alone would have ten
 # times the channels of the first stage.
-AUGMENTED = {"kappa": 0.25, "upsilon": 0.25, "num_heads": 4, "min_key_dim": 4}
+KAPPA = UPSILON = 0.25
+NUM_HEADS = 4
+MIN_KEY_DIM = 4
 
 
 def CIFARResNet(
@@ -103,7 +105,10 @@ def CIFARResNet(
                 use_bias=False,
                 kernel_initializer="he_normal",
                 name=f"{prefix}_conv1",
-                **AUGMENTED,
+                kappa=KAPPA,
+                upsilon=UPSILON,
+                num_heads=NUM_HEADS,
+                min_key_dim=MIN_KEY_DIM,
             )(x)
         else:
             x = convolution(x, filters, strides=strides, name=f"{prefix}_conv1")

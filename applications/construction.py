@@ -172,7 +172,7 @@ def _is_level(name: str) -> bool:
 
 def _chosen_levels(chosen: bool | Sequence[str], model: keras.Model) -> dict[str, Any]:
     levels = pyramid_outputs(model)
-    if chosen is True:
+    if isinstance(chosen, bool):
         return levels
     unknown = [name for name in chosen if name not in levels]
     if isinstance(chosen, str) or unknown:

@@ -273,5 +273,5 @@ def test_read_image_refuses(tmp_path):
     (tmp_path / "cut.png").write_bytes(data[:60])
     with pytest.raises(ValueError, match="`path` must be an image that Pillow reads. .*cut.png"):
         read_image(tmp_path / "cut.png", (7, 5, 3))
-    with pytest.raises(ValueError, match="`image_shape` must end in 1 or 3 channels"):
+    with pytest.raises(ValueError, match="`image_shape` must be .H, W, C. with C 1 or 3"):
         read_image(tmp_path / "cut.png", (7, 5, 2))

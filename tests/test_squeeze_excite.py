@@ -84,7 +84,10 @@ def test_gate_survives_values_beyond_float16():
         ({"ratio": 2.5}, "`ratio` must be a positive integer. Received: ratio=2.5"),
         ({"ratio": True}, "`ratio` must be a positive integer. Received: ratio=True"),
         ({"bottleneck_channels": -1}, "`bottleneck_channels` must be a positive integer"),
-        ({"pooling": "mean"}, "`pooling` must be one of 'average', 'max'. Received: pooling='mean'"),
+        (
+            {"pooling": "mean"},
+            "`pooling` must be one of 'average', 'max'. Received: pooling='mean'",
+        ),
         ({"data_format": "NHWC"}, "`data_format` must be one of 'channels_last'"),
     ],
 )

@@ -71,7 +71,7 @@ class AttentionLayer(keras.layers.Layer):
             )
         return channels
 
-    def _spatial(self, input_shape: tuple) -> tuple[int | None, int | None]:
+    def _spatial(self, input_shape: tuple) -> tuple[Any, Any]:
         height, width = self.spatial_axes
         return input_shape[height], input_shape[width]
 

@@ -196,7 +196,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             data_format=self.data_format,
             dtype=self.dtype_policy,
         )
-        self.convolution = None
+        self.convolution: Any = None
         if self.value_depth < self.filters:
             self.convolution = keras.layers.Conv2D(
                 self.filters - self.value_depth,
@@ -209,7 +209,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
                 name="convolution",
                 **projection,
             )
-        self.attention = None
+        self.attention: Any = None
         if self.value_depth > 0:
             self.attention = SelfAttention2D(
                 num_heads=self.num_heads,
@@ -284,8 +284,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
                 x = average_pool_same(x, 3, strides, self.data_format)
         attended, attention = self.attention(x, return_attention=True)
         if self.attention_strides != (1, 1):
-            height, width = self._spatial(ops.shape(inputs))
-            size = (-(-height // self.strides[0]), -(-width // self.strides[1]))
+            size = _strided(self._spatial(ops.shape(inputs)), self.strides)
             attended = resize_bilinear(
                 attended, size, align_corners=False, data_format=self.data_format
             )
@@ -324,7 +323,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             "relative_initializer": keras.initializers.serialize(self.relative_initializer),
         }
 
-    def _attention_size(self, input_shape: tuple) -> tuple[int | None, int | None]:
+    def _attention_size(self, input_shape: tuple) -> tuple[Any, Any]:
         size = _strided(self._spatial(input_shape), self.strides)
         return _strided(size, self.attention_strides)
 
@@ -332,7 +331,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
 _NO_ATTENTION = "`return_attention` needs attention. Received: return_attention=True, value_depth=0"
 
 
-def _strided(size: tuple, strides: tuple[int, int]) -> tuple[int | None, int | None]:
+def _strided(size: tuple, strides: tuple[int, int]) -> tuple[Any, Any]:
     height, width = (
         None if length is None else -(-length // stride)
         for length, stride in zip(size, strides, strict=True)

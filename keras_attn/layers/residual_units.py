@@ -41,7 +41,7 @@ class _ResidualUnit(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.data_format = check_data_format(data_format)
         self.input_spec = keras.layers.InputSpec(ndim=4)
-        self.projection = None
+        self.projection: Any = None
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """(B, ceil(H / strides), ceil(W / strides), filters)."""

@@ -1,0 +1,185 @@
+"""The command line: the whole path, help that reads well, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_attn import demo
+from keras_attn.cli import main
+from keras_attn.serving import start_server
+
+COMMANDS = ["train", "evaluate", "export", "serve", "predict", "explain", "models"]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    command = (
+        f"train --model se_resnet20_cifar --limit 256 --epochs 1 --batch-size 64 --out {folder}"
+    )
+    assert main(command.split()) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def image_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("image") / "noise.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 40, 3)).astype("uint8")
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_train_leaves_a_run(run_folder):
+    record = json.loads((run_folder / "run.json").read_text())
+    assert record["model"]["name"] == "se_resnet20_cifar"
+    assert record["data"]["train_size"] == 256
+    assert {path.name for path in run_folder.iterdir()} == {
+        "model.keras",
+        "history.csv",
+        "run.json",
+    }
+
+
+def test_evaluate_repeats_the_runs_numbers(run_folder, capsys):
+    assert main(["evaluate", str(run_folder)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    recorded = json.loads((run_folder / "run.json").read_text())["metrics"]
+    assert printed["accuracy"] == pytest.approx(recorded["accuracy"], abs=1e-4)
+    assert printed["images"] == 360
+
+
+def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
+    """A server's answer is the run's own."""
+    base = tmp_path / "served" / "digits"
+    assert main(["export", str(run_folder), "--out", str(base)]) == 0
+    assert main(["export", str(run_folder), "--out", str(base), "--version", "7"]) == 0
+    assert sorted(path.name for path in base.iterdir()) == ["1", "7"]
+    capsys.readouterr()
+    assert main(["predict", "--run", str(run_folder), str(image_file)]) == 0
+    here = capsys.readouterr().out
+    labels = base / "7" / "assets" / "labels.txt"
+    with start_server(base) as server:
+        arguments = ["--server", server.model_url, "--labels", str(labels), str(image_file)]
+        assert main(["predict", *arguments]) == 0
+        there = capsys.readouterr().out
+        assert main(["predict", "--server", server.model_url, str(image_file), "--top", "1"]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 1
+    assert here == there
+    assert len(here.splitlines()) == 3
+
+
+def test_explain_says_what_can_be_drawn(run_folder, image_file, tmp_path, capsys):
+    out = tmp_path / "mask.png"
+    assert main(["explain", str(run_folder), str(image_file), "--out", str(out)]) == 1
+    assert "a gate has none" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_help(capsys):
+    for command in [[], *[[name] for name in COMMANDS]]:
+        with pytest.raises(SystemExit) as end:
+            main([*command, "--help"])
+        assert end.value.code == 0
+        text = capsys.readouterr().out
+        assert len(text.splitlines()) > 5
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        ("train --model nope --out o", "`model`"),
+        ("train --model resnet20_cifar --out o --epochs 0", "`epochs` must be a positive integer"),
+        ("train --model resnet20_cifar --out o --batch-size 0", "`batch_size` must be"),
+        ("train --model resnet20_cifar --out o --data cifar10 --data-dir none", "`data_dir` must"),
+        ("evaluate none", "`folder` must be the folder of a run"),
+        ("export none --out o", "`folder` must be the folder of a run"),
+        ("serve none", "`path` must be the base folder of a model"),
+        ("predict --run none x.png", "`folder` must be the folder of a run"),
+        ("predict --server http://127.0.0.1:9/v1/models/m x.png", "can't be reached"),
+        ("explain none x.png --out y.png", "`folder` must be the folder of a run"),
+    ],
+)
+def test_mistakes(command, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("keras-attn: error: ") and message in err
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.rglob("*.keras"))
+
+
+def test_images_that_are_none(run_folder, tmp_path, capsys):
+    (tmp_path / "text.png").write_text("not an image")
+    assert main(["predict", "--run", str(run_folder), str(tmp_path / "text.png")]) == 1
+    assert "`path` must be an image that Pillow reads" in capsys.readouterr().err
+    assert main(["predict", "--run", str(run_folder), str(tmp_path / "none.png")]) == 1
+    assert "which is not there" in capsys.readouterr().err
+
+
+def test_a_corrupt_run(tmp_path, capsys):
+    (tmp_path / "run.json").write_text('{"data": {"class_names": ["a"]}}')
+    (tmp_path / "model.keras").write_bytes(b"not a zip")
+    assert main(["export", str(tmp_path), "--out", str(tmp_path / "served")]) == 1
+    err = capsys.readouterr().err
+    assert "model.keras can't be read as a Keras model" in err and len(err.splitlines()) == 1
+    assert not (tmp_path / "served").exists()
+
+
+def test_a_port_in_use(run_folder, tmp_path, capsys):
+    base = tmp_path / "served"
+    assert main(["export", str(run_folder), "--out", str(base)]) == 0
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        capsys.readouterr()
+        assert main(["serve", str(base), "--port", port]) == 1
+    assert port in capsys.readouterr().err
+
+
+def test_wrong_usage_exits_with_two(capsys):
+    for command in ("", "train", "predict x.png", "models extra arguments", "train --epochs x"):
+        with pytest.raises(SystemExit) as end:
+            main(command.split())
+        assert end.value.code == 2
+        capsys.readouterr()
+
+
+def test_the_installed_command():
+    program = Path(sys.executable).with_name("keras-attn")
+    done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("keras-attn 0.")
+
+
+def test_the_demo_goes_the_whole_way(tmp_path, capsys):
+    """Two epochs: the path, not the accuracy, which `make demo` shows."""
+    assert demo.main(["--out", str(tmp_path / "demo"), "--epochs", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "6. Drew the attention mask over the image" in printed
+    listed = [Path(line.strip()) for line in printed.split("The files:\n")[1].splitlines()]
+    assert len(listed) == 6
+    assert all(path.exists() for path in listed)
+    with Image.open(tmp_path / "demo" / "attention.png") as picture:
+        assert picture.width > 700
+    with socket.socket() as probe:  # the server is stopped
+        port = int(printed.split("127.0.0.1:")[1].split("/")[0])
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_the_demo_says_what_went_wrong(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert demo.main(["--out", str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
