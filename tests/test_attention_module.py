@@ -222,7 +222,7 @@ def test_p_t_and_r():
             {"learning": None},
             "`learning` must be one of 'residual', 'naive'. Received: learning=No",
         ),
-        ({"unit": "bottleneck"}, "`unit` must be one of 'pre_activation', 'resnext', a factory"),
+        ({"unit": "bottleneck"}, "`unit` must be one of 'pre_activation', 'resnext', "),
         ({"unit": 3}, "`unit` must be a name or a callable"),
         ({"unit": lambda filters: None}, "`unit` must be registered"),
     ],

@@ -23,6 +23,25 @@ def check_pair(name: str, value: object) -> tuple[int, int]:
     return check_positive_int(name, pair[0]), check_positive_int(name, pair[1])
 
 
+def check_divisible(name: str, value: int, divisor_name: str, divisor: int) -> int:
+    """Returns `value`, or raises if it is no positive multiple of `divisor`."""
+    check_positive_int(name, value)
+    if value % divisor:
+        raise ValueError(
+            f"`{name}` must be divisible by `{divisor_name}`. "
+            f"Received: {name}={value}, {divisor_name}={divisor}"
+        )
+    return value
+
+
+def check_odd(name: str, value: object) -> int:
+    """Returns `value` as an int, or raises if it isn't a positive odd integer."""
+    number = check_positive_int(name, value)
+    if number % 2 == 0:
+        raise ValueError(f"`{name}` must be odd. Received: {name}={value!r}")
+    return number
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Returns `value`, or raises with the list of `choices` if it isn't one."""
     if not isinstance(value, str) or value not in choices:

@@ -15,6 +15,7 @@ from keras_attn.layers._validation import (
     check_positive_int,
 )
 from keras_attn.layers.ceil_max_pooling2d import ceil_max_pool, ceil_pooled_length
+from keras_attn.layers.inception_unit import InceptionResNetUnit
 from keras_attn.layers.residual_units import (
     PreActivationBottleneck,
     ResNeXtBottleneck,
@@ -22,7 +23,11 @@ from keras_attn.layers.residual_units import (
 )
 from keras_attn.layers.resize import resize_bilinear
 
-UNITS = {"pre_activation": PreActivationBottleneck, "resnext": ResNeXtBottleneck}
+UNITS = {
+    "pre_activation": PreActivationBottleneck,
+    "resnext": ResNeXtBottleneck,
+    "inception": InceptionResNetUnit,
+}
 
 # The paper gives no epsilon for f2 and f3; these are ours.
 CHANNEL_EPSILON = 1e-12
@@ -85,11 +90,12 @@ class AttentionModule(AttentionLayer):
         attention: `"mixed"`, `"channel"` or `"spatial"`, the mask's activation; see
             `mask_activation`.
         learning: `"residual"` or `"naive"`.
-        unit: `"pre_activation"`, `"resnext"`, or a factory of the caller's own, called afresh for
-            every place as `unit(filters, name=..., dtype=...)`. It returns a layer that keeps the
-            shape. It must be registered by `keras.saving.register_keras_serializable`.
+        unit: `"pre_activation"`, `"resnext"`, `"inception"` (see `InceptionResNetUnit`), or a
+            factory of the caller's own, called afresh for every place as
+            `unit(filters, name=..., dtype=...)`. It returns a layer that keeps the shape. It must
+            be registered by `keras.saving.register_keras_serializable`.
         mask_pre_activation: Whether BN-ReLU comes before the head's first 1x1 convolution; `None`
-            means yes, but for `unit="resnext"`, as in the prototxts.
+            means yes, but for `unit="resnext"`, as in the prototxts, and for `"inception"`.
         kernel_initializer: Initializer of the convolutions (not of a factory's).
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -239,7 +245,7 @@ class AttentionModule(AttentionLayer):
     @property
     def _has_mask_pre_activation(self) -> bool:
         if self.mask_pre_activation is None:
-            return self.unit != "resnext"
+            return self.unit not in ("resnext", "inception")
         return self.mask_pre_activation
 
     def _make_unit(self, name: str, filters: int, input_shape: tuple) -> keras.layers.Layer:

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
 from keras_attn.layers._validation import (
+    check_choice,
     check_non_negative_int,
     check_pair,
     check_positive_int,
@@ -104,6 +105,8 @@ class AugmentedConv2D(ProjectingAttentionLayer):
         kernel_initializer: Initializer of all kernels.
         bias_initializer: Initializer of all biases.
         relative_initializer: Initializer of the tables; `None` is N(0, (dk / N)**-0.5).
+        implementation: `"auto"`, `"full"` or `"chunked"`; see `SelfAttention2D`.
+        max_logits_bytes: Memory for logits at a time; see `SelfAttention2D`.
         kernel_regularizer: Regularizer of all kernels.
         bias_regularizer: Regularizer of all biases.
         kernel_constraint: Constraint of all kernels.
@@ -152,6 +155,8 @@ class AugmentedConv2D(ProjectingAttentionLayer):
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         relative_initializer: Any = None,
+        implementation: str = "auto",
+        max_logits_bytes: int | None = None,
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
         kernel_constraint: Any = None,
@@ -186,6 +191,12 @@ class AugmentedConv2D(ProjectingAttentionLayer):
         self.relative = relative
         self.table_size = None if table_size is None else check_pair("table_size", table_size)
         self.relative_initializer = keras.initializers.get(relative_initializer)
+        self.implementation = check_choice(
+            "implementation", implementation, ("auto", "full", "chunked")
+        )
+        if max_logits_bytes is not None:
+            check_positive_int("max_logits_bytes", max_logits_bytes)
+        self.max_logits_bytes = max_logits_bytes
 
         projection = dict(
             use_bias=use_bias,
@@ -220,6 +231,8 @@ class AugmentedConv2D(ProjectingAttentionLayer):
                 kernel_initializer=clone_initializer(self.kernel_initializer),
                 bias_initializer=clone_initializer(self.bias_initializer),
                 relative_initializer=self.relative_initializer,
+                implementation=self.implementation,
+                max_logits_bytes=self.max_logits_bytes,
                 name="attention",
                 **projection,
             )
@@ -282,7 +295,10 @@ class AugmentedConv2D(ProjectingAttentionLayer):
         for strides in (self.strides, self.attention_strides):
             if strides != (1, 1):
                 x = average_pool_same(x, 3, strides, self.data_format)
-        attended, attention = self.attention(x, return_attention=True)
+        if return_attention:
+            attended, attention = self.attention(x, return_attention=True)
+        else:
+            attended, attention = self.attention(x), None
         if self.attention_strides != (1, 1):
             size = _strided(self._spatial(ops.shape(inputs)), self.strides)
             attended = resize_bilinear(
@@ -321,6 +337,8 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             "relative": self.relative,
             "table_size": self.table_size,
             "relative_initializer": keras.initializers.serialize(self.relative_initializer),
+            "implementation": self.implementation,
+            "max_logits_bytes": self.max_logits_bytes,
         }
 
     def _attention_size(self, input_shape: tuple) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -28,16 +29,41 @@ def average_pool_same(
     if keras.backend.backend() != "torch":
         return ops.average_pool(x, pool_size, strides, padding="same", data_format=data_format)
     axes = (1, 2) if data_format == "channels_last" else (2, 3)
-    widths = [(0, 0)] * 4
+    padding = []
     for axis, stride in zip(axes, strides, strict=True):
         length = x.shape[axis]
         total = max((-(-length // stride) - 1) * stride + pool_size - length, 0)
-        widths[axis] = (total // 2, total - total // 2)
+        padding.append((total // 2, total - total // 2))
+    return average_pool_padded(x, pool_size, strides, padding, data_format)
+
+
+def average_pool_padded(
+    x: Any,
+    pool_size: int,
+    strides: tuple[int, int],
+    padding: Sequence[tuple[int, int]],
+    data_format: str = "channels_last",
+) -> Any:
+    """Average pooling of a padded image where the padding doesn't count.
+
+    Args:
+        x: Tensor of shape (B, H, W, C), or (B, C, H, W) if `channels_first`.
+        pool_size: Side of a window.
+        strides: Distance of two windows, `(vertical, horizontal)`.
+        padding: Pixels `(above, below)` and `(left, right)`.
+        data_format: `"channels_last"` or `"channels_first"`.
+
+    Returns:
+        Tensor whose sides are those of a `valid` pool of the padded image.
+    """
+    widths = [(0, 0), *padding, (0, 0)]
+    if data_format == "channels_first":
+        widths = [(0, 0), (0, 0), *padding]
 
     def pool_padded(image: Any) -> Any:
         return ops.average_pool(
             ops.pad(image, widths), pool_size, strides, padding="valid", data_format=data_format
         )
 
-    inside = ops.ones([1 if axis not in axes else x.shape[axis] for axis in range(4)], x.dtype)
-    return ops.divide(pool_padded(x), pool_padded(inside))
+    one_image = x[:1, ..., :1] if data_format == "channels_last" else x[:1, :1]
+    return ops.divide(pool_padded(x), pool_padded(ops.ones_like(one_image)))

@@ -97,12 +97,19 @@ class _ResidualUnit(keras.layers.Layer):
             input_shape = step.compute_output_shape(input_shape)
 
 
-def batch_norm(name: str, data_format: str, dtype: Any = None) -> keras.layers.BatchNormalization:
+def batch_norm(
+    name: str,
+    data_format: str,
+    dtype: Any = None,
+    momentum: float = BATCH_NORM_MOMENTUM,
+    gamma_initializer: Any = "ones",
+) -> keras.layers.BatchNormalization:
     """The authors' BatchNormalization: epsilon 1e-5, momentum 0.9, over the channels."""
     return keras.layers.BatchNormalization(
         axis=-1 if data_format == "channels_last" else 1,
-        momentum=BATCH_NORM_MOMENTUM,
+        momentum=momentum,
         epsilon=BATCH_NORM_EPSILON,
+        gamma_initializer=gamma_initializer,
         dtype=dtype,
         name=name,
     )

@@ -8,8 +8,15 @@ import keras
 from keras import ops
 
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
-from keras_attn.layers._validation import check_pair, check_positive_int
+from keras_attn.layers._validation import check_choice, check_pair, check_positive_int
+from keras_attn.layers.chunked_attention import attend, chunk_within
 from keras_attn.layers.resize import interpolation_matrix
+
+# One head's map up to this size is kept whole by `implementation="auto"`: 22x22 in float32.
+FULL_MAP_BYTES = 2**20
+# The logits that are there at a time in chunks, and the map that `return_attention` may make.
+DEFAULT_LOGITS_BYTES = 2**24
+DEFAULT_MAP_BYTES = 2**30
 
 
 def split_heads(x: Any, num_heads: int) -> Any:
@@ -71,12 +78,25 @@ def attention_map(q: Any, k: Any, tables: tuple[Any, Any] | None, dtype: str) ->
     logits = ops.cast(ops.einsum("bnxyd,bnijd->bnxyij", q, k), dtype)
     if tables is not None:
         s_w, s_h = relative_logits(q, *tables)
-        logits = ops.add(logits, ops.cast(s_w[..., None, :], dtype))
-        logits = ops.add(logits, ops.cast(s_h[..., :, None], dtype))
+        # Not ops.add: on TensorFlow a tensor that is broadcast may pass for a bias of another axis.
+        logits = logits + ops.cast(s_w[..., None, :], dtype)
+        logits = logits + ops.cast(s_h[..., :, None], dtype)
     places = height * width
     logits = ops.reshape(logits, (-1, heads, places, places))
     # Keras warns of a softmax over one value; on a 1x1 map it is meant.
     return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
+
+
+def key_places(height: Any, width: Any, dtype: str) -> Any:
+    """Which column and which row each key is in, one-hot: (H W, W + H).
+
+    With `relative_logits` beside the queries, one product gives all three terms of equation 3:
+    [q, s_w, s_h] . [k, column, row].
+    """
+    place = ops.arange(height * width)[:, None]
+    column = ops.equal(place % width, ops.arange(width)[None])  # (H W, W)
+    row = ops.equal(place // width, ops.arange(height)[None])  # (H W, H)
+    return ops.cast(ops.concatenate([column, row], axis=-1), dtype)
 
 
 def stretch_relative_table(table: Any, length: int) -> Any:
@@ -129,8 +149,13 @@ class SelfAttention2D(ProjectingAttentionLayer):
     relative offset inside them is exact, and one beyond takes the edge row. To stretch
     them to another size instead, when weights are loaded, see `stretch_relative_table`.
 
-    Logits are added, and the softmax taken, in float32 (or wider) under 16-bit policies. The
-    whole map of (H W)^2 logits per head is held in memory.
+    Logits are added, and the softmax taken, in float32 (or wider) under 16-bit policies.
+
+    Memory: `implementation="full"` holds all (H W)^2 logits of every head. `"chunked"` takes some
+    heads or queries at a time, at most `max_logits_bytes` of logits, and computes them again in
+    the backward pass: exact, in memory that grows with H W, and about as fast at inference.
+    `"auto"` is full where one head's map takes at most 1 MiB (22x22 places in float32), and
+    chunked above or where H and W are unknown. `return_attention` always makes the whole map.
 
     Args:
         num_heads: Positive integer N.
@@ -145,6 +170,10 @@ class SelfAttention2D(ProjectingAttentionLayer):
         bias_initializer: Initializer of both biases.
         relative_initializer: Initializer of the tables; `None` is the appendix's
             N(0, d**-0.5), d = key_depth / num_heads.
+        implementation: `"auto"`, `"full"` or `"chunked"`, see above.
+        max_logits_bytes: Positive integer, the logits that `"chunked"` has in memory at a time;
+            `None` is 16 MiB. Given, it bounds one image's map for `return_attention` as well,
+            which otherwise may take 1 GiB.
         kernel_regularizer: Regularizer of both kernels.
         bias_regularizer: Regularizer of both biases.
         kernel_constraint: Constraint of both kernels.
@@ -165,7 +194,8 @@ class SelfAttention2D(ProjectingAttentionLayer):
 
     Raises:
         ValueError: Where an argument is out of its range, a depth is not divisible by
-            `num_heads`, or the tables' size is unknown.
+            `num_heads`, the tables' size is unknown, `max_logits_bytes` can't hold one query's
+            logits, or the map asked for is over its bound.
 
     Example:
 
@@ -187,6 +217,8 @@ class SelfAttention2D(ProjectingAttentionLayer):
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         relative_initializer: Any = None,
+        implementation: str = "auto",
+        max_logits_bytes: int | None = None,
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
         kernel_constraint: Any = None,
@@ -211,6 +243,12 @@ class SelfAttention2D(ProjectingAttentionLayer):
         self.relative = relative
         self.table_size = None if table_size is None else check_pair("table_size", table_size)
         self.relative_initializer = keras.initializers.get(relative_initializer)
+        self.implementation = check_choice(
+            "implementation", implementation, ("auto", "full", "chunked")
+        )
+        if max_logits_bytes is not None:
+            check_positive_int("max_logits_bytes", max_logits_bytes)
+        self.max_logits_bytes = max_logits_bytes
 
     @property
     def key_dim(self) -> int:
@@ -248,14 +286,14 @@ class SelfAttention2D(ProjectingAttentionLayer):
         q = ops.multiply(q, self.key_dim**-0.5)
         k, q, v = (split_heads(x, self.num_heads) for x in (k, q, v))  # (B, N, H, W, d)
 
-        tables = (self.relative_width, self.relative_height) if self.relative else None
-        if tables is not None:
-            tables = tuple(ops.cast(table, self.compute_dtype) for table in tables)
-        attention = attention_map(q, k, tables, self.attention_dtype)  # (B, N, H W, H W)
-
+        attention = self._attention_map(q, k) if return_attention else None
+        if attention is not None:
+            values = ops.reshape(v, (-1, *ops.shape(attention)[1:3], ops.shape(v)[-1]))
+            outputs = ops.matmul(ops.cast(attention, self.compute_dtype), values)
+        else:
+            outputs = self._attend(q, k, v)
         _, heads, height, width, value_dim = ops.shape(v)
-        v = ops.reshape(v, (-1, heads, height * width, value_dim))
-        outputs = ops.matmul(ops.cast(attention, self.compute_dtype), v)  # (B, N, H W, dv / N)
+        outputs = ops.reshape(outputs, (-1, heads, height * width, value_dim))
         outputs = ops.transpose(outputs, (0, 2, 1, 3))
         outputs = ops.reshape(outputs, (-1, height, width, self.value_depth))
         outputs = ops.matmul(outputs, self.output_kernel)  # (B, H, W, dv)
@@ -285,7 +323,65 @@ class SelfAttention2D(ProjectingAttentionLayer):
             "relative": self.relative,
             "table_size": self.table_size,
             "relative_initializer": keras.initializers.serialize(self.relative_initializer),
+            "implementation": self.implementation,
+            "max_logits_bytes": self.max_logits_bytes,
         }
+
+    def _tables(self) -> tuple[Any, Any] | None:
+        if not self.relative:
+            return None
+        tables = (self.relative_width, self.relative_height)
+        return tuple(ops.cast(table, self.compute_dtype) for table in tables)
+
+    def _attend(self, q: Any, k: Any, v: Any) -> Any:
+        """The heads' outputs without their map: (B N, H W, dv / N)."""
+        _, _, height, width, _ = ops.shape(q)
+        places, positions = height * width, None
+        tables = self._tables()
+        if tables is not None:
+            q = ops.concatenate([q, *relative_logits(q, *tables)], axis=-1)
+            positions = key_places(height, width, self.attention_dtype)
+        q, k, v = (
+            ops.cast(ops.reshape(x, (-1, places, ops.shape(x)[-1])), self.attention_dtype)
+            for x in (q, k, v)
+        )
+        outputs = attend(q, k, v, positions, self._chunk(places))
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _chunk(self, places: Any) -> tuple[Any, Any] | None:
+        """The `(heads, queries)` of a chunk, or `None` for the full map."""
+        known = isinstance(places, int)
+        fits = known and places**2 * self._logit_bytes <= FULL_MAP_BYTES
+        if self.implementation == "full" or (self.implementation == "auto" and fits):
+            return None
+        logits = (self.max_logits_bytes or DEFAULT_LOGITS_BYTES) // self._logit_bytes
+        if known and logits < places:
+            raise ValueError(
+                "`max_logits_bytes` must hold one query's logits, "
+                f"{self._logit_bytes} * height * width bytes. "
+                f"Received: max_logits_bytes={self.max_logits_bytes}, {places} places"
+            )
+        return chunk_within(logits, places)
+
+    def _attention_map(self, q: Any, k: Any) -> Any:
+        """The whole map (B, N, H W, H W), where it is within its bound."""
+        _, _, height, width, _ = ops.shape(q)
+        places, bound = height * width, self.max_logits_bytes or DEFAULT_MAP_BYTES
+        if isinstance(places, int) and self.implementation != "full":
+            size = self.num_heads * places**2 * self._logit_bytes
+            if size > bound:
+                raise ValueError(
+                    f"`return_attention` makes the whole map, here {size} bytes for each image. "
+                    "Where that is meant, allow it by `max_logits_bytes` or "
+                    "implementation='full'. "
+                    f"Received: return_attention=True, max_logits_bytes={self.max_logits_bytes}, "
+                    f"a map of {height}x{width} places"
+                )
+        return attention_map(q, k, self._tables(), self.attention_dtype)
+
+    @property
+    def _logit_bytes(self) -> int:
+        return 8 if self.attention_dtype == "float64" else 4
 
     def _add_table(self, name: str, length: int) -> Any:
         initializer = self.relative_initializer or keras.initializers.RandomNormal(

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers._base import ProjectingAttentionLayer
+from keras_attn.layers._bottleneck import bottleneck_width
 from keras_attn.layers._validation import check_choice, check_positive_int
 
 
@@ -34,6 +35,8 @@ class SqueezeExcite(ProjectingAttentionLayer):
     Args:
         ratio: Positive integer r; the bottleneck has `C // ratio` channels.
         bottleneck_channels: Positive integer that overrides `C // ratio`.
+        bottleneck_divisor: Positive integer; from 2 on, the bottleneck is `C / ratio` rounded to
+            the nearest multiple of it, and at least one of it. timm's `SEModule` has 8.
         pooling: `"average"` or `"max"`, the squeeze.
         activation: Activation of the bottleneck.
         gate_activation: Activation that makes the gate.
@@ -73,6 +76,7 @@ class SqueezeExcite(ProjectingAttentionLayer):
         ratio: int = 16,
         *,
         bottleneck_channels: int | None = None,
+        bottleneck_divisor: int = 1,
         pooling: str = "average",
         activation: Any = "relu",
         gate_activation: Any = "sigmoid",
@@ -101,6 +105,7 @@ class SqueezeExcite(ProjectingAttentionLayer):
         if bottleneck_channels is not None:
             check_positive_int("bottleneck_channels", bottleneck_channels)
         self.bottleneck_channels = bottleneck_channels
+        self.bottleneck_divisor = check_positive_int("bottleneck_divisor", bottleneck_divisor)
         self.pooling = check_choice("pooling", pooling, ("average", "max"))
         self.activation = keras.activations.get(activation)
         self.gate_activation = keras.activations.get(gate_activation)
@@ -108,13 +113,9 @@ class SqueezeExcite(ProjectingAttentionLayer):
     def build(self, input_shape: tuple) -> None:
         """Makes the two projections for C channels."""
         channels = self._channels(input_shape)
-        bottleneck = self.bottleneck_channels or channels // self.ratio
-        if bottleneck == 0:
-            raise ValueError(
-                "`ratio` must not be greater than the number of input channels, as the bottleneck "
-                f"has `channels // ratio` of them. Received: ratio={self.ratio}, "
-                f"channels={channels}, input_shape={tuple(input_shape)}"
-            )
+        bottleneck = self.bottleneck_channels or bottleneck_width(
+            channels, self.ratio, input_shape, divisor=self.bottleneck_divisor
+        )
         # autocast=False keeps the weights in float32 inside `call`, as the gate is.
         self.reduce_kernel = self._add_kernel(
             "reduce_kernel", (channels, bottleneck), autocast=False
@@ -154,6 +155,7 @@ class SqueezeExcite(ProjectingAttentionLayer):
             **super().get_config(),
             "ratio": self.ratio,
             "bottleneck_channels": self.bottleneck_channels,
+            "bottleneck_divisor": self.bottleneck_divisor,
             "pooling": self.pooling,
             "activation": keras.activations.serialize(self.activation),
             "gate_activation": keras.activations.serialize(self.gate_activation),

@@ -1,0 +1,202 @@
+"""The chunked formulation: the full one's numbers, in bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from layer_contract import assert_close
+from test_self_attention_2d import attend_by_loops
+
+from keras_attn.layers import AugmentedConv2D, SelfAttention2D
+from keras_attn.layers.chunked_attention import attend, chunk_within
+
+
+def attend_plainly(q, k, v, places):
+    """float64 NumPy, the whole map at once; returns the output and the map."""
+    keys = np.concatenate([k, np.broadcast_to(places, (len(k), *places.shape))], axis=-1)
+    logits = np.einsum("amd,and->amn", q, keys)
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weights @ v, weights
+
+
+def problem(heads=5, places=13, depth=3, extra=4, values=2, dtype="float64"):
+    rng = np.random.default_rng(0)
+    q = rng.normal(size=(heads, places, depth + extra)).astype(dtype)
+    k = rng.normal(size=(heads, places, depth)).astype(dtype)
+    v = rng.normal(size=(heads, places, values)).astype(dtype)
+    return q, k, v, rng.integers(0, 2, (places, extra)).astype(dtype)
+
+
+CHUNKS = [None, (5, 13), (1, 13), (2, 13), (3, 13), (1, 1), (1, 4), (1, 12)]
+each_chunk = pytest.mark.parametrize("chunk", CHUNKS, ids=str)
+
+
+@each_chunk
+def test_outputs(chunk):
+    q, k, v, places = problem()
+    assert_close(attend(q, k, v, places, chunk).numpy(), attend_plainly(q, k, v, places)[0], 1e-12)
+
+
+@each_chunk
+def test_gradients(chunk):
+    """Against the formulas written out in NumPy on the whole map."""
+    q, k, v, places = problem()
+    d_out = np.random.default_rng(1).normal(size=v.shape)
+    inputs = [tf.Variable(x) for x in (q, k, v)]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(attend(*inputs, places, chunk) * d_out)
+    dq, dk, dv = (g.numpy() for g in tape.gradient(loss, inputs))
+
+    _, weights = attend_plainly(q, k, v, places)
+    d_weights = np.einsum("ame,ane->amn", d_out, v)
+    d_logits = weights * (d_weights - (d_weights * weights).sum(axis=-1, keepdims=True))
+    keys = np.concatenate([k, np.broadcast_to(places, (len(k), *places.shape))], axis=-1)
+    assert_close(dq, d_logits @ keys, 1e-12)
+    assert_close(dk, np.einsum("amn,amd->and", d_logits, q[..., :3]), 1e-12)
+    assert_close(dv, np.einsum("amn,ame->ane", weights, d_out), 1e-12)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_inside_a_graph(jit_compile):
+    q, k, v, places = problem(dtype="float32")
+
+    @tf.function(jit_compile=jit_compile)
+    def step(q, k, v):
+        with tf.GradientTape() as tape:
+            tape.watch((q, k, v))
+            y = attend(q, k, v, places, (2, 13))
+            loss = tf.reduce_sum(y**2)
+        return y, tape.gradient(loss, (q, k, v))
+
+    y, gradients = step(*map(tf.constant, (q, k, v)))
+    with tf.GradientTape() as tape:
+        inputs = [tf.Variable(x) for x in (q, k, v)]
+        loss = tf.reduce_sum(attend(*inputs, places) ** 2)
+    assert_close(y.numpy(), attend_plainly(q, k, v, places)[0], 1e-5)
+    for got, expected in zip(gradients, tape.gradient(loss, inputs), strict=True):
+        assert_close(got.numpy(), expected.numpy(), 1e-5)
+
+
+def test_chunks_within_a_number_of_logits():
+    assert chunk_within(1000, 10) == (10, 10)
+    assert chunk_within(199, 10) == (1, 10)
+    assert chunk_within(100, 10) == (1, 10)
+    assert chunk_within(99, 10) == (1, 9)
+    assert chunk_within(10, 10) == (1, 1)
+    heads, queries = chunk_within(199, tf.constant(10))
+    assert (int(heads), int(queries)) == (1, 10)
+
+
+def layers_of(size, dtype="float64", **kwargs):
+    arguments = {"num_heads": 2, "key_depth": 6, "value_depth": 10, "dtype": dtype}
+    full = SelfAttention2D(implementation="full", **arguments)
+    chunked = SelfAttention2D(implementation="chunked", **arguments, **kwargs)
+    rng = np.random.default_rng(3)
+    for layer in (full, chunked):
+        layer.build((None, *size, 7))
+    full.set_weights([rng.normal(size=w.shape) for w in full.weights])
+    chunked.set_weights(full.get_weights())
+    return full, chunked
+
+
+@pytest.mark.parametrize("size", [(5, 3), (2, 7), (1, 4), (1, 1)])
+@pytest.mark.parametrize("queries", [1, 2, 7, 100])
+def test_layer_equals_the_loops(size, queries):
+    """Map sizes that the chunk does not divide, one query at a time, and all heads at once."""
+    places = size[0] * size[1]
+    _, layer = layers_of(size, max_logits_bytes=8 * places * queries)
+    x = np.random.default_rng(4).normal(size=(3, *size, 7))
+    expected, _ = attend_by_loops(x, layer.get_weights(), 2, 6, 10)
+    assert_close(layer(x).numpy(), expected, 1e-12)
+
+
+def test_layer_gradients_equal_the_full_ones():
+    full, chunked = layers_of((5, 3), max_logits_bytes=8 * 15 * 4)
+    x = np.random.default_rng(5).normal(size=(2, 5, 3, 7))
+    gradients = []
+    for layer in (full, chunked):
+        image = tf.Variable(x)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(image) ** 2)
+        gradients.append(tape.gradient(loss, [image, *[w.value for w in layer.weights]]))
+    for got, expected in zip(*gradients, strict=True):
+        assert_close(got.numpy(), expected.numpy(), 1e-12)
+
+
+def test_one_graph_for_every_size():
+    """Batch, height and width unknown: the number of chunks is found at run time."""
+    layer = SelfAttention2D(
+        num_heads=2, key_depth=6, value_depth=4, table_size=(6, 6), max_logits_bytes=4 * 40 * 9
+    )
+    layer.build((None, None, None, 3))
+    graph = tf.function(
+        layer, input_signature=[tf.TensorSpec((None, None, None, 3))], autograph=False
+    )
+    full = SelfAttention2D(
+        num_heads=2, key_depth=6, value_depth=4, table_size=(6, 6), implementation="full"
+    )
+    full.build((None, None, None, 3))
+    full.set_weights(layer.get_weights())
+    for shape in [(1, 4, 5, 3), (3, 5, 8, 3), (2, 1, 7, 3), (1, 1, 1, 3)]:
+        x = np.random.default_rng(6).normal(size=shape).astype("float32")
+        assert_close(graph(x).numpy(), full(x).numpy())
+
+
+@pytest.mark.parametrize("implementation", ["full", "chunked"])
+def test_logits_of_ten_thousand(implementation):
+    """float16 inputs whose logits overflow float16: the right key wins, nothing is NaN."""
+    layer = SelfAttention2D(
+        num_heads=1,
+        key_depth=1,
+        value_depth=1,
+        relative=False,
+        use_bias=False,
+        implementation=implementation,
+        dtype="mixed_float16",
+    )
+    layer.build((None, 1, 3, 1))
+    layer.set_weights([np.ones((1, 3)), np.ones((1, 1))])
+    x = np.array([100.0, 200.0, 300.0], "float16").reshape(1, 1, 3, 1)  # logits up to 90,000
+    np.testing.assert_array_equal(layer(x).numpy().ravel(), [300, 300, 300])
+
+
+def test_auto_is_full_up_to_one_mebibyte_a_head():
+    layer = SelfAttention2D(num_heads=2, key_depth=2, value_depth=2)
+    assert layer._chunk(512) is None
+    assert layer._chunk(513) == (15, 513)
+    assert layer._chunk(5000) == (1, 838)
+
+
+def test_the_map_is_refused_above_its_bound():
+    arguments = {"num_heads": 2, "key_depth": 2, "value_depth": 2, "relative": False}
+    x = np.ones((1, 5, 5, 3), "float32")
+    layer = SelfAttention2D(**arguments, max_logits_bytes=4 * 2 * 25 * 25 - 1)
+    assert layer(x).shape == (1, 5, 5, 2)
+    with pytest.raises(ValueError, match="`return_attention` makes the whole map, here 5000 bytes"):
+        layer(x, return_attention=True)
+    allowed = SelfAttention2D(**arguments, max_logits_bytes=5000)
+    assert allowed(x, return_attention=True)[1].shape == (1, 2, 25, 25)
+
+
+@pytest.mark.parametrize("make", [SelfAttention2D, lambda **k: AugmentedConv2D(8, 3, **k)])
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        ({"implementation": "flash"}, "`implementation` must be one of 'auto', 'full', 'chunked'"),
+        ({"max_logits_bytes": 0}, "`max_logits_bytes` must be a positive integer"),
+    ],
+)
+def test_wrong_arguments(make, kwargs, message):
+    with pytest.raises(ValueError) as error:
+        make(num_heads=2, key_depth=6, value_depth=4, **kwargs)
+    assert message in str(error.value)
+
+
+def test_a_bound_below_one_query():
+    layer = SelfAttention2D(
+        num_heads=1, key_depth=2, value_depth=2, implementation="chunked", max_logits_bytes=99
+    )
+    with pytest.raises(ValueError, match="`max_logits_bytes` must hold one query's logits"):
+        layer(np.ones((1, 5, 5, 3), "float32"))
