@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
 from keras import layers
+
+from keras_attn.layers import GroupedConv2D
 
 
 def channel_axis() -> int:
@@ -24,7 +27,9 @@ def norm_relu(x: Any, prefix: str, suffix: str = "") -> Any:
     return layers.Activation("relu", name=f"{prefix}_relu{suffix}")(x)
 
 
-def convolution(x: Any, filters: int, kernel_size: int = 3, *, strides: int = 1, name: str) -> Any:
+def convolution(
+    x: Any, filters: int, kernel_size: int = 3, *, strides: int = 1, groups: int = 1, name: str
+) -> Any:
     """A convolution without bias, padded by `kernel_size // 2` on every side.
 
     Keras's `same` pads a strided convolution on one side only; the networks' authors pad both.
@@ -33,12 +38,34 @@ def convolution(x: Any, filters: int, kernel_size: int = 3, *, strides: int = 1,
     if strides > 1 and kernel_size > 1:
         x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
         padding = "valid"
-    return layers.Conv2D(
+    layer = layers.Conv2D if groups == 1 else partial(GroupedConv2D, groups=groups)
+    return layer(
         filters,
         kernel_size,
         strides=strides,
         padding=padding,
         use_bias=False,
         kernel_initializer="he_normal",
+        name=name,
+    )(x)
+
+
+def depthwise_convolution(
+    x: Any, kernel_size: int = 3, *, strides: int = 1, padding: str = "symmetric", name: str
+) -> Any:
+    """A depthwise convolution without bias, padded by `kernel_size // 2` on every side.
+
+    With `padding="same"` it is padded as Keras does, on one side only where it strides. The
+    initializer is He's for the `kernel_size**2` pixels that make an output; Keras's `he_normal`
+    would count those of all channels.
+    """
+    if padding == "symmetric" and strides > 1:
+        x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
+    return layers.DepthwiseConv2D(
+        kernel_size,
+        strides=strides,
+        padding="valid" if padding == "symmetric" and strides > 1 else "same",
+        use_bias=False,
+        depthwise_initializer=keras.initializers.VarianceScaling(2.0, "fan_out"),
         name=name,
     )(x)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,7 +17,6 @@ import keras
 
 from keras_attn.applications.preprocessing import Normalisation
 from keras_attn.weights import load_weights
-
 
 VariantT = TypeVar("VariantT")
 P = ParamSpec("P")
@@ -102,6 +101,15 @@ def construct(
     return model
 
 
+def check_attention(attention: object, choices: tuple[str | None, ...]) -> None:
+    """Raises if `attention` isn't one of a network's `choices`."""
+    if attention not in choices:
+        raise ValueError(
+            f"`attention` must be one of {', '.join(map(repr, choices))}. "
+            f"Received: attention={attention!r}"
+        )
+
+
 def level(x: Any, exponent: int) -> Any:
     """Marks the last map of stride `2**exponent` as level P{exponent} of the feature pyramid.
 
@@ -139,7 +147,11 @@ def pyramid_outputs(model: keras.Model) -> dict[str, Any]:
 
 
 def constructor(
-    name: str, build: Callable[Concatenate[VariantT, P], keras.Model], variant: VariantT, doc: str
+    name: str,
+    build: Callable[Concatenate[VariantT, P], keras.Model],
+    variant: VariantT,
+    doc: str,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Callable[P, keras.Model]:
     """Makes a public constructor: `build` for one variant, with a name and a docstring.
 
@@ -148,20 +160,26 @@ def constructor(
         build: Function of a variant and of keyword arguments.
         variant: The variant.
         doc: The docstring.
+        defaults: Keyword arguments of `build` whose default is another one here.
 
     Returns:
         A function of the keyword arguments of `build`.
     """
+    changed = defaults or {}
 
     def construct_variant(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
-        return build(variant, *args, **kwargs)
+        return build(variant, *args, **{**changed, **kwargs})
 
     signature = inspect.signature(build)
+    parameters = [
+        parameter.replace(default=changed.get(parameter.name, parameter.default))
+        for parameter in list(signature.parameters.values())[1:]
+    ]
     construct_variant.__name__ = construct_variant.__qualname__ = name
     construct_variant.__module__ = build.__module__
     construct_variant.__doc__ = doc
     construct_variant.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=list(signature.parameters.values())[1:]
+        parameters=parameters
     )
     return construct_variant
 

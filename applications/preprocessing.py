@@ -53,3 +53,32 @@ class Normalisation:
 
 # Mean and deviation of CIFAR-10's training images, as the field uses them.
 CIFAR = Normalisation(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
+
+# Mean and deviation of ImageNet's training images, as the field uses them.
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def preprocess_input(x: Any, data_format: str | None = None) -> Any:
+    """Normalises RGB pixels as the networks for ImageNet take them: (x / 255 - mean) / std.
+
+    Mean and deviation are those of ImageNet's training images. Networks constructed with
+    `include_preprocessing=True` do this themselves.
+
+    Args:
+        x: Array or tensor of pixels in 0..255, of any dtype, and of shape (H, W, 3) or
+            (B, H, W, 3); with `channels_first`, (3, H, W) or (B, 3, H, W). It stays as it is.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
+
+    Returns:
+        A new array or tensor of x's shape, float32.
+
+    Raises:
+        ValueError: If `x` is no RGB image, or `data_format` is none of the two.
+
+    Example:
+
+    >>> pixels = np.full((1, 2, 2, 3), 255, "uint8")
+    >>> print(preprocess_input(pixels)[0, 0, 0].round(3))
+    [2.249 2.429 2.64 ]
+    """
+    return IMAGENET.preprocess_input(x, data_format)

@@ -1,0 +1,170 @@
+"""The body of the residual networks for ImageNet, with places for attention in its blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras import layers
+
+from keras_attn.applications.blocks import convolution, norm, norm_relu
+from keras_attn.applications.construction import level
+from keras_attn.layers import CeilMaxPooling2D
+
+FILTERS = (64, 128, 256, 512)
+PLACES = ("standard", "pre", "post", "identity", "3x3")
+GEOMETRIES = ("caffe", "torchvision")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One residual network.
+
+    Attributes:
+        name: Its name without attention.
+        blocks: Blocks of each stage.
+        bottleneck: Whether a block is 1x1-3x3-1x1 with 4 times the filters, or 3x3-3x3.
+        widths: Channels of a bottleneck's first two convolutions, in multiples of the filters.
+        groups: Groups of a bottleneck's 3x3 convolution.
+        caffe_strides_first: Whether the authors' Caffe file has the stride in a bottleneck's
+            first 1x1 convolution; otherwise it is in the 3x3 there, too.
+        deep_stem: Whether the stem is three 3x3 convolutions instead of one 7x7.
+        projection_size: Kernel size of the projections that stride.
+        dropout: Rate before the classifier.
+    """
+
+    name: str
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool = True
+    widths: tuple[int, int] = (1, 1)
+    groups: int = 1
+    caffe_strides_first: bool = True
+    deep_stem: bool = False
+    projection_size: int = 1
+    dropout: float = 0.0
+
+
+# He et al., CVPR 2016, table 1.
+RESNETS = {
+    18: Variant("resnet18", (2, 2, 2, 2), bottleneck=False),
+    34: Variant("resnet34", (3, 4, 6, 3), bottleneck=False),
+    50: Variant("resnet50", (3, 4, 6, 3)),
+    101: Variant("resnet101", (3, 4, 23, 3)),
+    152: Variant("resnet152", (3, 8, 36, 3)),
+}
+
+
+class BlockAttention:
+    """What stands in the blocks of a network: here nothing, in subclasses an attention."""
+
+    def gate(self, x: Any, place: str, stage: int, prefix: str) -> Any:
+        """Puts attention on `x`, where it stands at this place of the blocks of this stage.
+
+        Args:
+            x: Tensor of shape (B, H, W, C).
+            place: One of `PLACES`.
+            stage: The stage, from 1 to 4.
+            prefix: Name of the block.
+
+        Returns:
+            Tensor of x's shape.
+        """
+        return x
+
+    def convolution(
+        self, x: Any, filters: int, *, strides: int, groups: int, stage: int, name: str
+    ) -> Any:
+        """The 3x3 convolution of a bottleneck, or the first of a basic block."""
+        return convolution(x, filters, strides=strides, groups=groups, name=name)
+
+
+def check_stages(stages: Sequence[int] | None) -> None:
+    """Raises if `stages` holds anything but stages from 1 to 4."""
+    if stages is not None and not set(stages) <= {1, 2, 3, 4}:
+        raise ValueError(f"`stages` must hold stages from 1 to 4. Received: stages={stages!r}")
+
+
+def check_geometry(geometry: str) -> None:
+    """Raises if `geometry` isn't one of `GEOMETRIES`."""
+    if geometry not in GEOMETRIES:
+        listed = ", ".join(map(repr, GEOMETRIES))
+        raise ValueError(f"`geometry` must be one of {listed}. Received: geometry={geometry!r}")
+
+
+def residual_features(x: Any, variant: Variant, attention: BlockAttention, geometry: str) -> Any:
+    """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, filters)."""
+    x = _stem(x, variant)
+    if geometry == "caffe":
+        x = CeilMaxPooling2D(3, 2, name="stem_pool")(x)
+    else:
+        # Behind a ReLU, zeros around the map are as good as the -inf of a padded max pool.
+        x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+        x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
+    for stage, blocks in enumerate(variant.blocks, start=1):
+        for i in range(blocks):
+            strides = 2 if stage > 1 and i == 0 else 1
+            prefix = f"stage{stage}_block{i + 1}"
+            x = _block(x, i == 0, stage, strides, prefix, variant, attention, geometry)
+        x = level(x, stage + 1)
+    return x
+
+
+def _stem(x: Any, variant: Variant) -> Any:
+    if not variant.deep_stem:
+        return norm_relu(convolution(x, 64, 7, strides=2, name="stem_conv"), "stem")
+    for i, (filters, strides) in enumerate(((64, 2), (64, 1), (128, 1)), start=1):
+        x = convolution(x, filters, strides=strides, name=f"stem_conv{i}")
+        x = norm_relu(x, "stem", str(i))
+    return x
+
+
+def _block(
+    x: Any,
+    is_first: bool,
+    stage: int,
+    strides: int,
+    prefix: str,
+    variant: Variant,
+    attention: BlockAttention,
+    geometry: str,
+) -> Any:
+    """relu(branch(x) + shortcut(x))."""
+    filters = FILTERS[stage - 1]
+    shortcut = x
+    if is_first and (stage > 1 or variant.bottleneck):
+        size = variant.projection_size if strides > 1 else 1
+        channels = 4 * filters if variant.bottleneck else filters
+        shortcut = convolution(x, channels, size, strides=strides, name=f"{prefix}_projection")
+        shortcut = norm(shortcut, f"{prefix}_projection_bn")
+    shortcut = attention.gate(shortcut, "identity", stage, prefix)
+
+    x = attention.gate(x, "pre", stage, prefix)
+    if variant.bottleneck:
+        first, second = (filters * width for width in variant.widths)
+        strides_first = geometry == "caffe" and variant.caffe_strides_first
+        x = convolution(
+            x, first, 1, strides=strides if strides_first else 1, name=f"{prefix}_conv1"
+        )
+        x = norm_relu(x, prefix, "1")
+        x = attention.convolution(
+            x,
+            second,
+            strides=1 if strides_first else strides,
+            groups=variant.groups,
+            stage=stage,
+            name=f"{prefix}_conv2",
+        )
+        x = attention.gate(norm_relu(x, prefix, "2"), "3x3", stage, prefix)
+        x = norm(convolution(x, 4 * filters, 1, name=f"{prefix}_conv3"), f"{prefix}_bn3")
+    else:
+        x = attention.convolution(
+            x, filters, strides=strides, groups=1, stage=stage, name=f"{prefix}_conv1"
+        )
+        x = norm_relu(x, prefix, "1")
+        x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
+    x = attention.gate(x, "standard", stage, prefix)
+
+    x = layers.Add(name=f"{prefix}_add")([x, shortcut])
+    x = layers.Activation("relu", name=f"{prefix}_relu{3 if variant.bottleneck else 2}")(x)
+    return attention.gate(x, "post", stage, prefix)
