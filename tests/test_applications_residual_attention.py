@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -41,11 +40,8 @@ class TestResidualAttention(NetworkChecks):
         ("ResidualAttentionInception56", (34_034_344, 34_121_896)),  # our design
     ],
 )
-def test_parameters_names_and_time_to_build(name, counts):
-    start, cpu = time.monotonic(), time.process_time()
+def test_parameters_and_names(name, counts):
     model = getattr(applications, name)()
-    # The lesser of both: other processes' work doesn't count, nor do threads of our own.
-    assert min(time.monotonic() - start, time.process_time() - cpu) < 10
     assert (count_trainable(model), model.count_params()) == counts
     assert layer_names(model) == read_layer_names(model.name)
     modules = [one for one in model.layers if isinstance(one, AttentionModule)]

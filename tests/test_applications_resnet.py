@@ -7,7 +7,6 @@ import inspect
 import os
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -73,11 +72,8 @@ class TestAAResNet(NetworkChecks):
         ("AAResNet152", 61_613_536),
     ],
 )
-def test_parameters_names_and_time_to_build(name, trainable):
-    start, cpu = time.monotonic(), time.process_time()
+def test_parameters_and_names(name, trainable):
     model = getattr(applications, name)()
-    # The lesser of both: other processes' work doesn't count, nor do threads of our own.
-    assert min(time.monotonic() - start, time.process_time() - cpu) < 10
     assert count_trainable(model) == trainable
     assert layer_names(model) == read_layer_names(model.name)
 

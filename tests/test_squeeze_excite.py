@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from layer_contract import assert_close
+from sources import load_source
 
 from keras_attn.layers import SqueezeExcite
 
@@ -110,3 +112,21 @@ def test_unknown_channels():
 def test_wrong_rank():
     with pytest.raises(ValueError, match="expected ndim=4, found ndim=2"):
         SqueezeExcite()(np.ones((2, 16), "float32"))
+
+
+def test_equals_timm():
+    """timm rounds the bottleneck of 48 / 16 channels up to 8."""
+    state, x, expected = load_source("timm", "se_module")
+    layer = SqueezeExcite(bottleneck_divisor=8)
+    layer.build(x.shape)
+    assert layer.reduce_kernel.shape == (48, 8)
+    kernels = [state[f"{name}.weight"][:, :, 0, 0].T for name in ("fc1", "fc2")]
+    layer.set_weights([*kernels, state["fc1.bias"], state["fc2.bias"]])
+    assert_close(layer(x).numpy(), expected)
+
+
+@pytest.mark.parametrize("channels, width", [(32, 8), (64, 8), (128, 8), (192, 16), (2048, 128)])
+def test_timms_rounding(channels, width):
+    layer = SqueezeExcite(bottleneck_divisor=8)
+    layer.build((None, None, None, channels))
+    assert layer.reduce_kernel.shape == (channels, width)

@@ -1,0 +1,240 @@
+"""Parameters and multiply-accumulates of a network."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_attn.layers import AugmentedConv2D, SelfAttention2D
+
+# Values of these depend on a tensor's shape and not on what it holds.
+_SHAPE_OPS = {"Shape", "ShapeN", "Size", "Rank"}
+_CALL_OPS = {"PartitionedCall", "StatefulPartitionedCall"}
+_CONTROL_FLOW_OPS = {"If", "StatelessIf", "Case", "StatelessCase", "While", "StatelessWhile"}
+
+
+# What `keras-attn models` prints without counting; `keras-attn models --count --csv` writes it.
+COSTS = Path(__file__).with_name("costs.csv")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs.
+
+    Attributes:
+        parameters: All weights, the moving statistics of BatchNormalization among them.
+        trainable: The trainable weights.
+        macs: Multiply-accumulates of a forward pass for one image; see `count_cost`.
+        input_shape: The image's shape for which they were counted.
+    """
+
+    parameters: int
+    trainable: int
+    macs: int
+    input_shape: tuple[int, ...]
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: two for each multiply-accumulate."""
+        return 2 * self.macs
+
+
+def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> Cost:
+    """Counts the parameters of a network, and the multiply-accumulates (MACs) for one image.
+
+    The MACs are counted in the TensorFlow graph of `model(image, training=False)`, so that they
+    are those of what runs, inside layers too. But for one thing: `SelfAttention2D` and
+    `AugmentedConv2D` may compute in chunks, or fold positions into the keys; they count as the
+    map of their `return_attention` is made. The convention:
+
+    - Convolutions, dense layers and the products of attention count: queries with keys, queries
+      with relative positions, attention with values, the projections of Squeeze-and-Excitation.
+    - One MAC is two FLOPs. Many papers write FLOPs and mean MACs.
+    - A bias, BatchNormalization, activation, pooling, softmax, sum or scaling counts zero.
+    - A product with a matrix of fixed numbers counts zero: it is how bilinear interpolation, and
+      the choice of rows from a table of relative positions, are written here. Both operands of a
+      product that counts depend on the image or on weights.
+
+    Args:
+        model: A network with one image as its input.
+        input_shape: The image's shape without the batch; by default the model's own, which must
+            then be fully known.
+
+    Returns:
+        The cost.
+
+    Raises:
+        ValueError: If a size is unknown, the model is not functional or has several inputs, or its
+            graph has loops or branches, whose cost is not one number.
+        RuntimeError: If Keras does not run on TensorFlow.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])
+    >>> count_cost(model).macs  # 6 x 6 places, 4 filters of 3 x 3 x 3
+    3888
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "count_cost reads a TensorFlow graph. Set KERAS_BACKEND=tensorflow. "
+            f"Received: the backend {keras.backend.backend()!r}"
+        )
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) != 1:
+        raise ValueError(
+            f"`model` must have one input. Received: model={model.name!r} with {len(inputs)}"
+        )
+    shape = tuple(input_shape or model.inputs[0].shape[1:])
+    if None in shape:
+        raise ValueError(
+            f"`input_shape` must be given, as the input of {model.name!r} is {shape}. "
+            f"Received: input_shape={input_shape!r}"
+        )
+    textbook = keras.models.clone_model(
+        keras.Model(model.inputs, model.outputs),
+        clone_function=lambda layer: layer,  # the same layers and weights
+        call_function=_call_with_map,
+    )
+    graph = (
+        tf.function(lambda image: textbook(image, training=False), autograph=False)
+        .get_concrete_function(tf.TensorSpec((1, *shape), model.inputs[0].dtype))
+        .graph
+    )
+    # Captured resources are the weights; other captures are constants.
+    varying = [t for t in graph.inputs if t is graph.inputs[0] or t.dtype == tf.resource]
+    macs, _ = _count(graph, {t.ref() for t in varying})
+    return Cost(
+        parameters=model.count_params(),
+        trainable=sum(math.prod(w.shape) for w in model.trainable_weights),
+        macs=macs,
+        input_shape=shape,
+    )
+
+
+def _call_with_map(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    attends = isinstance(layer, SelfAttention2D) or (
+        isinstance(layer, AugmentedConv2D) and layer.attention is not None
+    )
+    if attends and "return_attention" not in kwargs:
+        return layer(*args, **kwargs, return_attention=True)[0]
+    return layer(*args, **kwargs)
+
+
+def read_costs(path: str | os.PathLike = COSTS) -> dict[str, Cost]:
+    """Reads what `write_costs` wrote; by default, the table of this version's networks."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return {
+            row["name"]: Cost(
+                parameters=int(row["parameters"]),
+                trainable=int(row["trainable"]),
+                macs=int(row["macs"]),
+                input_shape=tuple(int(size) for size in row["input_shape"].split("x")),
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def write_costs(costs: Mapping[str, Cost], path: str | os.PathLike) -> None:
+    """Writes a table of names and costs as CSV."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", "input_shape", "parameters", "trainable", "macs"])
+        for name, cost in costs.items():
+            shape = "x".join(map(str, cost.input_shape))
+            writer.writerow([name, shape, cost.parameters, cost.trainable, cost.macs])
+
+
+def _count(graph: Any, varying: set) -> tuple[int, list[bool]]:
+    """MACs of a graph, and which of its outputs vary with the image or the weights.
+
+    `varying` holds references to the inputs that do.
+    """
+    macs = 0
+    for op in graph.get_operations():
+        varies = [t.ref() in varying for t in op.inputs]
+        outputs_vary = [any(varies) and op.type not in _SHAPE_OPS] * len(op.outputs)
+        if op.type in _CALL_OPS:
+            body = _body(graph, op)
+            inner = {t.ref() for t, v in zip(body.inputs, varies, strict=True) if v}
+            inside, outputs_vary = _count(body, inner)
+            macs += inside
+        elif op.type in _CONTROL_FLOW_OPS:
+            raise ValueError(
+                "`model` must have no loops and branches. Received: a model whose graph has the "
+                f"{op.type} {op.name!r}"
+            )
+        elif op.type in _MACS and all(varies):
+            macs += _MACS[op.type](op)
+        varying |= {t.ref() for t, v in zip(op.outputs, outputs_vary, strict=True) if v}
+    return macs, [t.ref() in varying for t in graph.outputs]
+
+
+def _body(graph: Any, op: Any) -> Any:
+    """The graph of the function that `op` calls."""
+    name = op.get_attr("f").name
+    while name not in graph._functions and hasattr(graph, "outer_graph"):
+        graph = graph.outer_graph
+    return graph._get_function(name).graph
+
+
+def _shape(tensor: Any) -> list[int]:
+    if not tensor.shape.is_fully_defined():
+        raise ValueError(
+            "`model` must have a known size everywhere once the image's is known. "
+            f"Received: {tensor.name!r} of shape {tensor.shape}"
+        )
+    return tensor.shape.as_list()
+
+
+def _convolution(op: Any) -> int:
+    kernel = _shape(op.inputs[1])  # (height, width, channels of a group, filters)
+    return math.prod(_shape(_undilated(op.outputs[0]))) * math.prod(kernel[:-1])
+
+
+def _depthwise(op: Any) -> int:
+    kernel = _shape(op.inputs[1])  # (height, width, channels, multiplier)
+    return math.prod(_shape(_undilated(op.outputs[0]))) * math.prod(kernel[:2])
+
+
+def _undilated(output: Any) -> Any:
+    """TensorFlow may dilate by padded blocks of pixels; what is cut off again does not count."""
+    consumers = [op for op in output.consumers() if op.type == "BatchToSpaceND"]
+    return consumers[0].outputs[0] if consumers else output
+
+
+def _matmul(op: Any) -> int:
+    transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
+    return math.prod(_shape(op.outputs[0])) * _shape(op.inputs[0])[-2 if transposed else -1]
+
+
+def _einsum(op: Any) -> int:
+    """Size of the output times the sizes of the indices that are summed."""
+    terms, output = op.get_attr("equation").decode().split("->")
+    summed: dict[str, int] = {}
+    for term, tensor in zip(terms.split(","), op.inputs, strict=True):
+        left, _, right = term.partition("...")
+        shape = _shape(tensor)
+        sizes = [*zip(left, shape, strict=False)]
+        if right:
+            sizes += zip(right, shape[-len(right) :], strict=True)
+        summed |= {index: size for index, size in sizes if index not in output}
+    return math.prod(_shape(op.outputs[0])) * math.prod(summed.values())
+
+
+_MACS = {
+    "Conv2D": _convolution,
+    "DepthwiseConv2dNative": _depthwise,
+    "MatMul": _matmul,
+    "BatchMatMul": _matmul,
+    "BatchMatMulV2": _matmul,
+    "BatchMatMulV3": _matmul,
+    "Einsum": _einsum,
+}

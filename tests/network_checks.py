@@ -1,0 +1,138 @@
+"""What every family of networks must do, as a class of tests that its own test file extends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from layer_contract import assert_close
+
+from keras_attn.applications import MODELS, pyramid_outputs
+
+LAYER_NAMES = Path(__file__).parent / "golden" / "layer_names"
+
+
+def image(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, size=shape).astype("float32")
+
+
+def count_trainable(model: keras.Model) -> int:
+    return sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+
+
+def layer_names(model: keras.Model) -> list[str]:
+    """Names of the layers in order, but for the input's, which Keras numbers."""
+    return [x.name for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
+
+
+def read_layer_names(name: str) -> list[str]:
+    return (LAYER_NAMES / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+
+def write_layer_names(name: str) -> None:
+    text = "\n".join(layer_names(MODELS[name]())) + "\n"
+    (LAYER_NAMES / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+class NetworkChecks:
+    """Keras's own checks of its applications, and what it does not check.
+
+    Attributes:
+        make: The constructor, with what makes it small.
+        small: Side of an image that is quick and whose last map is larger than one pixel.
+        odd: A size of odd sides.
+        channels: Channels of the last map.
+        strides: Stride of each level of the pyramid.
+    """
+
+    make: ClassVar[Callable[..., keras.Model]]
+    small: ClassVar[int] = 64
+    odd: ClassVar[tuple[int, int]] = (75, 45)
+    channels: ClassVar[int]
+    strides: ClassVar[dict[str, int]] = {"P2": 4, "P3": 8, "P4": 16, "P5": 32}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def model(cls):
+        return cls.make(input_shape=(None, None, 3), classes=7)
+
+    def test_any_size_with_a_top(self, model):
+        for size in ((self.small, self.small), self.odd):
+            y = model(image(2, *size, 3))
+            assert y.shape == (2, 7)
+            np.testing.assert_allclose(np.sum(y, axis=-1), 1, rtol=1e-5)
+
+    @pytest.mark.filterwarnings("ignore:This model usually expects 1 or 3 input channels")
+    def test_no_top_of_four_channels(self):
+        model = self.make(include_top=False, input_shape=(None, None, 4))
+        assert model.output_shape == (None, None, None, self.channels)
+
+    def test_pooling_of_one_channel(self):
+        model = self.make(include_top=False, pooling="max", input_shape=(None, None, 1))
+        assert model.output_shape == (None, self.channels)
+
+    def test_input_tensor_and_preprocessing(self, model):
+        image_input = keras.Input((self.small, self.small, 5))
+        x = keras.layers.Conv2D(3, 1, name="own")(image_input)
+        inside = self.make(input_tensor=x, classes=7, include_preprocessing=True)
+        assert inside.inputs[0] is image_input
+        assert layer_names(inside) == ["own", "normalization", *layer_names(model)]
+
+    def test_pyramid(self):
+        model = self.make(include_top=False, pyramid_outputs=True)
+        assert list(model.output) == list(self.strides)
+        maps = model(image(1, self.small, 2 * self.small, 3))
+        for name, stride in self.strides.items():
+            assert maps[name].shape[1:3] == (self.small // stride, 2 * self.small // stride)
+        assert maps[list(maps)[-1]].shape[-1] == self.channels
+
+    def test_keras_file(self, model, tmp_path):
+        model.save(tmp_path / "model.keras")
+        x = image(1, self.small, self.small, 3)
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        assert_close(loaded(x).numpy(), model(x).numpy(), 1e-6)
+        assert list(pyramid_outputs(loaded)) == list(self.strides)
+        assert layer_names(loaded) == layer_names(model)
+
+    def test_every_weight_gets_a_gradient(self, model):
+        with tf.GradientTape() as tape:
+            y = model(image(2, self.small, self.small, 3), training=True)
+            loss = tf.reduce_sum(tf.math.log(y) * np.eye(7, dtype="float32")[[1, 5]])
+        gradients = tape.gradient(loss, [w.value for w in model.trainable_weights])
+        for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+            assert gradient is not None, weight.path
+            assert bool(tf.reduce_all(tf.math.is_finite(gradient))), weight.path
+            assert float(tf.reduce_max(tf.abs(gradient))) > 0, weight.path
+
+    def test_mixed_precision_ends_in_float32(self):
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            model = self.make(input_shape=(None, None, 3), classes=7)
+            y = model(image(1, self.small, self.small, 3))
+        finally:
+            keras.config.set_dtype_policy(policy)
+        assert y.dtype == "float32"
+        assert {layer.compute_dtype for layer in model.layers[1:-1]} == {"float16"}
+        np.testing.assert_allclose(np.sum(y, axis=-1), 1, rtol=1e-3)
+
+    def test_too_small_an_image(self):
+        least = 8 if "P0" in self.strides else 32
+        with pytest.raises(ValueError, match=f"Input size must be at least {least}x{least}"):
+            self.make(input_shape=(least - 1, least, 3))
+
+    def test_another_attention(self):
+        with pytest.raises(ValueError, match="`attention` must be one of None, "):
+            self.make(attention="cbam")
+
+
+if __name__ == "__main__":
+    # python tests/network_checks.py NAME ... writes the layer names of these networks anew.
+    for each in sys.argv[1:]:
+        write_layer_names(each)
