@@ -63,7 +63,7 @@ def CIFARResNet(
             of the levels P0, P1 and P2 (stride 1, 2 and 4); or the levels that it returns.
         attention: `None`, `"se"` or `"aa"`.
         attention_stages: The stages (1 to 3) that have attention. By default all with `"se"`, and
-            2 and 3 with `"aa"`: the maps of 1024 places in stage 1 cost most of the memory.
+            2 and 3 with `"aa"`: the maps of 1024 places in stage 1 would take most of the time.
         ratio: Reduction of the `SqueezeExcite`s.
         name: Name of the model.
 

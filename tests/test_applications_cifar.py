@@ -52,6 +52,7 @@ def test_parameters_of_residual_attention(depth, counts):
     assert split_counts(ResidualAttentionCIFAR(depth)) == counts
 
 
+@pytest.mark.slow
 def test_attention_452_follows_the_rule_of_two_r_at_the_bottom():
     assert split_counts(ResidualAttentionCIFAR(452))[0] == 10_140_090
 
@@ -288,7 +289,7 @@ def test_unusual_channels_warn():
         CIFARResNet(8, input_shape=(32, 32, 5))
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.slow), "torch"])
 def test_other_backends_and_channels_first(backend, tmp_path):
     """The same weights give the same probabilities, and the same in channels_first."""
     constructs = {
