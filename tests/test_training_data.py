@@ -19,7 +19,8 @@ def digits():
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     """A folder with data sets of 13x17 images: one as it should be, and three that are not."""
-    tfds = pytest.importorskip("tensorflow_datasets")
+    import tensorflow_datasets as tfds
+
     folder = tmp_path_factory.mktemp("tfds")
 
     def write(name, splits, image=None, label=None):
@@ -201,6 +202,5 @@ def test_a_folder_that_is_not_there_names_folder_and_data_set(tmp_path):
 
 
 def test_a_name_that_tfds_does_not_know():
-    pytest.importorskip("tensorflow_datasets")
     with pytest.raises(ValueError, match="`name` must be 'digits' or .* name='no_such_data'"):
         load_dataset("no_such_data")
