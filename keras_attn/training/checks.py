@@ -16,7 +16,7 @@ def check_arguments(
     arguments: dict[str, Any], dataset: ImageDataset, out: str | os.PathLike[str], verbose: Any
 ) -> None:
     """Raises a ValueError that names the first wrong one of `train`'s arguments."""
-    for name in ("epochs", "batch_size"):
+    for name in ("epochs", "batch_size", "evaluate_every"):
         value = arguments[name]
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")

@@ -40,6 +40,7 @@ def train(
     augment: str = "crop",
     strategy: str = "one-device",
     jit_compile: bool | Literal["auto"] = "auto",
+    evaluate_every: int = 1,
     seed: int = 0,
     verbose: int | Literal["auto"] = "auto",
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -68,6 +69,8 @@ def train(
         augment: `"none"`, `"crop"` or `"crop_flip"`, see `pipeline`.
         strategy: `"one-device"` or `"mirrored"`, see `get_strategy`.
         jit_compile: As in `keras.Model.compile`; `True` is for one replica only.
+        evaluate_every: After how many epochs each the held-out images are evaluated. They are
+            at the end in any case.
         seed: Seeds the weights, the order of the images and the augmentation.
         verbose: 0 silent, 1 Keras's progress bar, 2 a line for each epoch; `"auto"` is 1 on a
             terminal and 2 elsewhere.
@@ -103,6 +106,7 @@ def train(
         "augment": augment,
         "strategy": strategy,
         "jit_compile": jit_compile,
+        "evaluate_every": evaluate_every,
         "seed": seed,
     }
     check_arguments(arguments, dataset, out, verbose)
@@ -145,6 +149,7 @@ def train(
         batches.map(soft_labels).prefetch(tf.data.AUTOTUNE),
         validation_data=held_out.map(hard_labels),
         epochs=epochs,
+        validation_freq=evaluate_every,
         steps_per_epoch=steps_per_epoch,
         shuffle=False,  # `pipeline` shuffles; Keras warns of its own default, True
         verbose=_verbosity(verbose),
@@ -153,7 +158,10 @@ def train(
     seconds = time.perf_counter() - start
     metrics = evaluate(model, dataset, batch_size=batch_size)
     _check_finite(model, metrics["loss"])
-    logs = {name: [float(value) for value in values] for name, values in history.history.items()}
+    logs = {
+        name: _by_epoch(values, evaluate_every if name.startswith("val_") else 1, epochs)
+        for name, values in history.history.items()
+    }
     record = describe_run(
         dataset, model, arguments=arguments, replicas=replicas, seconds=seconds, metrics=metrics
     )
@@ -235,6 +243,12 @@ def _soft_labels(num_classes: int, smoothing: float) -> Callable[..., Any]:
         return images, one_hot * (1.0 - smoothing) + smoothing / num_classes
 
     return soft_labels
+
+
+def _by_epoch(values: Sequence[float], every: int, epochs: int) -> list[float | None]:
+    """A value for each epoch, `None` where none was taken."""
+    taken = iter(values)
+    return [None if epoch % every else float(next(taken)) for epoch in range(1, epochs + 1)]
 
 
 def _verbosity(verbose: int | str) -> int:

@@ -29,13 +29,13 @@ class TrainResult:
     Attributes:
         model: The trained model.
         history: For each quantity of Keras's log (`loss`, `accuracy`, `val_loss`,
-            `val_accuracy`), its value in each epoch.
+            `val_accuracy`), its value in each epoch; `None` where none was taken.
         metrics: `loss` and `accuracy` of the trained model on the held-out images.
         paths: Where the files are: `"model"`, `"history"` and `"run"`.
     """
 
     model: keras.Model
-    history: dict[str, list[float]]
+    history: dict[str, list[float | None]]
     metrics: dict[str, float]
     paths: dict[str, Path]
 
@@ -44,7 +44,7 @@ def save_run(
     out: str | os.PathLike[str],
     model: keras.Model,
     *,
-    history: Mapping[str, list[float]],
+    history: Mapping[str, list[float | None]],
     metadata: Mapping[str, Any],
 ) -> dict[str, Path]:
     """Writes a run's three files into a folder.
