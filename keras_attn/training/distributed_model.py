@@ -1,0 +1,337 @@
+"""A Keras model whose `fit` is right on several replicas and across several workers.
+
+Keras 3.15's own is not: what it gets wrong under tf.distribute, and what is done here instead, is
+said at each place below.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+SUM = tf.distribute.ReduceOp.SUM
+
+
+class DistributedModel(keras.Model):
+    """The same network, trained by replicas as one device would train it on the whole batch.
+
+    Make it in a strategy's scope, from a network made there; `compile`, `fit`, `evaluate` and
+    `predict` it as any model. It shares the network's weights: save the network. With one replica
+    Keras is right by itself, and this does nothing but Keras's work.
+
+    Where it differs from `keras.Model` under several replicas:
+
+    - Each image has the same weight, also where the last batch gives replicas shares of different
+      sizes. For training, each replica must get at least one image.
+    - `clipnorm`, `global_clipnorm` and `clipvalue` clip the gradient of the whole batch.
+    - float16: an overflow on any replica skips the step on all, and halves the loss scale.
+    - `gradient_accumulation_steps`, `ema_overwrite_frequency` and `steps_per_execution` work. The
+      batches of one update are drawn in one step, so steps are counted in multiples of them.
+    - Dropout and the like draw differently on each replica, see `decorrelate`.
+    - `fit` works with `MultiWorkerMirroredStrategy`.
+
+    `compile` takes the optimizer over: the settings above are read from it and then changed to
+    what a replica's optimizer needs.
+
+    Args:
+        network: A functional model, made in the scope of the strategy.
+
+    Raises:
+        ValueError: If `network` is not a functional model, or was made outside the scope.
+
+    Example:
+        >>> strategy = tf.distribute.MirroredStrategy()
+        >>> with strategy.scope():
+        ...     network = CIFARResNet(8, attention="se")
+        ...     model = DistributedModel(network)
+        ...     model.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0), "mse")
+        >>> model.count_params() == network.count_params()
+        True
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        if not hasattr(network, "inputs") or not hasattr(network, "outputs"):
+            raise ValueError(
+                "`network` must be a functional model, whose inputs and outputs are known. "
+                f"Received: network={network!r}"
+            )
+        super().__init__(network.inputs, network.outputs, name=network.name)
+        if network.distribute_strategy is not self.distribute_strategy:
+            raise ValueError(
+                "`network` must be made in the scope in which its DistributedModel is made: made "
+                "outside, it would train on one device. "
+                f"Received: network={network.name!r} of {network.distribute_strategy}"
+            )
+        self.accumulation_steps = 1
+        self.ema_overwrite_frequency: int | None = None
+        self._reduces_first = False
+
+    def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.compile`.
+
+        Raises:
+            ValueError: If `jit_compile=True`, which Keras can't do for several devices; or if
+                `ema_overwrite_frequency` is no multiple of the steps of an execution.
+        """
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if replicas == 1:
+            super().compile(optimizer, *args, **kwargs)
+            return
+        if kwargs.get("jit_compile") is True:
+            raise ValueError(
+                "`jit_compile` must be False or 'auto' with several replicas: Keras can't compile "
+                f"variables on several devices. Received: jit_compile=True, {replicas} replicas"
+            )
+        optimizer = keras.optimizers.get(optimizer)
+        dtype = getattr(self.dtype_policy, "name", "")
+        if dtype == "mixed_float16" and not isinstance(
+            optimizer, keras.optimizers.LossScaleOptimizer
+        ):
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        self._take_over(optimizer, replicas)
+        steps = kwargs.get("steps_per_execution", 1)
+        if steps % self.accumulation_steps:
+            steps *= self.accumulation_steps
+        if self.ema_overwrite_frequency and self.ema_overwrite_frequency % steps:
+            raise ValueError(
+                "`ema_overwrite_frequency` must be a multiple of the steps of an execution "
+                f"({steps}). Received: ema_overwrite_frequency={self.ema_overwrite_frequency}"
+            )
+        super().compile(optimizer, *args, **{**kwargs, "steps_per_execution": steps})
+
+    def _take_over(self, optimizer: keras.optimizers.Optimizer, replicas: int) -> None:
+        """Keeps what Keras's optimizer can't do under a strategy to be done here."""
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        inner = optimizer.inner_optimizer if scaled else optimizer
+        self.accumulation_steps = inner.gradient_accumulation_steps or 1
+        self.ema_overwrite_frequency = inner.ema_overwrite_frequency if inner.use_ema else None
+        inner.gradient_accumulation_steps = inner.ema_overwrite_frequency = None
+        # Keras clips, and looks for an overflow, in what each replica has; its own sum comes
+        # after that. So each replica is given the mean of the sum, a share of it that is the
+        # same everywhere, and the bounds are for a share too.
+        limits = [name for name in ("clipnorm", "global_clipnorm", "clipvalue")
+                  if getattr(inner, name) is not None]  # fmt: skip
+        for name in limits:
+            setattr(inner, name, getattr(inner, name) / replicas)
+        self._reduces_first = scaled or bool(limits)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One update, from one batch, or from a list of as many as are accumulated."""
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync == 1:
+            return super().train_step(data)
+        weights = self.trainable_weights
+        batches: Sequence[Any] = data if self.accumulation_steps > 1 else [data]
+        gradients: list[tf.Tensor | None] = [None] * len(weights)
+        for batch in batches:
+            done = [gradient for gradient in gradients if gradient is not None]
+            with tf.control_dependencies(done):  # one after the other, in the memory of one
+                more = self._gradients(batch, weights, context)
+            gradients = [_sum(a, b) for a, b in zip(gradients, more, strict=True)]
+        gradients = [_over(gradient, len(batches)) for gradient in gradients]
+        if self._reduces_first:
+            known = [gradient for gradient in gradients if gradient is not None]
+            reduced = iter(context.all_reduce(SUM, known))
+            gradients = [
+                None if gradient is None else _over(next(reduced), context.num_replicas_in_sync)
+                for gradient in gradients
+            ]
+        self.optimizer.apply(gradients, weights)
+        return self.get_metrics_result()
+
+    def _gradients(
+        self, batch: Any, weights: list[Any], context: tf.distribute.ReplicaContext
+    ) -> list[tf.Tensor | None]:
+        """This replica's part of the gradient of the loss's mean over all replicas' images."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        share = _share(x, context)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            # Keras has divided it by the number of replicas, as if their shares were equal.
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            scaled = self.optimizer.scale_loss(loss * tf.cast(share, loss.dtype))
+        self._update_metrics(x, y, y_pred, sample_weight, loss)
+        return tape.gradient(scaled, [weight.value for weight in weights])
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Keras's, for a share that may be empty."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        y_pred = self._predict_share(x)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        self._update_metrics(x, y, y_pred, sample_weight, loss)
+        return self.get_metrics_result()
+
+    def predict_step(self, data: Any) -> Any:
+        """Keras's, for a share that may be empty."""
+        return self._predict_share(keras.utils.unpack_x_y_sample_weight(data)[0])
+
+    def _predict_share(self, x: Any) -> Any:
+        """Predicts one image of zeros where there is none, and drops what came of it.
+
+        TensorFlow's convolutions on the CPU fail on no images at all.
+        """
+        count = _count(x)
+        missing = tf.maximum(1 - count, 0)
+
+        def filled(value: tf.Tensor) -> tf.Tensor:  # not by tf.pad: oneDNN's convolution eats it
+            zeros = tf.zeros(tf.concat([[missing], tf.shape(value)[1:]], 0), value.dtype)
+            return tf.concat([value, zeros], 0)
+
+        outputs = self(tf.nest.map_structure(filled, x), training=False)
+        return tf.nest.map_structure(lambda value: value[:count], outputs)
+
+    def _update_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Any) -> None:
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        count = tf.cast(_count(x), loss.dtype)
+        loss = tf.where(count > 0, loss, tf.zeros_like(loss))  # the mean of none is no number
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss * replicas, sample_weight=count)
+        self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Makes `train_function`: a call is an execution, of one or more updates."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            super().make_train_function(force)
+            return
+        if self.train_function is not None and not force:
+            return
+        accumulated = self.accumulation_steps
+        updates = self.steps_per_execution // accumulated
+        update = self._distributed(self.train_step)
+
+        # Not in a loop, as in Keras: collective operations can't stand in one. And no update
+        # begins before all batches are there: else the end of the data could cut one short.
+        @tf.function(reduce_retracing=True)
+        def execution(iterator: Any) -> dict[str, tf.Tensor]:
+            batches = [iterator.get_next() for _ in range(updates * accumulated)]
+            logs = {}
+            with tf.control_dependencies(_tensors(self.distribute_strategy, batches)):
+                for i in range(0, len(batches), accumulated):
+                    logs = update(batches[i] if accumulated == 1 else batches[i : i + accumulated])
+            return logs
+
+        steps = 0
+
+        def train_function(iterator: Any) -> dict[str, tf.Tensor]:
+            nonlocal steps
+            logs = execution(iterator)
+            steps += self.steps_per_execution
+            if self.ema_overwrite_frequency and steps % self.ema_overwrite_frequency == 0:
+                self.optimizer.finalize_variable_values(self.trainable_weights)
+            return logs
+
+        self.train_function = train_function
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Makes `test_function`: a call is an execution, of one or more batches."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            super().make_test_function(force)
+            return
+        if self.test_function is not None and not force:
+            return
+        evaluate_batch = self._distributed(self.test_step)
+
+        @tf.function(reduce_retracing=True)
+        def one_batch(iterator: Any) -> dict[str, tf.Tensor]:
+            return evaluate_batch(iterator.get_next())
+
+        def test_function(iterator: Any) -> dict[str, tf.Tensor]:
+            logs = one_batch(iterator)
+            for _ in range(self.steps_per_execution - 1):
+                try:
+                    logs = one_batch(iterator)
+                except tf.errors.OutOfRangeError:
+                    break
+            return logs
+
+        self.test_function = test_function
+
+    def _distributed(self, step: Callable[[Any], dict[str, tf.Tensor]]) -> Callable:
+        """Runs `step` on each replica, and takes the mean of its logs over all of them."""
+        strategy = self.distribute_strategy
+
+        def run(data: Any) -> dict[str, tf.Tensor]:
+            logs = strategy.run(step, args=(data,))
+            # Keras's own reduces the first axis of scalars where there are several workers.
+            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+
+        return run
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Keras's own takes the mean of the replicas' batches, here of all workers, and fails
+        # (keras-team/keras#20585). It only needs to see one.
+        strategy = self.distribute_strategy
+        if strategy.num_replicas_in_sync == 1 or iterator is None:
+            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+            return
+        for _, _, batches in iterator:
+            data_batch = tf.nest.map_structure(
+                lambda value: strategy.experimental_local_results(value)[0], next(batches)
+            )
+            break
+        with strategy.scope():
+            self._symbolic_build(data_batch=data_batch)
+
+
+def decorrelate(model: keras.Model) -> None:
+    """Gives each replica random numbers of its own, to Dropout, StochasticDepth and the like.
+
+    Keras's seed generators have a state on each replica, all with one value, so that all replicas
+    draw the same masks. Here each replica's gets a first seed of its own; the first replica's
+    stays. As Keras saves the first one's, call this after loading, too.
+
+    Args:
+        model: A model made in a strategy's scope.
+    """
+    weights = {id(weight) for weight in model.weights}
+    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+    states = [v for v in model.variables if id(v) not in weights | metrics]
+
+    def shift() -> None:
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        for state in states:
+            seed = tf.convert_to_tensor(state.value)  # (2,): the seed, how often it was used
+            shifted = seed + tf.cast([1, 0], seed.dtype) * tf.cast(replica, seed.dtype)
+            state.value.assign(shifted)
+
+    if states:
+        tf.function(lambda: model.distribute_strategy.run(shift))()
+
+
+def _share(x: Any, context: tf.distribute.ReplicaContext) -> tf.Tensor:
+    """This replica's share of the images, times the number of replicas: 1 where all are equal."""
+    first = tf.nest.flatten(x)[0]
+    if first.shape[0] is not None:
+        return tf.constant(1.0)
+    count = tf.cast(tf.shape(first)[0], tf.float32)
+    replicas = context.num_replicas_in_sync
+    check = tf.debugging.assert_positive(
+        count,
+        f"A batch left one of the {replicas} replicas without an image, which BatchNormalization "
+        "turns into NaN. Drop the last batch: `dataset.batch(..., drop_remainder=True)`",
+    )
+    with tf.control_dependencies([check]):
+        return count * replicas / context.all_reduce(SUM, count)
+
+
+def _count(x: Any) -> tf.Tensor:
+    return tf.shape(tf.nest.flatten(x)[0])[0]
+
+
+def _sum(a: tf.Tensor | None, b: tf.Tensor | None) -> tf.Tensor | None:
+    return b if a is None else a if b is None else a + b
+
+
+def _over(gradient: tf.Tensor | None, number: int) -> tf.Tensor | None:
+    return gradient if gradient is None or number == 1 else gradient / number
+
+
+def _tensors(strategy: tf.distribute.Strategy, values: Any) -> list[tf.Tensor]:
+    """All tensors that are on this worker."""
+    return [
+        tensor
+        for value in tf.nest.flatten(values)
+        for tensor in strategy.experimental_local_results(value)
+    ]
