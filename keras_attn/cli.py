@@ -1,4 +1,4 @@
-"""The command line: `keras-attn train | evaluate | export | serve | predict | explain | models`.
+"""The command line: `keras-attn train`, `evaluate`, `export`, `serve` and so on.
 
 Each command reads its arguments, calls the library and prints what came of it. An error that a
 user can cause is one line on stderr and exit code 1; a wrong command line exits with 2.
@@ -7,6 +7,7 @@ user can cause is one line on stderr and exit code 1; a wrong command line exits
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import sys
@@ -50,21 +51,10 @@ def make_parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("train", train, "train a network on a data set")
-    sub.add_argument("--model", required=True, help="name of the network, see `keras-attn models`")
-    sub.add_argument("--out", required=True, help="folder of the run: model.keras, history, record")
-    _add_data(sub, default="digits")
-    sub.add_argument("--limit", type=int, help="train on this many images only")
-    sub.add_argument("--epochs", type=int, default=4, help="default: %(default)s")
-    sub.add_argument("--batch-size", type=int, default=128, help="over all replicas; %(default)s")
-    sub.add_argument("--optimizer", default="sgd", choices=["sgd", "adamw"])
-    sub.add_argument("--learning-rate", type=float, help="peak; default: the optimizer's own")
-    sub.add_argument("--weight-decay", type=float, help="default: the optimizer's own")
-    sub.add_argument("--warmup", type=float, default=0.1, help="share of the steps; %(default)s")
-    sub.add_argument("--label-smoothing", type=float, default=0.0, help="default: %(default)s")
-    sub.add_argument("--augment", default="crop", choices=["none", "crop", "crop_flip"])
-    sub.add_argument("--strategy", default="one-device", choices=["one-device", "mirrored"])
-    sub.add_argument("--jit-compile", action="store_true", help="compile the step with XLA")
-    sub.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    _add_training(sub)
+
+    sub = command("recipes", recipes, "list the recipes, or show one")
+    sub.add_argument("name", nargs="?", help="show this one's record and its arguments")
 
     sub = command("evaluate", evaluate, "measure a trained network on held-out images")
     _add_run(sub)
@@ -105,6 +95,65 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """Options of `train`: what isn't given is the recipe's, or else the library's own."""
+    parser.add_argument("--recipe", help="start from this recipe, see `keras-attn recipes`")
+    parser.add_argument("--model", help="name of the network, see `keras-attn models`")
+    parser.add_argument("--out", required=True, help="the run's folder: model, history, record")
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data", help="'digits' (default), a folder of images, or a name of tensorflow-datasets"
+    )
+    group.add_argument("--data-dir", help="where tensorflow-datasets has it prepared")
+    group.add_argument("--image-size", type=int, nargs="+", help="H and W, or one for both")
+    group.add_argument("--limit", type=int, help="train on this many images only")
+    group.add_argument("--label-noise", type=float, help="share of wrong labels; default: 0")
+    group.add_argument("--test-share", type=float, help="of a folder; default: 0.2")
+    group.add_argument("--augment", nargs="*", metavar="NAME", help="as crop flip mixup; none")
+    group = parser.add_argument_group("schedule")
+    group.add_argument("--epochs", type=int, help="default: 4")
+    group.add_argument("--batch-size", type=int, help="over all replicas; default: 128")
+    group.add_argument("--optimizer", choices=["sgd", "adamw"], help="default: sgd")
+    group.add_argument("--learning-rate", type=float, help="peak; default: the optimizer's own")
+    group.add_argument("--schedule", choices=["cosine", "step"], help="default: cosine")
+    group.add_argument("--milestones", type=float, nargs="+", help="of step; default: 0.5 0.75")
+    group.add_argument("--warmup", type=float, help="share of the steps; default: 0.1")
+    group.add_argument("--weight-decay", type=float, help="default: the optimizer's own")
+    group.add_argument("--decay-all", action="store_const", const=True, help="biases and BN, too")
+    group.add_argument("--clip-norm", type=float, help="bound of the gradient's norm")
+    group.add_argument("--ema", type=float, help="keep this moving average of the weights")
+    group.add_argument("--accumulation-steps", type=int, help="batches an update; default: 1")
+    group.add_argument("--label-smoothing", type=float, help="default: 0")
+    group.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    group = parser.add_argument_group("how it runs")
+    group.add_argument(
+        "--strategy",
+        choices=["one-device", "mirrored", "multi-worker", "parameter-server", "tpu"],
+        help="the third and fourth: start it in each process of TF_CONFIG; default: one-device",
+    )
+    group.add_argument(
+        "--worker-timeout", type=float, default=300, help="seconds to wait; default: %(default)s"
+    )
+    group.add_argument("--mixed-precision", choices=["float16", "bfloat16"])
+    group.add_argument(
+        "--synchronized", action="store_const", const=True, help="BatchNormalization, by replicas"
+    )
+    group.add_argument("--jit-compile", action="store_const", const=True, help="with XLA")
+    group.add_argument("--steps-per-execution", type=int, help="default: 1")
+    group.add_argument("--evaluate-every", type=int, help="epochs; default: 1")
+    group.add_argument(
+        "--restart",
+        dest="resume",
+        action="store_const",
+        const=False,
+        help="discard an unfinished training in the folder, rather than go on with it",
+    )
+    group.add_argument("--tensorboard", action="store_const", const=True, help="write its logs")
+    group.add_argument(
+        "--deterministic", action="store_const", const=True, help="the same bits in each run"
+    )
+
+
 def _add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
     own = "default: %(default)s" if default else "default: the run's own"
     parser.add_argument(
@@ -119,34 +168,51 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """`keras-attn train`."""
-    from keras_attn import training
-    from keras_attn.applications import get_model
+    from keras_attn.training import get_strategy
+    from keras_attn.training.recipes import Recipe, get_recipe, run_recipe
 
-    entry = get_model(args.model)
-    data = training.load_dataset(
-        args.data, data_dir=args.data_dir, limit=args.limit, seed=args.seed
-    )
-    result = training.train(
-        lambda: entry(
-            input_shape=data.image_shape, classes=data.num_classes, include_preprocessing=True
-        ),
-        data,
-        args.out,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        optimizer=args.optimizer,
-        learning_rate=args.learning_rate,
-        weight_decay=args.weight_decay,
-        warmup=args.warmup,
-        label_smoothing=args.label_smoothing,
-        augment=args.augment,
-        strategy=args.strategy,
-        jit_compile=args.jit_compile or "auto",
-        seed=args.seed,
+    given = {
+        name: value
+        for name, value in vars(args).items()
+        if value is not None
+        and name not in ("run", "recipe", "out", "data_dir", "seed", "worker_timeout")
+    }
+    if "image_size" in given and len(given["image_size"]) == 1:
+        given["image_size"] = given["image_size"][0]
+    if given.get("strategy") == "parameter-server":
+        from keras_attn.training.parameter_server import is_server, serve_task
+
+        if is_server():
+            return serve_task()
+        given["strategy"] = get_strategy("parameter-server")
+    if given.get("strategy") == "multi-worker":  # before TensorFlow reads any data
+        given["strategy"] = get_strategy("multi-worker", timeout=args.worker_timeout)
+    if args.recipe:
+        recipe = get_recipe(args.recipe)[0]
+    elif args.model:
+        recipe = Recipe(model=args.model, data="digits", training={"epochs": 4})
+    else:
+        raise ValueError("`train` needs `--model` or `--recipe`. Received: neither")
+    result, data = run_recipe(
+        recipe.changed(**given), args.out, data_dir=args.data_dir, seed=args.seed
     )
     _print_metrics(result.metrics, data.test_size)
     for name, path in result.paths.items():
         print(f"{name:8} {path}")
+
+
+def recipes(args: argparse.Namespace) -> None:
+    """`keras-attn recipes`."""
+    from keras_attn.training.recipes import get_recipe, recipe_names
+
+    if not args.name:
+        for name in recipe_names():
+            print(f"{name:34} {get_recipe(name)[1].splitlines()[0]}")
+        return
+    recipe, record = get_recipe(args.name)
+    print(record, end="\n\n")
+    for field in dataclasses.fields(recipe):
+        print(f"{field.name:14} {getattr(recipe, field.name)}")
 
 
 def evaluate(args: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from keras_attn import explain, export, serving, training
 from keras_attn.layers import AttentionModule, SqueezeExcite
+from keras_attn.training.pipeline import evaluation_batches
 
 
 def make_network(image_shape: tuple[int, int, int] = (32, 32, 3), classes: int = 10) -> keras.Model:
@@ -74,9 +75,10 @@ def run(out: Path, epochs: int = 10, seed: int = 0) -> float:
     )
     _say(f"3. Exported a SavedModel, loaded it back and compared: {exported}")
 
-    pixels, label = next(iter(data.test.as_numpy_iterator()))
+    [images, labels] = next(iter(evaluation_batches(data, 1)))
+    pixels, label = images[0].numpy().astype(np.uint8), int(labels[0])
     image_file = out / "digit.png"
-    Image.fromarray(pixels.astype(np.uint8)).save(image_file)
+    Image.fromarray(pixels).save(image_file)
     with serving.start_server(out / "served" / "digits") as server:
         _say(f"4. Serving it at {server.model_url}")
         [answer] = serving.predict(server.model_url, [pixels.tolist()])

@@ -6,6 +6,7 @@
 of the processes that TF_CONFIG names. Data, seeds and global batches are the same everywhere.
 """
 
+# ruff: noqa: E402 - the runtime is configured before Keras starts it
 import json
 import os
 import sys

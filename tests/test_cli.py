@@ -16,7 +16,7 @@ from keras_attn import demo
 from keras_attn.cli import main
 from keras_attn.serving import start_server
 
-COMMANDS = ["train", "evaluate", "export", "serve", "predict", "explain", "models"]
+COMMANDS = ["train", "recipes", "evaluate", "export", "serve", "predict", "explain", "models"]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,10 @@ def test_help(capsys):
     "command, message",
     [
         ("train --model nope --out o", "`model`"),
+        ("train --out o", "needs `--model` or `--recipe`"),
+        ("train --recipe cifar10_resnet21 --out o", "must be a recipe, as cifar10_resnet20"),
+        ("train --model resnet20_cifar --out o --augment zoom", "in which 'zoom' is none"),
+        ("train --model resnet20_cifar --out o --label-noise 2", "`label_noise` must be"),
         ("train --model resnet20_cifar --out o --epochs 0", "`epochs` must be a positive integer"),
         ("train --model resnet20_cifar --out o --batch-size 0", "`batch_size` must be"),
         ("train --model resnet20_cifar --out o --data cifar10 --data-dir none", "`data_dir` must"),

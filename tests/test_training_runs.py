@@ -19,10 +19,11 @@ def dataset():
     rng = np.random.default_rng(0)
 
     def split(size):
-        images = rng.integers(0, 256, (size, 3, 5, 1)).astype("uint8")
-        return tf.data.Dataset.from_tensor_slices((images, np.arange(size) % 2))
+        return rng.integers(0, 256, (size, 3, 5, 1)).astype("uint8"), np.arange(size) % 2
 
-    return ImageDataset("noise", ("a", "b"), (3, 5, 1), split(13), split(7), 13, 7, seed=4)
+    return ImageDataset.from_arrays(
+        split(13), split(7), class_names=("a", "b"), name="noise", seed=4
+    )
 
 
 def build_model():
@@ -41,7 +42,7 @@ def run(dataset, tmp_path_factory):
         batch_size=4,
         learning_rate=1e-4,
         label_smoothing=0.25,
-        augment="none",
+        augment=(),
         jit_compile=False,
         seed=6,
         verbose=0,
@@ -56,19 +57,30 @@ def folder(run, tmp_path):
     return tmp_path
 
 
-def test_run_json(run):
+def test_run_json(run, dataset):
     record = json.loads(run.paths["run"].read_text())
     assert record["arguments"] == {
         "epochs": 3,
         "batch_size": 4,
         "optimizer": "sgd",
         "learning_rate": 1e-4,
-        "weight_decay": 1e-3,
+        "schedule": "cosine",
+        "milestones": [0.5, 0.75],
         "warmup": 0.1,
+        "weight_decay": 1e-3,
+        "decay_all": False,
+        "clip_norm": None,
+        "ema": None,
+        "accumulation_steps": 1,
         "label_smoothing": 0.25,
-        "augment": "none",
+        "augment": [],
+        "mixed_precision": None,
+        "synchronized": False,
         "strategy": "one-device",
         "jit_compile": False,
+        "steps_per_execution": 1,
+        "evaluate_every": 1,
+        "deterministic": False,
         "seed": 6,
     }
     assert record["data"] == {
@@ -78,6 +90,7 @@ def test_run_json(run):
         "train_size": 13,
         "test_size": 7,
         "seed": 4,
+        "fingerprint": dataset.fingerprint(),
     }
     assert record["model"] == {"name": "tiny", "parameters": 32}
     assert record["replicas"] == 1

@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from keras_attn.training import get_strategy
-from keras_attn.training.strategy import evaluation_batch_size
 
 # In a process of its own: logical devices are made before TensorFlow starts.
 TWO_REPLICAS = """
@@ -28,9 +27,9 @@ rng = np.random.default_rng(0)
 def split(size):
     labels = rng.integers(0, 3, size)
     images = rng.integers(0, 180, (size, 8, 8, 3)) + 30 * labels[:, None, None, None]
-    return tf.data.Dataset.from_tensor_slices((images.astype("uint8"), labels))
+    return images.astype("uint8"), labels
 
-data = ImageDataset("noise", ("a", "b", "c"), (8, 8, 3), split(67), split(33), 67, 33)
+data = ImageDataset.from_arrays(split(67), split(33), class_names="abc", name="noise")
 
 def build_model():
     inputs = keras.Input((8, 8, 3))
@@ -43,7 +42,7 @@ def build_model():
 
 out = pathlib.Path(sys.argv[1])
 arguments = dict(epochs=2, batch_size=16, learning_rate=0.05, label_smoothing=0.1,
-                 augment="crop_flip", jit_compile=False, verbose=0)
+                 augment=("crop", "flip"), jit_compile=False, verbose=0)
 one = train(build_model, data, out / "one", **arguments)
 two = train(build_model, data, out / "two", strategy="mirrored", **arguments)
 loaded, record = load_run(out / "two")
@@ -114,29 +113,6 @@ def test_what_several_replicas_refuse(two_replicas):
     assert two_replicas["outside"].startswith("`build_model` must make the model when it is called")
 
 
-@pytest.mark.parametrize(
-    ("size", "batch_size", "replicas", "expected"),
-    [
-        (33, 16, 1, 16),
-        (32, 16, 2, 16),
-        (61, 16, 2, 16),  # 13 = 7 + 6
-        (33, 16, 2, 14),  # 16 leaves 1 = 1 + 0; 14 leaves 5 = 3 + 2
-        (33, 17, 2, 14),
-        (7, 2, 2, 4),  # 2 leaves 1, and nothing smaller will do; 4 leaves 3 = 2 + 1
-        (12, 16, 4, 12),
-        (15, 16, 4, 8),  # 12 leaves 3 = 1 + 1 + 1 + 0, 8 leaves 7 = 2 + 2 + 2 + 1
-        (101, 96, 4, 88),  # 96 leaves 5 = 2 + 2 + 1 + 0, 92 leaves 9 = 3 + 3 + 3 + 0
-    ],
-)
-def test_evaluation_batch_size_by_hand(size, batch_size, replicas, expected):
-    assert evaluation_batch_size(size, batch_size, replicas) == expected
-
-
-def test_too_few_images_for_the_replicas():
-    with pytest.raises(ValueError, match="enough held-out images for 2 replicas. Received: 5"):
-        evaluation_batch_size(5, 8, 2)
-
-
 def test_one_device_is_one_replica():
     assert get_strategy("one-device").num_replicas_in_sync == 1
 
@@ -151,5 +127,7 @@ def test_an_unknown_name(name):
     with pytest.raises(ValueError) as caught:
         get_strategy(name)
     assert str(caught.value) == (
-        f"`strategy` must be one of 'one-device', 'mirrored'. Received: strategy={name!r}"
+        "`strategy` must be one of 'one-device', 'mirrored', 'multi-worker', "
+        "'parameter-server', 'tpu'. "
+        f"Received: strategy={name!r}"
     )

@@ -1,113 +1,139 @@
-"""Data sets by name: the digits, or any labelled images of tensorflow-datasets."""
+"""Data sets by name: the digits, a folder of images, or a set of tensorflow-datasets."""
 
 import dataclasses
-import math
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_attn.training.digits import SIZE as DIGITS_SIZE
 from keras_attn.training.digits import read_digits
+from keras_attn.training.folder_reader import read_folder
 from keras_attn.training.image_dataset import ImageDataset
+from keras_attn.training.label_noise import check_label_noise, label_shifts
+from keras_attn.training.splits import RandomAccessSplit
 from keras_attn.training.tfds_reader import read_tfds
-
-CACHE_BYTES = 2**30  # a split that is larger than this, decoded, is decoded afresh each epoch
 
 
 def load_dataset(
-    name: str,
+    name: str | os.PathLike[str],
     *,
     data_dir: str | os.PathLike[str] | None = None,
     image_size: int | tuple[int, int] | None = None,
     limit: int | None = None,
     seed: int = 0,
+    label_noise: float = 0.0,
+    test_share: float = 0.2,
 ) -> ImageDataset:
     """Loads a data set by its name.
 
     `"digits"` is scikit-learn's bundled set of 1,797 real handwritten digits, 8x8 with values
     0..16: scaled to 0..255, resized to 32x32 (bilinear), given three equal channels, and split
-    with 20 % of each class held out. Nothing is downloaded. Every other name is read through
-    tensorflow-datasets; its `test` split (or, where it has none, `validation`) is held out.
+    with 20 % of each class held out. Nothing is downloaded. A folder of images has a subfolder
+    for each class, see `read_folder`. Every other name is read through tensorflow-datasets; its
+    `test` split (or, where it has none, `validation`) is held out. Only that needs TensorFlow.
 
     Args:
-        name: `"digits"`, or a data set of tensorflow-datasets such as `"cifar10"`.
+        name: `"digits"`, the path of a folder of images, or a data set of tensorflow-datasets
+            such as `"cifar10"`. With `data_dir`, or where no such folder is, a name without
+            more than one `/` is one of tensorflow-datasets.
         data_dir: The folder in which tensorflow-datasets finds the prepared data set. Nothing
             is downloaded into it. `None` means tensorflow-datasets' own folder, into which
-            it downloads what is missing. `"digits"` doesn't use it.
+            it downloads what is missing. Digits and folders don't use it.
         image_size: `H` and `W`, or one number for both, to which images are resized (bilinear
             with antialiasing). `None` keeps the data set's own size (digits: 32).
         limit: Train on a seeded random subset of this many images. The test images stay.
-        seed: Chooses the split of the digits and the subset. Not the order of training.
+        seed: Chooses the split of the digits or of a folder, the subset and the noise. Not the
+            order of training.
+        label_noise: The share of training labels that are made wrong, see `label_shifts`; of the
+            subset, where there is one. The held-out labels stay.
+        test_share: The share of each class that is held out, of the digits and of a folder that
+            is not split yet.
 
     Returns:
         An `ImageDataset` of uint8 images.
 
     Raises:
-        FileNotFoundError: If `data_dir` is given and doesn't hold the data set.
-        ValueError: If an argument is wrong, if tensorflow-datasets knows no such name, or if
-            the data set is not one of labelled images of one size.
-        ImportError: If scikit-learn or tensorflow-datasets is needed and not installed.
+        FileNotFoundError: If `data_dir` is given and doesn't hold the data set, or if there is
+            no such folder.
+        ValueError: If an argument is wrong, if tensorflow-datasets knows no such name, if the
+            data set is not one of labelled images of one size, or if a class has no training
+            image.
+        ImportError: If scikit-learn, Pillow or tensorflow-datasets is needed and not installed.
 
     Example:
         >>> data = load_dataset("digits")
         >>> data.image_shape, data.train_size, data.test_size
         ((32, 32, 3), 1437, 360)
     """
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"`name` must be the name of a data set. Received: name={name!r}")
+    if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
+        raise ValueError(
+            "`name` must be the name of a data set or the path of a folder of images. "
+            f"Received: name={name!r}"
+        )
+    name = os.fspath(name)
     size = _checked_size(image_size)
     if limit is not None and (not _is_integer(limit) or limit <= 0):
         raise ValueError(f"`limit` must be a positive integer or None. Received: limit={limit!r}")
     if not _is_integer(seed) or seed < 0:
         raise ValueError(f"`seed` must be an integer, 0 or more. Received: seed={seed!r}")
+    check_label_noise(label_noise)
+    if isinstance(test_share, bool) or not isinstance(test_share, float) or not 0 < test_share < 1:
+        raise ValueError(
+            "`test_share` must be a number between 0 and 1, neither of them. "
+            f"Received: test_share={test_share!r}"
+        )
 
     if name == "digits":
-        dataset = read_digits(size=size or DIGITS_SIZE, seed=seed)
+        dataset = read_digits(size=size or DIGITS_SIZE, seed=seed, test_share=test_share)
+    elif _is_folder(name, data_dir):
+        dataset = read_folder(name, size=size, seed=seed, test_share=test_share)
     else:
         dataset = read_tfds(name, data_dir=data_dir, size=size, seed=seed)
-    train, train_size = dataset.train, dataset.train_size
+    check_label_noise(label_noise, dataset.num_classes)
     if limit is not None:
-        if limit > train_size:
+        dataset = _limited(dataset, limit, seed)
+    if label_noise:
+        shifts = label_shifts(dataset.train_size, dataset.num_classes, label_noise, seed)
+        noisy = dataset.train.shift_labels(shifts, dataset.num_classes)
+        dataset = dataclasses.replace(dataset, train=noisy)
+    return dataset
+
+
+def _is_folder(name: str, data_dir: str | os.PathLike[str] | None) -> bool:
+    """Whether a name is a path: `cifar10` and `mnist_corrupted/fog` are tensorflow-datasets'."""
+    separators = {"/", os.sep}
+    parts = Path(name).parts
+    is_bare = not any(separator in name for separator in separators)
+    if Path(name).expanduser().is_dir():
+        return data_dir is None or not is_bare
+    return not is_bare and (len(parts) != 2 or parts[0] in ("/", "~", ".", ".."))
+
+
+def _limited(dataset: ImageDataset, limit: int, seed: int) -> ImageDataset:
+    """The data set with a random `limit` of its training images, in the order that they had."""
+    size = dataset.train_size
+    if limit > size:
+        raise ValueError(
+            f"`limit` must not exceed the {size} training images of {dataset.name!r}. "
+            f"Received: limit={limit}"
+        )
+    order = np.random.default_rng(seed).permutation(size)
+    rows = np.sort(order[:limit])
+    if isinstance(dataset.train, RandomAccessSplit):
+        labels = dataset.train.labels
+        missing = sorted(set(labels.tolist()) - set(labels[rows].tolist()))
+        if missing:
+            least = 1 + max(int(np.argmax(labels[order] == label)) for label in set(labels))
+            names = ", ".join(repr(dataset.class_names[label]) for label in missing[:10])
             raise ValueError(
-                f"`limit` must not exceed the {train_size} training images of {name!r}. "
-                f"Received: limit={limit}"
+                f"`limit` must leave an image of each class. Received: limit={limit}, which "
+                f"leaves none of {len(missing)} of the {dataset.num_classes} classes ({names}"
+                f"{', ...' if len(missing) > 10 else ''}); with seed={seed} it takes "
+                f"limit={least} or more"
             )
-        train, train_size = _subset(train, train_size, limit, seed), limit
-    test = dataset.test
-    if name != "digits":  # which are in memory already
-        train = _cached(train, train_size, dataset.image_shape)
-        test = _cached(test, dataset.test_size, dataset.image_shape)
-    return dataclasses.replace(
-        dataset,
-        # `filter` and the readers lose the number of examples; `pipeline` and Keras ask for it.
-        train=train.apply(tf.data.experimental.assert_cardinality(train_size)),
-        test=test.apply(tf.data.experimental.assert_cardinality(dataset.test_size)),
-        train_size=train_size,
-    )
-
-
-def _subset(split: tf.data.Dataset, size: int, limit: int, seed: int) -> tf.data.Dataset:
-    """A random `limit` of the `size` examples, in the order that they had."""
-    chosen = np.zeros(size, bool)
-    chosen[np.random.default_rng(seed).permutation(size)[:limit]] = True
-    is_chosen = tf.constant(chosen)
-
-    def keep(index: tf.Tensor, example: Any) -> tf.Tensor:
-        return is_chosen[index]
-
-    def drop_index(index: tf.Tensor, example: Any) -> Any:
-        return example
-
-    return split.enumerate().filter(keep).map(drop_index)
-
-
-def _cached(
-    split: tf.data.Dataset, size: int, image_shape: tuple[int, int, int]
-) -> tf.data.Dataset:
-    """Keeps the decoded images in memory after the first pass, if they are few."""
-    return split.cache() if size * math.prod(image_shape) <= CACHE_BYTES else split
+    return dataclasses.replace(dataset, train=dataset.train.subset(rows))
 
 
 def _checked_size(image_size: Any) -> tuple[int, int] | None:

@@ -63,6 +63,8 @@ class DistributedModel(keras.Model):
                 "outside, it would train on one device. "
                 f"Received: network={network.name!r} of {network.distribute_strategy}"
             )
+        self.train_function: Callable | None = None
+        self.test_function: Callable | None = None
         self.accumulation_steps = 1
         self.ema_overwrite_frequency: int | None = None
         self._reduces_first = False
@@ -107,6 +109,9 @@ class DistributedModel(keras.Model):
         self.accumulation_steps = inner.gradient_accumulation_steps or 1
         self.ema_overwrite_frequency = inner.ema_overwrite_frequency if inner.use_ema else None
         inner.gradient_accumulation_steps = inner.ema_overwrite_frequency = None
+        schedule = inner._learning_rate
+        if self.accumulation_steps > 1 and callable(schedule):
+            inner.learning_rate = _AtEachUpdate(schedule, self.accumulation_steps)
         # Keras clips, and looks for an overflow, in what each replica has; its own sum comes
         # after that. So each replica is given the mean of the sum, a share of it that is the
         # same everywhere, and the bounds are for a share too.
@@ -273,6 +278,22 @@ class DistributedModel(keras.Model):
             break
         with strategy.scope():
             self._symbolic_build(data_batch=data_batch)
+
+
+class _AtEachUpdate(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that counts batches, asked by an optimizer that counts updates of `batches`."""
+
+    def __init__(self, schedule: Callable[[Any], Any], batches: int) -> None:
+        super().__init__()
+        self.schedule, self.batches = schedule, batches
+
+    def __call__(self, step: Any) -> Any:
+        """Keras updates with the rate of the last batch of an update."""
+        return self.schedule(step * self.batches + self.batches - 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"schedule": self.schedule, "batches": self.batches}
 
 
 def decorrelate(model: keras.Model) -> None:

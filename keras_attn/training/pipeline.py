@@ -1,150 +1,253 @@
-"""From single images to batches: shuffling, augmentation of each image by itself, prefetching."""
+"""Batches for TensorFlow: a stateless tf.data pipeline, cut into the batches of the replicas."""
 
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-AUGMENTATIONS = ("none", "crop", "crop_flip")
-CROP_PADDING = 4  # pixels on each side, as in the ResNet and SE papers' CIFAR recipe
-SHUFFLE_BYTES = 2**28  # the shuffle buffer holds the whole split, unless that is larger
+from keras_attn.training.augment import (
+    AUGMENTATIONS,
+    CROP_PADDING,
+    KerasAugmentation,
+    resized_crop_boxes,
+)
+from keras_attn.training.batch_order import row_numbers, seeds_of, stream_batches
+from keras_attn.training.batch_plan import BatchPlan, check_count, check_positive
+from keras_attn.training.image_dataset import ImageDataset
+from keras_attn.training.splits import RandomAccessSplit, Split, StreamSplit
 
 
-def pipeline(
-    split: tf.data.Dataset,
+def training_batches(
+    dataset: ImageDataset,
     batch_size: int,
     *,
-    training: bool,
-    augment: str = "none",
+    augment: Sequence[str] = ("crop",),
+    label_smoothing: float = 0.0,
     seed: int = 0,
+    start_step: int = 0,
+    replicas: range = range(1),
+    num_replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Batches a split of an `ImageDataset`.
+    """Endless training batches, each of which `seed` and its number alone decide.
 
-    For evaluation, each image comes once, in order, as it is. For training, pass follows pass
-    without end (give `steps_per_epoch` to `fit`). In each pass the images are shuffled anew
-    and augmented anew, and what doesn't fill the last batch is dropped: a batch that leaves a
-    replica empty spoils BatchNormalization under tf.distribute. The seed alone decides what the
-    n-th batch holds: every iterator starts with the same one.
+    A pass is `train_size // batch_size` global batches, in which each image comes once at most,
+    in a new order; what doesn't fill the last batch is left out. Of each global batch in turn,
+    every replica in `replicas` gets its consecutive rows, in order. So the replicas' batches put
+    together are the batch of one replica, bit by bit, and a run that starts at `start_step` goes
+    on as if it had never stopped. Two things differ. Keras's layers ("randaugment",
+    "random_erasing", "mixup", "cutmix") are drawn for each replica's rows by themselves: what
+    they do depends on the number of replicas too. A `StreamSplit` is shuffled within a buffer of
+    256 MiB only, and `start_step` then reads and drops what comes before it in its pass.
 
     Args:
-        split: Unbatched `(image, label)`: image `(H, W, C)`, scalar integer label.
-        batch_size: Images in a batch, over all replicas together.
-        training: Whether to repeat, shuffle, augment and drop the remainder.
-        augment: What is done to each image, drawn for each by itself: `"none"`; `"crop"`, a
-            random crop of the image padded with 4 zero pixels on each side; `"crop_flip"`, that
-            and a left-right flip of every second image (not for digits or text).
-        seed: Seed of the shuffling and of the augmentation.
+        dataset: Whose training images are taken.
+        batch_size: Images in a global batch, over all replicas together.
+        augment: Names out of `AUGMENTATIONS`. "crop", "flip" and "random_resized_crop" are
+            drawn for each image by itself. ("flip" is not for digits or text.)
+        label_smoothing: The share of a label that is spread over all classes:
+            0 <= label_smoothing < 1.
+        seed: What decides all batches.
+        start_step: The number of global batches to leave out at the start.
+        replicas: The replicas to give batches for; a worker's own, by `tf.distribute`.
+        num_replicas: How many replicas there are in all.
+
+    Returns:
+        An endless `tf.data.Dataset` of `(images, labels)`: float32 `(b, H, W, C)` with values
+        0..255, and float32 `(b, classes)`, with `b = batch_size // num_replicas`. Give
+        `steps_per_epoch` to `fit`.
+
+    Raises:
+        ValueError: If an argument is wrong, or if Keras's layers are asked for and Keras's backend
+            is not TensorFlow.
+
+    Example:
+        >>> batches = training_batches(load_dataset("digits"), 128, augment=["crop", "mixup"])
+        >>> [(images.shape, labels.shape) for images, labels in batches.take(1)]
+        [(TensorShape([128, 32, 32, 3]), TensorShape([128, 10]))]
+    """
+    plan = BatchPlan.of(
+        dataset, batch_size, augment=augment, label_smoothing=label_smoothing, seed=seed
+    )
+    _check_replicas(replicas, num_replicas, batch_size)
+    check_count("start_step", start_step)
+    batches = _augmented(dataset.train, plan, start_step, replicas, num_replicas)
+    return _finished(batches)
+
+
+def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data.Dataset:
+    """Batches of each image once, in order and as it is; the last may be smaller.
+
+    Args:
+        source: A split, or a data set, whose held-out images are taken.
+        batch_size: Images in a batch.
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)`: float32 `(B, H, W, C)` with values 0..255, and
-        integer `(B,)`.
+        int64 `(B,)`.
 
     Raises:
-        ValueError: If `batch_size`, `augment` or `seed` is wrong.
+        ValueError: If an argument is wrong.
 
     Example:
-        >>> batches = pipeline(load_dataset("digits").test, 128, training=False)
-        >>> [len(labels) for _, labels in batches]
+        >>> [len(labels) for _, labels in evaluation_batches(load_dataset("digits"), 128)]
         [128, 128, 104]
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size <= 0:
+    split = source.test if isinstance(source, ImageDataset) else source
+    if not isinstance(split, Split):
         raise ValueError(
-            f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}"
+            "`source` must be an ImageDataset or a split of one. "
+            f"Received: source={type(source).__name__}"
         )
-    check_augment(augment)
-    check_seed(seed)
-    if training:
-        batches = _training_batches(split, batch_size, augment, seed)
+    check_positive("batch_size", batch_size)
+
+    @tf.autograph.experimental.do_not_convert
+    def as_float(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(images, tf.float32), tf.cast(labels, tf.int64)
+
+    if isinstance(split, StreamSplit):
+        batches = split.dataset.batch(batch_size)
     else:
-        batches = split.batch(batch_size).map(_as_float, num_parallel_calls=tf.data.AUTOTUNE)
-    # One process reads all images: tf.distribute is to cut the batches, not to share out files.
+        gather = _gather(split)
+        batches = tf.data.Dataset.range(len(split)).batch(batch_size)
+        batches = batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    return _finished(batches.map(as_float, num_parallel_calls=tf.data.AUTOTUNE))
+
+
+def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
+    # Each worker already gets its own rows: tf.distribute is not to share them out again.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    options.deterministic = True
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def _training_batches(
-    split: tf.data.Dataset, batch_size: int, augment: str, seed: int
+def _augmented(
+    split: Split, plan: BatchPlan, start_step: int, replicas: range, num_replicas: int
 ) -> tf.data.Dataset:
-    buffer = _shuffle_buffer(split)
-
-    # Not `shuffle(reshuffle_each_iteration=True).repeat()`: its order goes on from iterator to
-    # iterator, and Keras makes one more of them under a strategy than without.
-    def one_pass(number: tf.Tensor) -> tf.data.Dataset:
-        # Of this function's own graph: `shuffle` would mix in the process's global seed.
-        tf.compat.v1.set_random_seed(1 + seed % (2**31 - 2))
-        shuffled = split.shuffle(buffer, seed=number, reshuffle_each_iteration=False)
-        return shuffled.batch(batch_size, drop_remainder=True)
-
-    def augmented(number: tf.Tensor, example: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels = _as_float(*example)
-        crop_seed, flip_seed = tf.unstack(tf.random.split([seed, number], 2))
-        if augment in ("crop", "crop_flip"):
-            images = random_crop(images, crop_seed, padding=CROP_PADDING)
-        if augment == "crop_flip":
-            images = random_flip(images, flip_seed)
-        return images, labels
-
-    batches = tf.data.Dataset.counter().flat_map(one_pass).enumerate()
-    return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def check_augment(augment: str) -> None:
-    """Raises a ValueError unless `augment` is one of `AUGMENTATIONS`."""
-    if augment not in AUGMENTATIONS:
+    """The training batches, of `(step, replica, rows)` or `(step, replica, images, labels)`."""
+    size = plan.batch_size // num_replicas
+    keras_layers = KerasAugmentation(plan.augment)
+    if keras_layers.names and keras.backend.backend() != "tensorflow":
         raise ValueError(
-            f"`augment` must be one of {', '.join(map(repr, AUGMENTATIONS))}. "
-            f"Received: augment={augment!r}"
+            f"`augment` must be without {keras_layers.names} here unless Keras's backend is "
+            f"TensorFlow; `TrainingSequence` takes them. Received: augment={plan.augment}"
         )
+    gather = None if isinstance(split, StreamSplit) else _gather(split)
+
+    @tf.autograph.experimental.do_not_convert
+    def finish(step: tf.Tensor, replica: tf.Tensor, *example: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = gather(*example) if gather else example  # (b, H, W, C), (b,)
+        seeds = dict(zip(AUGMENTATIONS, seeds_of(plan.seed, step)[1:], strict=True))
+        mine = replica * size + tf.range(size, dtype=tf.int64)  # rows of the global batch
+
+        def draw(name: str, shape: tuple[int, ...], **kwargs: Any) -> tf.Tensor:
+            """For the whole global batch, of which this replica's part is taken."""
+            numbers = tf.random.stateless_uniform((plan.batch_size, *shape), seeds[name], **kwargs)
+            return tf.gather(numbers, mine)
+
+        if "random_resized_crop" in plan.augment:
+            images = _resized_crop(images, draw("random_resized_crop", (4,)))
+        offsets = flips = None
+        if "crop" in plan.augment:
+            offsets = draw("crop", (2,), minval=0, maxval=2 * CROP_PADDING + 1, dtype=tf.int32)
+        if "flip" in plan.augment:
+            flips = draw("flip", ()) < 0.5
+        images = tf.cast(_crop_and_flip(images, offsets, flips), tf.float32)
+        labels = tf.one_hot(labels, plan.num_classes)  # (b, classes)
+        labels = labels * (1.0 - plan.label_smoothing) + plan.label_smoothing / plan.num_classes
+        draws = {name: _drawer(seeds[name], replica) for name in keras_layers.names}
+        return keras_layers(images, labels, draws)
+
+    if isinstance(split, StreamSplit):
+        batches = stream_batches(split, plan, start_step, replicas, size)
+    else:
+        batches = row_numbers(plan, start_step, replicas, size)
+    return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def check_seed(seed: int) -> None:
-    """Raises a ValueError unless `seed` is one that Keras and tf.data take."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={seed!r}")
+def _gather(split: Split) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """A function from row numbers `(b,)` to images `(b, H, W, C)` and labels `(b,)`."""
+    if not isinstance(split, RandomAccessSplit):
+        raise ValueError(f"`split` must give its rows by number. Received: {type(split).__name__}")
+    kept = split.in_memory()
+    # On the CPU, and made here once: `map` then refers to them and doesn't copy them.
+    with tf.device("CPU:0"):
+        labels = tf.constant(split.labels, tf.int64)
+        images = None if kept is None else tf.constant(kept)
+
+    @tf.autograph.experimental.do_not_convert
+    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if images is not None:
+            return tf.gather(images, rows), tf.gather(labels, rows)
+        pixels = tf.numpy_function(split.read, [rows], tf.uint8, stateful=False)
+        return tf.ensure_shape(pixels, (rows.shape[0], *split.image_shape)), tf.gather(labels, rows)
+
+    return gather
 
 
-def random_crop(images: tf.Tensor, seed: tf.Tensor, *, padding: int) -> tf.Tensor:
-    """Pads with zeros and cuts the old size out again, at an offset of its own for each image.
+def _drawer(seed: tf.Tensor, replica: tf.Tensor) -> Callable[[], tf.Tensor]:
+    """A function that gives one seed `(2,)` after another."""
+    root, count = tf.random.fold_in(seed, replica), itertools.count()
+    return lambda: tf.random.fold_in(root, np.int64(next(count)))
+
+
+def _crop_and_flip(
+    images: tf.Tensor, offsets: tf.Tensor | None, flips: tf.Tensor | None
+) -> tf.Tensor:
+    """Cuts images out of themselves, padded, and flips them left-right, each by itself.
 
     Args:
-        images: `(B, H, W, C)`, with static `H`, `W` and `C`.
-        seed: Two integers.
-        padding: Pixels on each side.
+        images: `(b, H, W, C)`, with static `H`, `W` and `C`.
+        offsets: int32 `(b, 2)`, the window's row and column in the padded image, or `None`.
+        flips: bool `(b,)`, or `None`.
 
     Returns:
-        `(B, H, W, C)`.
+        `(b, H, W, C)`.
     """
-    batch, (height, width) = tf.shape(images)[0], images.shape[1:3]
-    offsets = tf.random.stateless_uniform(
-        (batch, 2), seed, minval=0, maxval=2 * padding + 1, dtype=tf.int32
+    height, width = images.shape[1:3]
+    columns = tf.range(width)[None]  # (1, W)
+    if flips is not None:
+        columns = tf.where(flips[:, None], columns[:, ::-1], columns)  # (b, W)
+    if offsets is not None:
+        sides = [CROP_PADDING, CROP_PADDING]
+        images = tf.pad(images, [[0, 0], sides, sides, [0, 0]])
+        rows = offsets[:, :1] + tf.range(height)  # (b, H)
+        images = tf.gather(images, rows, axis=1, batch_dims=1)  # (b, H, W + 2 padding, C)
+        columns = offsets[:, 1:] + columns
+    if flips is None and offsets is None:
+        return images
+    return tf.gather(images, columns, axis=2, batch_dims=1)  # (b, H, W, C)
+
+
+def _resized_crop(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """Cuts a part out of each image and stretches it to the old size, bilinear: float32."""
+    height, width = images.shape[1:3]
+    boxes = resized_crop_boxes(tf.transpose(uniform), height, width, minimum=tf.minimum)
+    return tf.image.crop_and_resize(
+        tf.cast(images, tf.float32),
+        tf.stack(boxes, 1),
+        tf.range(tf.shape(images)[0]),
+        (height, width),
     )
-    rows = offsets[:, :1] + tf.range(height)  # (B, H)
-    columns = offsets[:, 1:] + tf.range(width)  # (B, W)
-    images = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
-    images = tf.gather(images, rows, axis=1, batch_dims=1)  # (B, H, W + 2 padding, C)
-    return tf.gather(images, columns, axis=2, batch_dims=1)  # (B, H, W, C)
 
 
-def random_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Flips each image left-right or not, with equal chances.
-
-    Args:
-        images: `(B, H, W, C)`.
-        seed: Two integers.
-
-    Returns:
-        `(B, H, W, C)`.
-    """
-    flip = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed) < 0.5
-    return tf.where(flip, tf.reverse(images, axis=[2]), images)
-
-
-def _as_float(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.cast(images, tf.float32), labels
-
-
-def _shuffle_buffer(split: tf.data.Dataset) -> int:
-    image = split.element_spec[0]
-    fitting = max(1, SHUFFLE_BYTES // (image.shape.num_elements() * image.dtype.size))
-    size = int(split.cardinality())
-    return min(size, fitting) if size > 0 else fitting
+def _check_replicas(replicas: Any, num_replicas: Any, batch_size: int) -> None:
+    check_count("num_replicas", num_replicas)
+    if not num_replicas or batch_size % num_replicas:
+        raise ValueError(
+            "`num_replicas` must be positive and divide `batch_size`. "
+            f"Received: num_replicas={num_replicas}, batch_size={batch_size}"
+        )
+    if (
+        not isinstance(replicas, range)
+        or not replicas
+        or min(replicas) < 0
+        or max(replicas) >= num_replicas
+    ):
+        raise ValueError(
+            f"`replicas` must be a range, not empty, within range({num_replicas}). "
+            f"Received: replicas={replicas!r}"
+        )

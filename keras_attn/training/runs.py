@@ -1,8 +1,8 @@
 """A run's folder: `model.keras`, `history.csv` and `run.json`, each whole or not there."""
 
-import csv
 import dataclasses
 import datetime
+import importlib.metadata
 import json
 import os
 import platform
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_attn._version import __version__
+from keras_attn.training.callbacks import write_history
 from keras_attn.training.image_dataset import ImageDataset
 
 MODEL_FILE = "model.keras"
@@ -46,6 +46,7 @@ def save_run(
     *,
     history: Mapping[str, list[float | None]],
     metadata: Mapping[str, Any],
+    write: bool = True,
 ) -> dict[str, Path]:
     """Writes a run's three files into a folder.
 
@@ -57,6 +58,7 @@ def save_run(
         model: Goes to `model.keras`, with its optimizer's state.
         history: Goes to `history.csv`: a line for each epoch, counted from 1.
         metadata: Goes to `run.json`.
+        write: Whether it is this process that writes; the others only learn the paths.
 
     Returns:
         The paths of the files: `"model"`, `"history"` and `"run"`.
@@ -67,13 +69,11 @@ def save_run(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     paths = {"model": out / MODEL_FILE, "history": out / HISTORY_FILE, "run": out / RUN_FILE}
+    if not write:
+        return paths
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=out) as beside:
         model.save(Path(beside, MODEL_FILE))
-        with open(Path(beside, HISTORY_FILE), "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["epoch", *history])
-            rows = zip(*history.values(), strict=True)
-            writer.writerows([epoch, *row] for epoch, row in enumerate(rows, start=1))
+        write_history(Path(beside, HISTORY_FILE), history)
         text = json.dumps(metadata, indent=2, allow_nan=False) + "\n"
         Path(beside, RUN_FILE).write_text(text, encoding="utf-8")
         for path in paths.values():
@@ -162,23 +162,37 @@ def describe_run(
             "train_size": dataset.train_size,
             "test_size": dataset.test_size,
             "seed": dataset.seed,
+            "fingerprint": dataset.fingerprint(),
         },
         "model": {"name": model.name, "parameters": model.count_params()},
         "replicas": replicas,
         "versions": {
             "python": platform.python_version(),
             "keras": keras.__version__,
-            "tensorflow": tf.__version__,
+            **_backend_version(),
             "keras_attn": __version__,
         },
         "hardware": {
             "platform": platform.platform(),
             "cpu_count": os.cpu_count(),
-            "gpus": [
-                tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-                for gpu in tf.config.list_physical_devices("GPU")
-            ],
+            "gpus": _gpus(),
         },
         "seconds": round(seconds, 1),
         "metrics": dict(metrics),
     }
+
+
+def _backend_version() -> dict[str, str]:
+    name = keras.backend.backend()
+    return {name: importlib.metadata.version(name)}
+
+
+def _gpus() -> list[str]:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return [
+            tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+            for gpu in tf.config.list_physical_devices("GPU")
+        ]
+    return [device for device in keras.distribution.list_devices() if "cpu" not in device]

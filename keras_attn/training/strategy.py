@@ -1,31 +1,65 @@
-"""Where training runs: one device, or a replica of the network on each of several."""
+"""Where training runs: one device, several of a machine, or several machines."""
 
-import itertools
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
+import keras
 
-STRATEGIES = ("one-device", "mirrored")
+from keras_attn.training.cluster import (
+    Cluster,
+    read_cluster,
+    unreachable,
+    wait_for_workers,
+)
+from keras_attn.training.image_dataset import ImageDataset
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+STRATEGIES = ("one-device", "mirrored", "multi-worker", "parameter-server", "tpu")
 
 
-def get_strategy(name: str) -> tf.distribute.Strategy:
+def get_strategy(name: str, *, timeout: float = 300.0) -> "tf.distribute.Strategy":
     """Gives the tf.distribute strategy of that name.
 
     Args:
         name: `"one-device"` is TensorFlow's default: the first visible GPU, else the CPU.
             `"mirrored"` is a replica on each visible GPU, else on each logical CPU device. There
             is one of these, unless `tf.config.set_logical_device_configuration` made more: a way
-            to try it out. It has run on CPU devices; on several GPUs it has not.
+            to try it out. `"multi-worker"` is that on each of the machines, or processes, that
+            the environment variable TF_CONFIG names; it waits for them, and must be made before
+            TensorFlow does anything else. `"parameter-server"` is for the chief of a TF_CONFIG
+            with `ps` and `worker` tasks, see `parameter_server.py`. `"tpu"` is the TPU that
+            TensorFlow finds. Tried on CPU devices and on processes of one machine; on several
+            GPUs and on TPUs it has not run.
+        timeout: For how many seconds `"multi-worker"` waits for the other processes.
 
     Returns:
         A `tf.distribute.Strategy`. Build the model in its `scope()`.
 
     Raises:
-        ValueError: If there is no strategy of that name.
+        ValueError: If there is no strategy of that name, or TF_CONFIG is wrong.
+        TimeoutError: If a worker doesn't come; it says which.
+        RuntimeError: If TensorFlow has started before `"multi-worker"`, or there is no TPU.
+        ImportError: If TensorFlow is not installed, or not the backend.
 
     Example:
         >>> get_strategy("one-device").num_replicas_in_sync
         1
     """
+    if name not in STRATEGIES:
+        raise ValueError(
+            f"`strategy` must be one of {', '.join(map(repr, STRATEGIES))}. "
+            f"Received: strategy={name!r}"
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise ImportError(
+            f"The strategy {name!r} is TensorFlow's, and Keras runs on "
+            f"{keras.backend.backend()!r} here. Set KERAS_BACKEND=tensorflow."
+        )
+    import tensorflow as tf
+
     if name == "one-device":
         # Not OneDeviceStrategy, whose wrapped variables and datasets bring nothing here.
         return tf.distribute.get_strategy()
@@ -38,48 +72,226 @@ def get_strategy(name: str) -> tf.distribute.Strategy:
             [cpu.name for cpu in tf.config.list_logical_devices("CPU")],
             cross_device_ops=tf.distribute.ReductionToOneDevice(),
         )
-    raise ValueError(
-        f"`strategy` must be one of {', '.join(map(repr, STRATEGIES))}. Received: strategy={name!r}"
-    )
+    if name == "multi-worker":
+        cluster = read_cluster()
+        wait_for_workers(cluster, timeout)
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "parameter-server":
+        from keras_attn.training.parameter_server import make_parameter_server_strategy
+
+        return make_parameter_server_strategy()
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+    except Exception as error:
+        raise RuntimeError(f"TensorFlow finds no TPU: {error}") from error
+    return tf.distribute.TPUStrategy(resolver)
 
 
-def evaluation_batch_size(size: int, batch_size: int, replicas: int) -> int:
-    """Picks a batch size with which several replicas can evaluate.
-
-    tf.distribute cuts a batch of n images into shares of ceil(n / replicas). A replica that gets
-    none fails in TensorFlow's CPU convolutions, whose output for an empty batch has the input's
-    shape; and Keras fails where the shares of the first batch differ.
-
-    Args:
-        size: How many images there are.
-        batch_size: The batch size asked for, over all replicas together.
-        replicas: How many replicas share a batch.
-
-    Returns:
-        `batch_size` itself where that will do, as it always does for one replica; else the nearest
-        smaller multiple of `replicas`, or the nearest larger one, that is no larger than `size`.
+def place(strategy: "str | tf.distribute.Strategy") -> "Placement":
+    """Where a training with that strategy runs, on any backend.
 
     Raises:
-        ValueError: If no batch size will do, as there are too few images.
+        ValueError: If it is neither a name nor a strategy.
+    """
+    if keras.backend.backend() != "tensorflow" and strategy == "one-device":
+        return Placement(None)
+    if isinstance(strategy, str):
+        return Placement(get_strategy(strategy))
+    import tensorflow as tf
 
-    Example:
-        >>> evaluation_batch_size(33, 16, 2)  # 16 would leave 1 image; 14 leaves 5
-        14
+    if not isinstance(strategy, tf.distribute.Strategy):
+        raise ValueError(
+            "`strategy` must be the name of a strategy or a tf.distribute.Strategy. "
+            f"Received: strategy={strategy!r}"
+        )
+    return Placement(strategy)
+
+
+class Placement:
+    """Hides from `train` which backend and how many replicas and processes there are.
+
+    Args:
+        strategy: The strategy; `None` on backends other than TensorFlow.
     """
 
-    def fills(images: int) -> bool:
-        return -(-images // replicas) * (replicas - 1) < images
+    def __init__(self, strategy: "tf.distribute.Strategy | None") -> None:
+        self.strategy = strategy
+        self.replicas = 1 if strategy is None else strategy.num_replicas_in_sync
+        self.cluster = Cluster(workers=("localhost:0",), index=0)
+        if self.has_workers:
+            self.cluster = read_cluster()
+        self.is_chief = self.cluster.is_chief
 
-    if replicas == 1:
-        return batch_size
-    first = min(batch_size, size) // replicas * replicas
-    smaller = range(first, 0, -replicas)
-    larger = range(first + replicas, size + 1, replicas)
-    for candidate in itertools.chain(smaller, larger):
-        rest = size % candidate
-        if rest == 0 or fills(rest):
-            return candidate
-    raise ValueError(
-        f"The data set must have enough held-out images for {replicas} replicas. "
-        f"Received: {size} images, which no batch size shares out among them"
-    )
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether parameter servers keep the weights."""
+        return type(self.strategy).__name__ == "ParameterServerStrategyV2"
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether there are several processes."""
+        workers = type(self.strategy).__name__ == "CollectiveAllReduceStrategy"
+        return workers and len(read_cluster().workers) > 1
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """In which the model, its optimizer and its metrics are made."""
+        if self.strategy is None or (self.replicas == 1 and not self.is_asynchronous):
+            return contextlib.nullcontext()
+        return self.strategy.scope()
+
+    def fit(self, model: keras.Model, batches: Any, **options: Any) -> None:
+        """Trains a model that `model_to_fit` gave, as `Model.fit` with these options does."""
+        if not self.is_asynchronous:
+            model.fit(batches, shuffle=False, **options)  # they are; Keras warns of its default
+            if keras.backend.backend() == "jax":
+                # With an average of the weights, network and optimizer end with the same buffers:
+                # the next `predict` would give them away.
+                for variable in model.optimizer.variables:
+                    variable.assign(variable.numpy())
+            return
+        from keras_attn.training.parameter_server import fit_asynchronously
+
+        fit_asynchronously(model, batches, **options)
+
+    def predict(self, model: keras.Model, images: Any) -> Any:
+        """What the model gives for batches of images."""
+        if not self.is_asynchronous:
+            return model.predict(images, verbose=0)
+        from keras_attn.training.parameter_server import predict_here
+
+        return predict_here(model, images)
+
+    def model_to_fit(self, network: keras.Model) -> keras.Model:
+        """The model whose `fit` is right here: it shares the network's weights."""
+        if self.replicas == 1:
+            return network
+        from keras_attn.training.distributed_model import DistributedModel
+
+        return DistributedModel(network)
+
+    def check_scope(self, network: keras.Model) -> None:
+        """Raises a ValueError if the network was made outside the strategy's scope."""
+        if self.replicas > 1 and network.distribute_strategy.num_replicas_in_sync != self.replicas:
+            raise ValueError(
+                "`build_model` must make the model when it is called: made before, outside the "
+                "strategy's scope, it would train on one device"
+            )
+
+    def decorrelate(self, network: keras.Model) -> None:
+        """Lets Dropout and the like draw differently on each replica."""
+        if self.replicas > 1:
+            from keras_attn.training.distributed_model import decorrelate
+
+            decorrelate(network)
+
+    def make_deterministic(self) -> None:
+        """Asks TensorFlow for the same bits in each run."""
+        if self.strategy is not None:
+            import tensorflow as tf
+
+            tf.config.experimental.enable_op_determinism()
+
+    def gather(self, value: int) -> list[int]:
+        """What each process has for `value`."""
+        strategy = self.strategy
+        if strategy is None or not self.has_workers:
+            return [value]
+        import tensorflow as tf
+
+        mine = strategy.run(lambda: tf.constant([value], tf.int64))
+        values = strategy.gather(mine, axis=0).numpy()
+        return [int(v) for v in values[:: self.replicas // len(self.cluster.workers)]]
+
+    def training_batches(
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        *,
+        steps_per_epoch: int,
+        start_epoch: int,
+        **options: Any,
+    ) -> Any:
+        """What `fit` takes: each replica's share of the same batches as on one device."""
+        if self.strategy is None:
+            from keras_attn.training.sequence import TrainingSequence
+
+            return TrainingSequence(
+                dataset,
+                batch_size,
+                steps_per_epoch=steps_per_epoch,
+                start_epoch=start_epoch,
+                **options,
+            )
+        from keras_attn.training.pipeline import training_batches
+
+        start_step = start_epoch * steps_per_epoch
+        if self.is_asynchronous:
+            return lambda: training_batches(dataset, batch_size, **options)
+        if self.replicas == 1:
+            return training_batches(dataset, batch_size, start_step=start_step, **options)
+
+        def of_worker(context: "tf.distribute.InputContext") -> "tf.data.Dataset":
+            local = self.replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * local
+            return training_batches(
+                dataset,
+                batch_size,
+                start_step=start_step,
+                replicas=range(first, first + local),
+                num_replicas=self.replicas,
+                **options,
+            )
+
+        return self.strategy.distribute_datasets_from_function(of_worker)
+
+    def validation_batches(self, dataset: ImageDataset, batch_size: int) -> Any:
+        """The held-out images with their classes one-hot."""
+        if self.strategy is None:
+            from keras_attn.training.sequence import EvaluationSequence
+
+            return EvaluationSequence(dataset, batch_size)
+        import tensorflow as tf
+
+        classes = dataset.num_classes
+        return self._evaluation_batches(dataset, batch_size).map(
+            lambda images, labels: (images, tf.one_hot(labels, classes))
+        )
+
+    def test_images(self, dataset: ImageDataset, batch_size: int) -> Any:
+        """The held-out images alone."""
+        if self.strategy is None:
+            from keras_attn.training.sequence import EvaluationSequence
+
+            return EvaluationSequence(dataset, batch_size, with_labels=False)
+        return self._evaluation_batches(dataset, batch_size).map(lambda images, _: images)
+
+    def _evaluation_batches(self, dataset: ImageDataset, batch_size: int) -> "tf.data.Dataset":
+        import tensorflow as tf
+
+        from keras_attn.training.pipeline import evaluation_batches
+
+        options = tf.data.Options()
+        policy = tf.data.experimental.AutoShardPolicy
+        options.experimental_distribute.auto_shard_policy = (
+            policy.DATA if self.has_workers else policy.OFF
+        )
+        return evaluation_batches(dataset, batch_size).with_options(options)
+
+    @contextlib.contextmanager
+    def explained_failures(self) -> Iterator[None]:
+        """Says what it means when TensorFlow reports that another worker is gone."""
+        if not self.has_workers:
+            yield
+            return
+        try:
+            yield
+        except (FloatingPointError, KeyboardInterrupt):
+            raise  # of this process's own, and of all others' alike
+        except Exception as error:
+            missing = unreachable(self.cluster)
+            if not missing:
+                raise
+            raise RuntimeError(
+                f"{' and '.join(missing)} stopped, or can't be reached any more. Start all workers "
+                "again with the same command: the training goes on after the last whole epoch."
+            ) from error

@@ -1,13 +1,22 @@
 """Data sets of tensorflow-datasets, read from a prepared folder or downloaded by it."""
 
+from __future__ import annotations
+
+import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
-from keras_attn.training.image_dataset import ImageDataset, resize
+from keras_attn.training import splits
+from keras_attn.training.image_dataset import ImageDataset
+from keras_attn.training.splits import ArraySplit, Split, StreamSplit
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+READ_AT_ONCE = 512  # images in a batch while a data set is read into memory
 
 HELD_OUT = ("test", "validation")  # the first of these that the data set has
 
@@ -21,20 +30,27 @@ def read_tfds(
 ) -> ImageDataset:
     """Reads a data set of labelled images through tensorflow-datasets.
 
+    A split of up to 1 GiB of decoded images is read into memory at once. A larger one (ImageNet)
+    stays a stream, which is decoded afresh in each pass. ImageNet must be prepared by hand: put
+    its two archives into the `downloads/manual` folder of tensorflow-datasets and run
+    `tfds build imagenet2012` (described there; not run by us).
+
     Args:
         name: Its name there, such as `"cifar10"` or `"cifar10:3.0.2"`.
         data_dir: The folder that holds it prepared; nothing is downloaded. `None` means
             tensorflow-datasets' own folder, into which it downloads what is missing.
-        size: `(H, W)` to which images are resized, or `None` for the size they have.
+        size: `(H, W)` to which images are resized (bilinear with antialiasing, the whole image),
+            or `None` for the size they have.
         seed: Kept in the result; the splits are the data set's own.
 
     Returns:
-        An `ImageDataset` of uint8 images.
+        An `ImageDataset` of uint8 images, `ArraySplit`s or `StreamSplit`s.
 
     Raises:
         FileNotFoundError: If `data_dir` is given and doesn't hold the data set.
-        ValueError: If tensorflow-datasets knows no such name, or if it isn't a data set of
-            labelled uint8 images, of one size (or `size` is given), with a held-out split.
+        ValueError: If tensorflow-datasets knows no such name, if it isn't a data set of labelled
+            uint8 images, of one size (or `size` is given), with a held-out split, or if a class
+            has no training image.
         ImportError: If tensorflow-datasets is not installed.
 
     Example:
@@ -57,30 +73,49 @@ def read_tfds(
             f"Received: name={name!r}, whose splits are {sorted(info.splits)}"
         )
     height, width = size or shape[:2]
+    image_shape = (height, width, shape[2])
 
-    def read(split: str) -> tf.data.Dataset:
-        # tfds would cache before the resizing; `load_dataset` caches after it.
-        config = _import_tfds().ReadConfig(try_autocache=False)
-        examples = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
-
-        def pair(example: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
-            image = example[image_key]
-            if (height, width) != tuple(shape[:2]):
-                image = resize(image, (height, width))
-            return tf.ensure_shape(image, (height, width, shape[2])), example[label_key]
-
-        return examples.map(pair, num_parallel_calls=tf.data.AUTOTUNE)
+    def read(which: str) -> Split:
+        count = info.splits[which].num_examples
+        dataset = _stream(builder, which, image_key, label_key, image_shape)
+        if count * math.prod(image_shape) <= splits.CACHE_BYTES:
+            return _in_memory(dataset)
+        identity = f"{info.full_name} {which} {info.splits[which].shard_lengths} {image_shape}"
+        return StreamSplit(dataset, count, identity)
 
     return ImageDataset(
         name=name,
         class_names=tuple(info.features[label_key].names),
-        image_shape=(height, width, shape[2]),
+        image_shape=image_shape,
         train=read("train"),
         test=read(held_out),
-        train_size=info.splits["train"].num_examples,
-        test_size=info.splits[held_out].num_examples,
         seed=seed,
     )
+
+
+def _stream(
+    builder: Any, split: str, image_key: str, label_key: str, image_shape: tuple[int, int, int]
+) -> tf.data.Dataset:
+    """The `(image, label)` of a split, one by one and in their order on disk."""
+    import tensorflow as tf
+
+    config = _import_tfds().ReadConfig(try_autocache=False)
+    examples = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
+
+    def pair(example: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+        image = example[image_key]
+        if tuple(image.shape[:2]) != image_shape[:2]:
+            image = tf.image.resize(image, image_shape[:2], method="bilinear", antialias=True)
+            image = tf.cast(tf.clip_by_value(tf.round(image), 0.0, 255.0), tf.uint8)
+        return tf.ensure_shape(image, image_shape), tf.cast(example[label_key], tf.int64)
+
+    return examples.map(pair, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _in_memory(dataset: tf.data.Dataset) -> ArraySplit:
+    batches = list(dataset.batch(READ_AT_ONCE).as_numpy_iterator())
+    images, labels = zip(*batches, strict=True)
+    return ArraySplit(np.concatenate(images), np.concatenate(labels))
 
 
 def _prepared_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
@@ -94,8 +129,8 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
         raise ValueError(
-            "`name` must be 'digits' or a data set that tensorflow-datasets knows "
-            f"(tensorflow.org/datasets/catalog). Received: name={name!r}"
+            "`name` must be 'digits', a folder of images, or a data set that tensorflow-datasets "
+            f"knows (tensorflow.org/datasets/catalog). Received: name={name!r}"
         ) from error
     if data_dir is None:
         builder.download_and_prepare()
@@ -139,7 +174,7 @@ def _import_tfds() -> Any:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ImportError(
-            "Data sets other than the digits come through tensorflow-datasets. Install it with "
-            "`pip install 'keras-attn[train]'`."
+            "Data sets by name, other than the digits, come through tensorflow-datasets. Install "
+            "it with `pip install 'keras-attn[train]'`."
         ) from error
     return tfds

@@ -1,0 +1,152 @@
+"""The augmentations by name: their order, their strengths, and Keras's layers among them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+# Always applied in this order: first what moves the picture, then what changes its values, last
+# what mixes one image with another. With both mixes, MixUp's images are those that CutMix cuts.
+AUGMENTATIONS = (
+    "random_resized_crop",
+    "crop",
+    "flip",
+    "randaugment",
+    "random_erasing",
+    "mixup",
+    "cutmix",
+)
+
+# "crop": zero pixels added on each side before the old size is cut out. The CIFAR recipe of
+# "Deep Residual Learning" (He et al. 2015, section 4.2), of SE and of Residual Attention.
+CROP_PADDING = 4
+
+# "random_resized_crop": share of the area and width by height of the part that is cut out. From
+# "Going Deeper with Convolutions" (Szegedy et al. 2014, section 6), the ImageNet recipe since.
+# Differs: a part that sticks out is made smaller where others draw again, and sizes are not
+# rounded to pixels. It cuts the images as the data set gives them, after their resizing.
+RESIZED_CROP_AREA = (0.08, 1.0)
+RESIZED_CROP_ASPECT = (3 / 4, 4 / 3)
+
+# Keras's layers take a whole batch. The strengths are the papers'; where Keras's layer does
+# something else than the paper, the comment says so.
+KERAS_LAYERS: dict[str, tuple[type[keras.Layer], dict[str, Any]]] = {
+    # "RandAugment" (Cubuk et al. 2019), ImageNet: 2 operations of strength 9 of 30. Keras draws
+    # the operations once for the whole batch, the strength of each up to `factor`; its largest
+    # strengths are its own (a turn of `factor` times 360 degrees).
+    "randaugment": (keras.layers.RandAugment, {"num_ops": 2, "factor": 0.3}),
+    # "Random Erasing Data Augmentation" (Zhong et al. 2017), CIFAR: half the images, 2 % to
+    # 40 % of the area. Keras draws height and width by themselves, and fills with clipped
+    # normal noise, where the paper bounds the aspect and fills with uniform noise.
+    "random_erasing": (keras.layers.RandomErasing, {"factor": (0.5, 0.5), "scale": (0.02, 0.4)}),
+    # "mixup" (Zhang et al. 2017), CIFAR: alpha 1. Keras draws a weight for each image.
+    "mixup": (keras.layers.MixUp, {"alpha": 1.0}),
+    # "CutMix" (Yun et al. 2019): alpha 1. Keras draws a box for each image, and always mixes,
+    # where the paper mixes half of the batches on CIFAR.
+    "cutmix": (keras.layers.CutMix, {"factor": (1.0, 1.0)}),
+}
+_WITH_VALUE_RANGE = ("randaugment", "random_erasing")
+
+
+def check_augment(augment: Sequence[str]) -> tuple[str, ...]:
+    """Puts names of augmentations into the order in which they are applied.
+
+    Raises:
+        ValueError: If `augment` is not a sequence of different names of `AUGMENTATIONS`.
+
+    Example:
+        >>> check_augment(["mixup", "crop"])
+        ('crop', 'mixup')
+    """
+    rule = f"`augment` must be a sequence of names out of {', '.join(map(repr, AUGMENTATIONS))}"
+    if isinstance(augment, str) or not isinstance(augment, Sequence):
+        raise ValueError(f"{rule}. Received: augment={augment!r}")
+    for name in augment:
+        if name not in AUGMENTATIONS:
+            raise ValueError(f"{rule}. Received: augment={augment!r}, in which {name!r} is none")
+    if len(set(augment)) < len(augment):
+        raise ValueError(f"{rule}, each once. Received: augment={augment!r}")
+    return tuple(name for name in AUGMENTATIONS if name in augment)
+
+
+def resized_crop_boxes(uniform: Any, height: int, width: int, *, minimum: Any) -> tuple[Any, ...]:
+    """The parts that "random_resized_crop" cuts out, as shares of the image's sides.
+
+    Args:
+        uniform: Four numbers from 0 to 1 for each of B images: `(4, B)`, NumPy's or TensorFlow's.
+        height: Of the image.
+        width: Of the image.
+        minimum: `np.minimum` or `tf.minimum`.
+
+    Returns:
+        `top`, `left`, `bottom`, `right`: `(B,)` each, from 0 to 1.
+    """
+    (least, most), (narrow, wide) = RESIZED_CROP_AREA, RESIZED_CROP_ASPECT
+    area = least + (most - least) * uniform[0]
+    aspect = narrow * (wide / narrow) ** uniform[1] * (height / width)
+    tall, broad = minimum(1.0, (area / aspect) ** 0.5), minimum(1.0, (area * aspect) ** 0.5)
+    top, left = uniform[2] * (1.0 - tall), uniform[3] * (1.0 - broad)
+    return top, left, top + tall, left + broad
+
+
+class KerasAugmentation:
+    """Keras's augmentation layers, with a seed for each batch instead of a state.
+
+    The layers work on float32 images `(B, H, W, C)` with values 0..255 and on labels
+    `(B, classes)`. One object is for one thread at a time.
+
+    Args:
+        augment: Checked names; those that are not Keras's layers are passed over.
+    """
+
+    def __init__(self, augment: Sequence[str]) -> None:
+        self._layers: dict[str, Any] = {}
+        if not set(augment) & set(KERAS_LAYERS):
+            return  # without variables: tf.distribute's data functions may not make any
+        self._seeds = GivenSeeds()
+        for name in augment:
+            if name in KERAS_LAYERS:
+                cls, arguments = KERAS_LAYERS[name]
+                if name in _WITH_VALUE_RANGE:
+                    arguments = {**arguments, "value_range": (0, 255)}
+                # float32 whatever the global policy is: these are pixels.
+                layer = cls(data_format="channels_last", dtype="float32", **arguments)
+                layer.generator = self._seeds
+                self._layers[name] = layer
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The augmentations that are Keras's layers, in their order."""
+        return tuple(self._layers)
+
+    def __call__(self, images: Any, labels: Any, draws: dict[str, Callable[[], Any]]) -> Any:
+        """Augments a batch.
+
+        Args:
+            images: float32 `(B, H, W, C)`, values 0..255.
+            labels: float32 `(B, classes)`.
+            draws: For each of `names`, a function that gives one seed of the backend after
+                another.
+
+        Returns:
+            The new images and labels, of the same shapes.
+        """
+        for name, layer in self._layers.items():
+            self._seeds.draw = draws[name]
+            mixed = layer({"images": images, "labels": labels}, training=True)
+            images, labels = mixed["images"], mixed["labels"]
+        return images, labels
+
+
+class GivenSeeds(keras.random.SeedGenerator):
+    """Stands in for a layer's generator: gives what `draw` gives, and keeps no state."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=0)
+        self.draw: Callable[[], Any] | None = None
+
+    def next(self, ordered: bool = True) -> Any:
+        """The next seed."""
+        if self.draw is None:
+            raise RuntimeError("The layer was called outside `KerasAugmentation`")
+        return self.draw()

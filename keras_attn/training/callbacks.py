@@ -1,0 +1,95 @@
+"""What watches a training: its state after each epoch, and the first loss that is no number."""
+
+import csv
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_attn.training import checkpoint
+
+
+class Progress(keras.callbacks.Callback):
+    """Keeps the history, and writes the training's whole state after each epoch.
+
+    Args:
+        out: The run's folder, or `None` in a process that doesn't write.
+        network: The network, whose weights a `DistributedModel` may share.
+        identity: What the training was asked for, and of which data.
+        state: The state that it goes on from.
+    """
+
+    def __init__(
+        self,
+        out: Path | None,
+        network: keras.Model,
+        identity: dict[str, Any],
+        state: checkpoint.State | None,
+    ) -> None:
+        super().__init__()
+        self.out = out
+        self.network = network
+        self.identity = identity
+        self.epoch = state.epoch if state else 0
+        self.history: dict[str, list[float | None]] = (
+            {name: list(values) for name, values in state.history.items()} if state else {}
+        )
+        self.seconds_before = state.seconds if state else 0.0
+        self.start = time.perf_counter()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock."""
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Takes up the epoch's logs and writes the state."""
+        logs = logs or {}
+        for name in dict.fromkeys([*self.history, *logs]):
+            values = self.history.setdefault(name, [None] * epoch)
+            values.append(float(logs[name]) if name in logs else None)
+        self.epoch = epoch + 1
+        state = checkpoint.take_state(
+            self.network,
+            self.model.optimizer,
+            epoch=self.epoch,
+            history=self.history,
+            arguments=self.identity,
+            seconds=self.seconds_before + time.perf_counter() - self.start,
+        )
+        if self.out is not None:
+            checkpoint.save_state(self.out, state)
+            write_history(self.out / checkpoint.FOLDER / "history.csv", self.history)
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Ends the training with an error at the first loss that is not a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes the epoch."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Looks at the loss."""
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss} in epoch {self.epoch + 1}, batch {batch + 1}. What was "
+                "written before stays as it was. A lower `learning_rate` or a longer `warmup` may "
+                "help."
+            )
+
+
+def write_history(path: Path, history: Mapping[str, list[float | None]]) -> None:
+    """Writes a CSV file with a line for each epoch, counted from 1; empty where there is none."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["epoch", *history])
+        rows = zip(*history.values(), strict=True)
+        writer.writerows([epoch, *row] for epoch, row in enumerate(rows, start=1))

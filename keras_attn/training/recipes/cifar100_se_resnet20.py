@@ -1,0 +1,30 @@
+"""SE-ResNet-20 on CIFAR-100.
+
+Paper's recipe (He et al. 2015, section 4.2): SGD with momentum 0.9, weight decay 1e-4, batches of
+128, 64,000 steps (164 epochs) at 0.1, a tenth from 32,000 and from 48,000; padding by 4 and
+random crops, flips. Ours differs: Nesterov momentum, a cosine after 5 epochs of warm-up, 200
+epochs, and the weight decay is decoupled (1e-3 here is 1e-4 there, which momentum amplifies
+tenfold) and spares biases and BatchNormalization. The SE paper (Hu et al. 2018, section 6.1)
+trains its CIFAR networks with the same augmentation.
+
+Result: the full schedule was not run.
+
+    keras-attn train --recipe cifar100_se_resnet20 --data-dir FOLDER --out FOLDER
+"""
+
+from keras_attn.training.recipes.recipe import Recipe
+
+RECIPE = Recipe(
+    model="se_resnet20_cifar",
+    data="cifar100",
+    training={
+        "epochs": 200,
+        "batch_size": 128,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "weight_decay": 1e-3,
+        "schedule": "cosine",
+        "warmup": 0.025,
+        "augment": ("crop", "flip"),
+    },
+)

@@ -1,0 +1,73 @@
+"""Asynchronous training by four real processes: a chief, two workers, a parameter server."""
+
+import csv
+
+import pytest
+from test_training_distributed import free_ports
+from test_training_fit import QUICK, build_model, make_dataset
+from test_training_restart import finish, start
+
+from keras_attn.training import train
+from keras_attn.training.checks import check_asynchronous
+from keras_attn.training.parameter_server import is_server, make_parameter_server_strategy
+
+
+@pytest.mark.slow
+def test_chief_workers_and_server(tmp_path):
+    out = tmp_path / "run"
+    chief, *workers, server = (f"localhost:{port}" for port in free_ports(4))
+    cluster = {"chief": [chief], "worker": workers, "ps": [server]}
+    tasks = [("worker", 0), ("worker", 1), ("ps", 0), ("chief", 0)]
+    processes = [
+        start(
+            out, "--strategy", "parameter-server", "--limit", "1024", "--evaluate-every", "1",
+            tf_config={"cluster": cluster, "task": {"type": kind, "index": index}}, ema=None,
+        )
+        for kind, index in tasks
+    ]  # fmt: skip
+    texts = [finish(process) for process in reversed(processes)]
+    assert processes[-1].returncode == 0, texts[0]
+    # The others end by themselves, when the chief is gone.
+    assert [process.returncode for process in processes[:-1]] == [0, 0, 0], texts
+    with open(out / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5
+    assert float(rows[-1]["loss"]) < 0.9 * float(rows[0]["loss"])
+    assert {"val_accuracy", "val_loss"} <= rows[-1].keys()
+
+
+def test_what_a_cluster_needs(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}}')
+    with pytest.raises(ValueError, match="must have a chief, a worker and a ps.*Received: worker"):
+        make_parameter_server_strategy()
+    monkeypatch.setenv(
+        "TF_CONFIG",
+        '{"cluster": {"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}, '
+        '"task": {"type": "ps", "index": 0}}',
+    )
+    assert is_server()
+    with pytest.raises(ValueError, match="must name this process the chief.*task type 'ps'"):
+        make_parameter_server_strategy()
+    monkeypatch.delenv("TF_CONFIG")
+    with pytest.raises(ValueError, match="Received: no cluster"):
+        train(build_model, make_dataset(), "nowhere", **QUICK, strategy="parameter-server")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ema": 0.9}, "`ema` must be None with parameter servers.*ema=0.9"),
+        ({"accumulation_steps": 2}, "`accumulation_steps` must be 1"),
+        ({"synchronized": True}, "`synchronized` must be False"),
+        ({"mixed_precision": "float16"}, "`mixed_precision` must be 'bfloat16' or None"),
+        ({"augment": ("crop", "mixup")}, "`augment` must be without"),
+    ],
+)
+def test_what_workers_that_race_can_not_do(changes, message):
+    arguments = {
+        "ema": None, "accumulation_steps": 1, "steps_per_execution": 1, "synchronized": False,
+        "deterministic": False, "mixed_precision": None, "augment": ("crop",),
+    }  # fmt: skip
+    check_asynchronous(arguments)
+    with pytest.raises(ValueError, match=message):
+        check_asynchronous({**arguments, **changes})
