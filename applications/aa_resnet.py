@@ -20,6 +20,8 @@ from keras_attn.applications.preprocessing import IMAGENET
 from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
 from keras_attn.applications.residual_network import (
     RESNETS,
+    SIDES,
+    Block,
     BlockAttention,
     Variant,
     check_geometry,
@@ -27,8 +29,6 @@ from keras_attn.applications.residual_network import (
     residual_features,
 )
 from keras_attn.layers import AugmentedConv2D
-
-SIDES = {1: 56, 2: 28, 3: 14, 4: 7}  # of the stages' maps, for an image of 224
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class AugmentedBlocks(BlockAttention):
     min_key_dim: int = 20
     downsample: bool = True
 
-    def convolution(
-        self, x: Any, filters: int, *, strides: int, groups: int, stage: int, name: str
+    def _convolution(
+        self, x: Any, filters: int, *, strides: int, groups: int, block: Block, name: str
     ) -> Any:
         """The augmented convolution, or the plain one in the other stages."""
-        if stage not in self.stages:
-            return super().convolution(
-                x, filters, strides=strides, groups=groups, stage=stage, name=name
+        if block.stage not in self.stages:
+            return super()._convolution(
+                x, filters, strides=strides, groups=groups, block=block, name=name
             )
-        pooled = 2 if self.downsample and stage == min(self.stages) else 1
+        pooled = 2 if self.downsample and block.stage == min(self.stages) else 1
         return AugmentedConv2D.from_ratios(
             filters,
             3,
@@ -60,7 +60,7 @@ class AugmentedBlocks(BlockAttention):
             min_key_dim=self.min_key_dim,
             strides=strides,
             attention_strides=pooled,
-            table_size=-(-SIDES[stage] // pooled) if None in x.shape[1:] else None,
+            table_size=-(-SIDES[block.stage] // pooled) if None in x.shape[1:] else None,
             use_bias=False,
             kernel_initializer="he_normal",
             name=name,

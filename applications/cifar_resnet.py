@@ -9,19 +9,50 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_attn.applications.block_attention import AttentionInBlocks
 from keras_attn.applications.blocks import convolution, norm, norm_relu
 from keras_attn.applications.construction import Arguments, construct, level
 from keras_attn.applications.preprocessing import CIFAR
-from keras_attn.layers import AugmentedConv2D, SqueezeExcite, ZeroPaddingShortcut2D
+from keras_attn.applications.residual_network import Block, BlockAttention
+from keras_attn.insertion import attention_name, check_attention
+from keras_attn.layers import AugmentedConv2D, ZeroPaddingShortcut2D
 
 FILTERS = (16, 32, 64)
-ATTENTION_STAGES = {None: (), "se": (1, 2, 3), "aa": (2, 3)}
+SIDES = {1: 32, 2: 16, 3: 8}  # of the stages' maps
 
 # The nets are narrow: with the paper's 8 heads and 20 key dimensions, keys alone would have ten
 # times the channels of the first stage.
 KAPPA = UPSILON = 0.25
 NUM_HEADS = 4
 MIN_KEY_DIM = 4
+
+
+class _AugmentedBlocks(BlockAttention):
+    """An `AugmentedConv2D` for the first convolution of the blocks of some stages."""
+
+    def __init__(self, stages: Sequence[int]) -> None:
+        self.stages = tuple(stages)
+
+    def _convolution(
+        self, x: Any, filters: int, *, strides: int, groups: int, block: Block, name: str
+    ) -> Any:
+        if block.stage not in self.stages:
+            return super()._convolution(
+                x, filters, strides=strides, groups=groups, block=block, name=name
+            )
+        return AugmentedConv2D.from_ratios(
+            filters,
+            3,
+            strides=strides,
+            table_size=SIDES[block.stage] if None in x.shape[1:] else None,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=name,
+            kappa=KAPPA,
+            upsilon=UPSILON,
+            num_heads=NUM_HEADS,
+            min_key_dim=MIN_KEY_DIM,
+        )(x)
 
 
 def CIFARResNet(
@@ -36,7 +67,7 @@ def CIFARResNet(
     classes: int = 10,
     classifier_activation: Any = "softmax",
     pyramid_outputs: bool | Sequence[str] = False,
-    attention: str | None = None,
+    attention: Any = None,
     attention_stages: Sequence[int] | None = None,
     ratio: int = 16,
     name: str | None = None,
@@ -61,10 +92,13 @@ def CIFARResNet(
         classifier_activation: Activation of the classifier; `None` returns the logits.
         pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
             of the levels P0, P1 and P2 (stride 1, 2 and 4); or the levels that it returns.
-        attention: `None`, `"se"` or `"aa"`.
-        attention_stages: The stages (1 to 3) that have attention. By default all with `"se"`, and
+        attention: `None`; the name of a kind, such as `"se"`, `"aa"`, `"cbam"` or `"eca"`; a layer
+            of `keras_attn.layers`, of which each block has a copy with weights of its own; or a
+            function of stage and block, both from 1 on, that gives a name, a layer or `None`.
+            `keras_attn.insertion.KINDS` has all names, and where each kind stands.
+        attention_stages: The stages (1 to 3) that have attention. By default those of its paper;
             2 and 3 with `"aa"`: the maps of 1024 places in stage 1 would take most of the time.
-        ratio: Reduction of the `SqueezeExcite`s.
+        ratio: Reduction of the `SqueezeExcite`s of `"se"`.
         name: Name of the model.
 
     Returns:
@@ -81,59 +115,48 @@ def CIFARResNet(
     """
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
         raise ValueError(f"`depth` must be 6 n + 2 with n at least 1. Received: depth={depth!r}")
-    if attention not in ATTENTION_STAGES:
-        raise ValueError(
-            f"`attention` must be one of None, 'se', 'aa'. Received: attention={attention!r}"
-        )
-    stages = ATTENTION_STAGES[attention] if attention_stages is None else tuple(attention_stages)
-    if not set(stages) <= {1, 2, 3}:
+    check_attention(attention, none=True)
+    if attention_stages is not None and not set(attention_stages) <= {1, 2, 3}:
         raise ValueError(
             "`attention_stages` must hold stages from 1 to 3. "
             f"Received: attention_stages={attention_stages!r}"
         )
+    in_blocks = BlockAttention()
+    if isinstance(attention, str) and attention == "aa":
+        in_blocks = _AugmentedBlocks((2, 3) if attention_stages is None else attention_stages)
+    elif attention is not None:
+        arguments = {"ratio": ratio} if isinstance(attention, str) and attention == "se" else {}
+        in_blocks = AttentionInBlocks(attention, SIDES, attention_stages, arguments)
     blocks = (depth - 2) // 6
 
-    def block(x: Any, stage: int, strides: int, side: int, prefix: str) -> Any:
-        filters = FILTERS[stage - 1]
-        shortcut = x
-        if attention == "aa" and stage in stages:
-            x = AugmentedConv2D.from_ratios(
-                filters,
-                3,
-                strides=strides,
-                table_size=side if None in x.shape[1:] else None,
-                use_bias=False,
-                kernel_initializer="he_normal",
-                name=f"{prefix}_conv1",
-                kappa=KAPPA,
-                upsilon=UPSILON,
-                num_heads=NUM_HEADS,
-                min_key_dim=MIN_KEY_DIM,
-            )(x)
-        else:
-            x = convolution(x, filters, strides=strides, name=f"{prefix}_conv1")
-        x = norm_relu(x, prefix, "1")
+    def residual(x: Any, block: Block, strides: int) -> Any:
+        filters, prefix = FILTERS[block.stage - 1], block.prefix
+        shortcut = in_blocks.gate(x, "identity", block)
+        x = in_blocks.gate(x, "pre", block)
+        x = in_blocks.convolution(x, filters, strides=strides, groups=1, block=block, index=1)
         x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
-        if attention == "se" and stage in stages:
-            x = SqueezeExcite(ratio, name=f"{prefix}_se")(x)
+        x = in_blocks.gate(x, "standard", block)
         if strides > 1:
             shortcut = ZeroPaddingShortcut2D(filters, strides=strides, name=f"{prefix}_shortcut")(
                 shortcut
             )
         x = layers.Add(name=f"{prefix}_add")([x, shortcut])
-        return layers.Activation("relu", name=f"{prefix}_relu2")(x)
+        x = layers.Activation("relu", name=f"{prefix}_relu2")(x)
+        return in_blocks.gate(x, "post", block)
 
     def features(x: Any) -> Any:
         x = norm_relu(convolution(x, FILTERS[0], name="stem_conv"), "stem")
-        for stage, side in ((1, 32), (2, 16), (3, 8)):
+        for stage in SIDES:
             for i in range(blocks):
                 strides = 2 if stage > 1 and i == 0 else 1
-                x = block(x, stage, strides, side, f"stage{stage}_block{i + 1}")
+                x = residual(x, Block(stage, i + 1, blocks), strides)
             x = level(x, stage - 1)
         return x
 
-    default_name = f"{attention}_resnet{depth}_cifar" if attention else f"resnet{depth}_cifar"
-    arguments = Arguments(
+    default_name = f"resnet{depth}_cifar"
+    if attention is not None:
+        default_name = f"{attention_name(attention)}_{default_name}"
+    user = Arguments(
         include_top=include_top,
         include_preprocessing=include_preprocessing,
         weights=weights,
@@ -145,4 +168,4 @@ def CIFARResNet(
         pyramid_outputs=pyramid_outputs,
         name=name or default_name,
     )
-    return construct(arguments, features, default_size=32, min_size=8, normalisation=CIFAR)
+    return construct(user, features, default_size=32, min_size=8, normalisation=CIFAR)

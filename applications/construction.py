@@ -152,6 +152,7 @@ def constructor(
     variant: VariantT,
     doc: str,
     defaults: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Callable[P, keras.Model]:
     """Makes a public constructor: `build` for one variant, with a name and a docstring.
 
@@ -161,6 +162,7 @@ def constructor(
         variant: The variant.
         doc: The docstring.
         defaults: Keyword arguments of `build` whose default is another one here.
+        options: Further keyword arguments, with their defaults, where `build` takes any.
 
     Returns:
         A function of the keyword arguments of `build`.
@@ -168,13 +170,22 @@ def constructor(
     changed = defaults or {}
 
     def construct_variant(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
+        unknown = [key for key in kwargs if key not in names]
+        if unknown:
+            raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
         return build(variant, *args, **{**changed, **kwargs})
 
     signature = inspect.signature(build)
     parameters = [
         parameter.replace(default=changed.get(parameter.name, parameter.default))
         for parameter in list(signature.parameters.values())[1:]
+        if parameter.kind is not parameter.VAR_KEYWORD
     ]
+    parameters += [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for key, default in (options or {}).items()
+    ]
+    names = {parameter.name for parameter in parameters}
     construct_variant.__name__ = construct_variant.__qualname__ = name
     construct_variant.__module__ = build.__module__
     construct_variant.__doc__ = doc

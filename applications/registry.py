@@ -10,6 +10,20 @@ from typing import Any
 import keras
 
 from keras_attn.applications.aa_resnet import AAResNet34, AAResNet50, AAResNet101, AAResNet152
+from keras_attn.applications.attention_resnet import (
+    BAMResNet18,
+    BAMResNet34,
+    BAMResNet50,
+    BAMResNet101,
+    CBAMResNet18,
+    CBAMResNet34,
+    CBAMResNet50,
+    CBAMResNet101,
+    ECAResNet50,
+    GCResNet50,
+    GEResNet50,
+    SKResNet50,
+)
 from keras_attn.applications.bn_inception import SEBNInception
 from keras_attn.applications.cifar_resnet import CIFARResNet
 from keras_attn.applications.mnasnet import AAMnasNet, MnasNet
@@ -258,6 +272,61 @@ _SE_RESNETS = {
         )
     },
 }
+_ATTENTION_CODE = "github.com/Jongchan/attention-module"
+_GE_CODE = "the authors' prototxts of Gather-Excite"
+_ATTENTION_RESNETS = {
+    **{
+        name: Entry(
+            construct,
+            224,
+            source,
+            published=Published(_ATTENTION_CODE, parameters),
+        )
+        for name, construct, source, parameters in (
+            ("cbam_resnet18", CBAMResNet18, "Woo et al., ECCV 2018", "11,779,392"),
+            ("cbam_resnet34", CBAMResNet34, "Woo et al., ECCV 2018", "21,960,468"),
+            ("cbam_resnet50", CBAMResNet50, "Woo et al., ECCV 2018", "28,089,624"),
+            ("cbam_resnet101", CBAMResNet101, "Woo et al., ECCV 2018", "49,330,172"),
+            ("bam_resnet18", BAMResNet18, "Park et al., BMVC 2018", "11,712,503"),
+            ("bam_resnet34", BAMResNet34, "Park et al., BMVC 2018", "21,820,663"),
+            ("bam_resnet50", BAMResNet50, "Park et al., BMVC 2018", "25,915,099"),
+            ("bam_resnet101", BAMResNet101, "Park et al., BMVC 2018", "44,907,227"),
+        )
+    },
+    "ge_resnet50_theta_minus": Entry(
+        GEResNet50,
+        224,
+        "Hu et al., NeurIPS 2018, theta-minus",
+        {"mode": "theta_minus"},
+        Published(_GE_CODE, "25,557,032"),
+    ),
+    "ge_resnet50_theta": Entry(
+        GEResNet50,
+        224,
+        "Hu et al., NeurIPS 2018, theta",
+        {"mode": "theta"},
+        Published(_GE_CODE, "31,106,600"),
+    ),
+    "ge_resnet50_theta_plus": Entry(
+        GEResNet50,
+        224,
+        "Hu et al., NeurIPS 2018, theta-plus",
+        {"mode": "theta_plus"},
+        Published(
+            _GE_CODE,
+            "33,638,616",
+            note="one gathering convolution of the prototxt has a stray bias, of 1024 channels",
+        ),
+    ),
+    "eca_resnet50": Entry(ECAResNet50, 224, "Wang et al., CVPR 2020"),
+    "gc_resnet50": Entry(GCResNet50, 224, "Cao et al., ICCV workshops 2019"),
+    "sk_resnet50": Entry(
+        SKResNet50,
+        224,
+        "Li et al., CVPR 2019, SKNet-50",
+        published=Published("timm, skresnext50_32x4d", "27.5M"),
+    ),
+}
 _SHUFFLENET_CODE = "github.com/megvii-model/ShuffleNet-Series, ShuffleNetV1/README.md"
 _SE_MOBILE = {
     "bn_inception": Entry(
@@ -338,6 +407,7 @@ MODELS: dict[str, Entry] = {
     **_RESNETS,
     **_AA_RESNETS,
     **_SE_RESNETS,
+    **_ATTENTION_RESNETS,
     **_SE_MOBILE,
     **_MNASNETS,
 }

@@ -13,6 +13,7 @@ from keras_attn.applications.construction import level
 from keras_attn.layers import CeilMaxPooling2D
 
 FILTERS = (64, 128, 256, 512)
+SIDES = {1: 56, 2: 28, 3: 14, 4: 7}  # of the stages' maps, for an image of 224
 PLACES = ("standard", "pre", "post", "identity", "3x3")
 GEOMETRIES = ("caffe", "torchvision")
 
@@ -55,17 +56,36 @@ RESNETS = {
 }
 
 
+@dataclass(frozen=True)
+class Block:
+    """Where a block stands in its network.
+
+    Attributes:
+        stage: Its stage, from 1 on.
+        number: Which of the stage's blocks it is, from 1 on.
+        of: How many there are in the stage.
+    """
+
+    stage: int
+    number: int
+    of: int
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its layers begin with."""
+        return f"stage{self.stage}_block{self.number}"
+
+
 class BlockAttention:
     """What stands in the blocks of a network: here nothing, in subclasses an attention."""
 
-    def gate(self, x: Any, place: str, stage: int, prefix: str) -> Any:
-        """Puts attention on `x`, where it stands at this place of the blocks of this stage.
+    def gate(self, x: Any, place: str, block: Block) -> Any:
+        """Puts attention on `x`, where it stands at this place of this block.
 
         Args:
             x: Tensor of shape (B, H, W, C).
             place: One of `PLACES`.
-            stage: The stage, from 1 to 4.
-            prefix: Name of the block.
+            block: The block.
 
         Returns:
             Tensor of x's shape.
@@ -73,9 +93,38 @@ class BlockAttention:
         return x
 
     def convolution(
-        self, x: Any, filters: int, *, strides: int, groups: int, stage: int, name: str
+        self, x: Any, filters: int, *, strides: int, groups: int, block: Block, index: int
     ) -> Any:
-        """The 3x3 convolution of a bottleneck, or the first of a basic block."""
+        """The 3x3 convolution of a bottleneck, or the first of a basic block, and its ReLU.
+
+        Args:
+            x: Tensor of shape (B, H, W, C).
+            filters: Channels of the output.
+            strides: Strides of the convolution.
+            groups: Groups of the convolution.
+            block: The block.
+            index: Which of the block's convolutions it is, from 1 on.
+
+        Returns:
+            Tensor of shape (B, H / strides, W / strides, filters).
+        """
+        x = self._convolution(
+            x,
+            filters,
+            strides=strides,
+            groups=groups,
+            block=block,
+            name=f"{block.prefix}_conv{index}",
+        )
+        return self._norm_relu(x, block, index)
+
+    def _norm_relu(self, x: Any, block: Block, index: int) -> Any:
+        return norm_relu(x, block.prefix, str(index))
+
+    def _convolution(
+        self, x: Any, filters: int, *, strides: int, groups: int, block: Block, name: str
+    ) -> Any:
+        """The convolution without its BatchNormalization and ReLU."""
         return convolution(x, filters, strides=strides, groups=groups, name=name)
 
 
@@ -104,8 +153,7 @@ def residual_features(x: Any, variant: Variant, attention: BlockAttention, geome
     for stage, blocks in enumerate(variant.blocks, start=1):
         for i in range(blocks):
             strides = 2 if stage > 1 and i == 0 else 1
-            prefix = f"stage{stage}_block{i + 1}"
-            x = _block(x, i == 0, stage, strides, prefix, variant, attention, geometry)
+            x = _block(x, Block(stage, i + 1, blocks), strides, variant, attention, geometry)
         x = level(x, stage + 1)
     return x
 
@@ -120,26 +168,19 @@ def _stem(x: Any, variant: Variant) -> Any:
 
 
 def _block(
-    x: Any,
-    is_first: bool,
-    stage: int,
-    strides: int,
-    prefix: str,
-    variant: Variant,
-    attention: BlockAttention,
-    geometry: str,
+    x: Any, block: Block, strides: int, variant: Variant, attention: BlockAttention, geometry: str
 ) -> Any:
     """relu(branch(x) + shortcut(x))."""
-    filters = FILTERS[stage - 1]
+    filters, prefix = FILTERS[block.stage - 1], block.prefix
     shortcut = x
-    if is_first and (stage > 1 or variant.bottleneck):
+    if block.number == 1 and (block.stage > 1 or variant.bottleneck):
         size = variant.projection_size if strides > 1 else 1
         channels = 4 * filters if variant.bottleneck else filters
         shortcut = convolution(x, channels, size, strides=strides, name=f"{prefix}_projection")
         shortcut = norm(shortcut, f"{prefix}_projection_bn")
-    shortcut = attention.gate(shortcut, "identity", stage, prefix)
+    shortcut = attention.gate(shortcut, "identity", block)
 
-    x = attention.gate(x, "pre", stage, prefix)
+    x = attention.gate(x, "pre", block)
     if variant.bottleneck:
         first, second = (filters * width for width in variant.widths)
         strides_first = geometry == "caffe" and variant.caffe_strides_first
@@ -152,19 +193,16 @@ def _block(
             second,
             strides=1 if strides_first else strides,
             groups=variant.groups,
-            stage=stage,
-            name=f"{prefix}_conv2",
+            block=block,
+            index=2,
         )
-        x = attention.gate(norm_relu(x, prefix, "2"), "3x3", stage, prefix)
+        x = attention.gate(x, "3x3", block)
         x = norm(convolution(x, 4 * filters, 1, name=f"{prefix}_conv3"), f"{prefix}_bn3")
     else:
-        x = attention.convolution(
-            x, filters, strides=strides, groups=1, stage=stage, name=f"{prefix}_conv1"
-        )
-        x = norm_relu(x, prefix, "1")
+        x = attention.convolution(x, filters, strides=strides, groups=1, block=block, index=1)
         x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
-    x = attention.gate(x, "standard", stage, prefix)
+    x = attention.gate(x, "standard", block)
 
     x = layers.Add(name=f"{prefix}_add")([x, shortcut])
     x = layers.Activation("relu", name=f"{prefix}_relu{3 if variant.bottleneck else 2}")(x)
-    return attention.gate(x, "post", stage, prefix)
+    return attention.gate(x, "post", block)

@@ -9,17 +9,14 @@ from typing import Any
 import keras
 
 from keras_attn.applications.aa_resnet import AugmentedBlocks
-from keras_attn.applications.construction import (
-    Arguments,
-    check_attention,
-    construct,
-    constructor,
-)
+from keras_attn.applications.block_attention import AttentionInBlocks
+from keras_attn.applications.construction import Arguments, construct, constructor
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.applications.preprocessing import IMAGENET
 from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
 from keras_attn.applications.residual_network import (
     RESNETS,
+    SIDES,
     BlockAttention,
     Variant,
     check_geometry,
@@ -27,6 +24,13 @@ from keras_attn.applications.residual_network import (
     residual_features,
 )
 from keras_attn.applications.se_resnet import SqueezeExciteBlocks
+from keras_attn.insertion import attention_name, check_attention
+
+# These two have more arguments in constructors of their own.
+_OF_THE_PAPERS: dict[str, Callable[..., BlockAttention]] = {
+    "se": SqueezeExciteBlocks,
+    "aa": AugmentedBlocks,
+}
 
 
 def _resnet(
@@ -41,20 +45,21 @@ def _resnet(
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     pyramid_outputs: bool | Sequence[str] = False,
-    attention: str | None = None,
+    attention: Any = None,
     stages: Sequence[int] | None = None,
     geometry: str = "torchvision",
     name: str | None = None,
 ) -> keras.Model:
-    """A residual network; `SEResNet50` and `AAResNet50` have their attentions' arguments."""
-    check_attention(attention, (None, "se", "aa"))
+    """A residual network; constructors such as `SEResNet50` have their attention's arguments."""
+    check_attention(attention, none=True)
     check_stages(stages)
     check_geometry(geometry)
     in_blocks = BlockAttention()
-    if attention == "se":
-        in_blocks = SqueezeExciteBlocks() if stages is None else SqueezeExciteBlocks(tuple(stages))
-    elif attention == "aa":
-        in_blocks = AugmentedBlocks() if stages is None else AugmentedBlocks(tuple(stages))
+    if isinstance(attention, str) and attention in _OF_THE_PAPERS:
+        kind = _OF_THE_PAPERS[attention]
+        in_blocks = kind() if stages is None else kind(tuple(stages))
+    elif attention is not None:
+        in_blocks = AttentionInBlocks(attention, SIDES, stages)
     arguments = Arguments(
         include_top=include_top,
         include_preprocessing=include_preprocessing,
@@ -65,7 +70,7 @@ def _resnet(
         classes=classes,
         classifier_activation=classifier_activation,
         pyramid_outputs=pyramid_outputs,
-        name=name or (f"{attention}_{variant.name}" if attention else variant.name),
+        name=name or (f"{attention_name(attention)}_{variant.name}" if attention else variant.name),
     )
     return construct(
         arguments,
@@ -95,10 +100,14 @@ _DOC = """Residual network of {depth} layers for ImageNet, plain or with attenti
         classifier_activation: Activation of the classifier; `None` returns the logits.
         pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
             of the levels P2 to P5 (stride 4 to 32); or the levels that it returns.
-        attention: `None`, `"se"` (as in `SEResNet50`) or `"aa"` (as in `AAResNet50`, with the
-            ratios of that network).
-        stages: The stages (1 to 4) that have attention. By default all with `"se"`, and 2 to 4
-            with `"aa"`.
+        attention: `None`; the name of a kind, such as `"se"` (as in `SEResNet50`), `"aa"` (as in
+            `AAResNet50`, with the ratios of that network), `"cbam"`, `"eca"` or `"bot"`; a layer
+            of `keras_attn.layers`, of which each block has a copy with weights of its own; or a
+            function of stage and block, both from 1 on, that gives a name, a layer or `None`.
+            `keras_attn.insertion.KINDS` has all names, and where in a block each kind stands: a
+            gate at the end of the branch, attention instead of the 3x3 convolution, BAM behind
+            a stage.
+        stages: The stages (1 to 4) that have attention. By default those of its paper.
         geometry: `"torchvision"` has the stride in a bottleneck's 3x3 convolution, and a max pool
             padded by 1. `"caffe"` has it in the first 1x1, and a max pool in ceil mode.
         name: Name of the model.

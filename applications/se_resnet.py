@@ -21,6 +21,7 @@ from keras_attn.applications.preprocessing import preprocess_input as preprocess
 from keras_attn.applications.residual_network import (
     PLACES,
     RESNETS,
+    Block,
     BlockAttention,
     Variant,
     check_geometry,
@@ -54,11 +55,11 @@ class SqueezeExciteBlocks(BlockAttention):
     placement: str = "standard"
     ratio: int = 16
 
-    def gate(self, x: Any, place: str, stage: int, prefix: str) -> Any:
+    def gate(self, x: Any, place: str, block: Block) -> Any:
         """Puts a `SqueezeExcite` on `x`, if it stands here."""
-        if place != self.placement or stage not in self.stages:
+        if place != self.placement or block.stage not in self.stages:
             return x
-        return SqueezeExcite(self.ratio, name=f"{prefix}_se")(x)
+        return SqueezeExcite(self.ratio, name=f"{block.prefix}_se")(x)
 
 
 def _se_resnet(

@@ -13,6 +13,10 @@ except ImportError as error:
     ) from error
 
 from keras_attn import applications as applications
+from keras_attn import insertion as insertion
 from keras_attn import layers as layers
 from keras_attn import weights as weights
 from keras_attn._version import __version__ as __version__
+from keras_attn.insertion import fold_attention as fold_attention
+from keras_attn.insertion import insert_attention as insert_attention
+from keras_attn.insertion import remove_attention as remove_attention

@@ -92,6 +92,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--count", action="store_true", help="build and count each now: minutes for all of them"
     )
     sub.add_argument("--csv", metavar="FILE", help="write names and costs to this file, too")
+    sub.add_argument(
+        "--attention", action="store_true", help="what each kind of attention adds to ResNet-50"
+    )
     return parser
 
 
@@ -293,6 +296,11 @@ def explain(args: argparse.Namespace) -> None:
 
 def models(args: argparse.Namespace) -> None:
     """`keras-attn models`."""
+    if args.attention:
+        from keras_attn.attention_costs import attention_table
+
+        print(attention_table())
+        return
     from keras_attn.applications import MODELS, get_model
     from keras_attn.cost import read_costs, write_costs
 

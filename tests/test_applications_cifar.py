@@ -256,7 +256,7 @@ def test_wrong_arguments_of_every_constructor(kwargs, message):
             "`depth` must be 6 n + 2 with n at least 1. Received: depth=21",
         ),
         (CIFARResNet, {"depth": 2}, "`depth` must be 6 n + 2"),
-        (CIFARResNet, {"attention": "cbam"}, "`attention` must be one of None, 'se', 'aa'"),
+        (CIFARResNet, {"attention": "cbm"}, "`attention` must be one of None, 'se', "),
         (CIFARResNet, {"attention_stages": [4]}, "`attention_stages` must hold stages from 1 to 3"),
         (
             ResidualAttentionCIFAR,

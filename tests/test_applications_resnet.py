@@ -312,7 +312,7 @@ def test_without_values_it_is_the_plain_network():
 @pytest.mark.parametrize(
     "constructor, kwargs, message",
     [
-        (ResNet18, {"attention": "cbam"}, "`attention` must be one of None, 'se', 'aa'. Received"),
+        (ResNet18, {"attention": "cbm"}, "`attention` must be one of None, 'se', "),
         (ResNet18, {"geometry": "keras"}, "`geometry` must be one of 'caffe', 'torchvision'"),
         (ResNet18, {"stages": [0]}, "`stages` must hold stages from 1 to 4. Received: stages=[0]"),
         (SEResNet18, {"attention": "aa"}, "`attention` must be one of None, 'se'. Received"),

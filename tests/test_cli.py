@@ -37,6 +37,13 @@ def image_file(tmp_path_factory):
     return path
 
 
+def test_what_attention_costs(capsys):
+    assert main(["models", "--attention"]) == 0
+    printed = capsys.readouterr().out
+    assert "cbam" in printed and "2,532,592" in printed
+    assert "below plain ResNet-50 on small data sets" in printed
+
+
 def test_train_leaves_a_run(run_folder):
     record = json.loads((run_folder / "run.json").read_text())
     assert record["model"]["name"] == "se_resnet20_cifar"

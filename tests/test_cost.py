@@ -9,8 +9,17 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_attn import attention_costs, insertion
 from keras_attn import cost as cost_module
 from keras_attn.applications import MODELS
+from keras_attn.attention_costs import (
+    ATTENTION_COSTS,
+    AttentionCost,
+    attention_table,
+    count_attention_costs,
+    read_attention_costs,
+    write_attention_costs,
+)
 from keras_attn.cli import main
 from keras_attn.cost import COSTS, Cost, count_cost, read_costs, write_costs
 from keras_attn.layers import (
@@ -231,6 +240,17 @@ def test_the_whole_table_is_what_is_counted(name):
         ("se_resnext101", {"trainable": 48_955_416}),
         ("senet154", {"trainable": 115_088_984}),
         ("se_bn_inception", {"trainable": 11_931_622}),
+        ("cbam_resnet18", {"trainable": 11_779_392}),
+        ("cbam_resnet34", {"trainable": 21_960_468}),
+        ("cbam_resnet50", {"trainable": 28_089_624}),
+        ("cbam_resnet101", {"trainable": 49_330_172}),
+        ("bam_resnet18", {"trainable": 11_712_503}),
+        ("bam_resnet34", {"trainable": 21_820_663}),
+        ("bam_resnet50", {"trainable": 25_915_099}),
+        ("bam_resnet101", {"trainable": 44_907_227}),
+        ("ge_resnet50_theta_minus", {"trainable": 25_557_032}),
+        ("ge_resnet50_theta", {"trainable": 31_106_600}),
+        ("ge_resnet50_theta_plus", {"trainable": 33_637_592}),
         ("aa_resnet34", {"trainable": 20_745_072}),
         ("aa_resnet50", {"trainable": 25_809_392}),
         ("aa_resnet101", {"trainable": 45_386_728}),
@@ -294,3 +314,44 @@ def test_models_without_a_match(capsys):
 def test_the_docstrings_example():
     names = {"keras": keras, "count_cost": count_cost}
     assert doctest.testmod(cost_module, extraglobs=names).failed == 0
+    assert doctest.testmod(attention_costs).failed == 0
+
+
+# What attention adds to ResNet-50: `python benchmarks/attention_family.py` writes the table.
+
+
+def test_the_table_of_attention_has_every_kind():
+    costs, run = read_attention_costs()
+    assert list(costs) == ["none", *insertion.KINDS]
+    assert "attention_family.py" in run and "keras" in run
+    assert costs["none"].parameters == 25_557_032
+    added = {kind: costs[kind].parameters for kind in ("se", "cbam", "bam", "ge", "ge_theta_plus")}
+    assert added == {
+        "se": 2_530_992,
+        "cbam": 28_089_624 - 25_557_032,
+        "bam": 25_915_099 - 25_557_032,
+        "ge": 0,
+        "ge_theta_plus": 33_637_592 - 25_557_032,
+    }
+
+
+@pytest.mark.slow
+def test_the_table_of_attention_is_what_is_counted():
+    counted, (table, _) = count_attention_costs(), read_attention_costs()
+    for kind, cost in counted.items():
+        assert (cost.parameters, cost.macs) == (table[kind].parameters, table[kind].macs), kind
+
+
+def test_attention_is_printed_with_its_notes(tmp_path):
+    lines = attention_table().splitlines()
+    for kind in insertion.KINDS:
+        [line] = [line for line in lines if line.startswith(f"{kind} ")]
+        assert insertion.KINDS[kind].layer.__name__ in line
+    assert "issue 24" in attention_table()
+
+    costs = {"none": AttentionCost(100, 10**9, 50.0, 150.0), "se": AttentionCost(5, 10**6, 1.25)}
+    write_attention_costs(costs, tmp_path / "some.csv", "by hand")
+    assert read_attention_costs(tmp_path / "some.csv") == (costs, "by hand")
+    line = attention_table(tmp_path / "some.csv").splitlines()[1]
+    assert line.split()[:7] == ["se", "SqueezeExcite", "+5", "+5.0%", "+1.0", "+1.25", "-"]
+    assert ATTENTION_COSTS.exists()

@@ -12,16 +12,18 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "layers": 0,
     "weights": 1,
+    "insertion": 1,
     "applications": 2,
     "training": 3,
     "export": 3,
     "explain": 3,
     "serving": 4,
     "cost": 4,
-    "cli": 5,
-    "demo": 5,
+    "attention_costs": 5,
+    "cli": 6,
+    "demo": 6,
 }
-KERAS_ONLY = {"layers", "weights", "applications"}
+KERAS_ONLY = {"layers", "weights", "insertion", "applications"}
 BACKENDS = {"tensorflow", "jax", "torch"}
 
 # Paths as the code imports them: keras_attn/applications and keras_attn/serving are links.

@@ -1,4 +1,4 @@
-"""The state of an unfinished training: written whole or not there, and refused where it is wrong."""
+"""The state of an unfinished training: written whole or not there, refused where it is wrong."""
 
 import dataclasses
 import subprocess
@@ -25,8 +25,9 @@ def make_state(epoch=1, network=None, optimizer=None):
     if optimizer is None:
         optimizer = keras.optimizers.AdamW()
         optimizer.build(network.trainable_variables)
+    history = {"loss": [1.0] * epoch, "val_loss": [None] * epoch}
     return checkpoint.take_state(
-        network, optimizer, epoch=epoch, history={"loss": [1.0] * epoch, "val_loss": [None] * epoch},
+        network, optimizer, epoch=epoch, history=history,
         arguments={"epochs": 7, "augment": ["crop"]}, seconds=2.5,
     )  # fmt: skip
 

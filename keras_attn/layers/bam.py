@@ -29,7 +29,8 @@ class BAM(ComposedAttentionLayer):
     branches; the authors' code, and the weights that it trained, multiply them:
     `combine="product"`. In the paper's networks one module follows each stage but the last.
 
-    The channel branch, the sum and the sigmoid run in float32 (or wider) under 16-bit policies.
+    The channel branch, the sum and the sigmoid run in float32 (or wider) under 16-bit policies. A
+    fresh mask is near 1/2: the layer makes its map about 1.4 times as large.
 
     Args:
         ratio: Positive integer r.

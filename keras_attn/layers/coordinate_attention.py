@@ -29,7 +29,8 @@ class CoordinateAttention(ComposedAttentionLayer):
     timm's `CoordAttn` is `CoordinateAttention(bottleneck_channels=c, use_bias=False)`, its c being
     C / 24 rounded to a multiple of 8.
 
-    All but the last products run in float32 (or wider) under 16-bit policies.
+    All but the last products run in float32 (or wider) under 16-bit policies. A fresh layer leaves
+    a quarter of its map: each of its two gates is near 1/2.
 
     Args:
         ratio: Positive integer r; the bottleneck has `C // ratio` channels, but at least 8.

@@ -34,7 +34,7 @@ class EfficientChannelAttention(ComposedAttentionLayer):
         y = s * x
 
     Zeros stand beyond the first and the last channel. The gate is computed in float32 (or wider)
-    under 16-bit policies.
+    under 16-bit policies. A fresh layer halves its map, as `SqueezeExcite` does.
 
     Args:
         kernel_size: Positive odd integer k; `None` takes the paper's rule: 3 below 128 channels,

@@ -72,7 +72,7 @@ class GatherExcite(ComposedAttentionLayer):
     uses theta-plus with the global extent; with the others it is the reading that extends that.
 
     The means, the excitation and the gate are computed in float32 (or wider) under 16-bit
-    policies.
+    policies. A fresh layer halves its map, as `SqueezeExcite` does.
 
     Args:
         mode: `"theta_minus"`, `"theta"` or `"theta_plus"`.
@@ -137,12 +137,13 @@ class GatherExcite(ComposedAttentionLayer):
         self._check_size(input_shape)
         self.build_size = self._spatial(input_shape)
         if self.mode != "theta_minus":
+            # No weight depends on H and W, and `_gather` pads: a map may be smaller than 3x3.
+            any_size = self._image_shape(input_shape[0], (None, None), channels)
             for name, options in self._convolutions(input_shape):
-                # Neither convolution nor normalization has weights that depend on H and W here.
                 convolution = self._depthwise(f"gather_{name}", **options)
-                self.gather_convs.append(built(convolution, input_shape))
+                self.gather_convs.append(built(convolution, any_size))
                 batch_norm = self._batch_norm(f"gather_bn{name[4:]}")
-                self.gather_bns.append(built(batch_norm, input_shape))
+                self.gather_bns.append(built(batch_norm, any_size))
         if self.mode == "theta_plus":
             width = bottleneck_width(channels, self.ratio, input_shape)
             shape = self._image_shape(input_shape[0], (None, None), channels)

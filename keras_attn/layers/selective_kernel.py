@@ -124,9 +124,9 @@ class SelectiveKernel(ComposedAttentionLayer):
                 "`groups` must divide the channels of each path and the filters. "
                 f"Received: groups={self.groups}, {inputs_of_path} channels, filters={filters}"
             )
-        size = self._spatial(input_shape)
-        path_shape = self._image_shape(input_shape[0], size, inputs_of_path)
-        filters_shape = self._image_shape(input_shape[0], size, filters)
+        # No weight depends on H and W, and `_strided` pads: a map may be smaller than a kernel.
+        path_shape = self._image_shape(input_shape[0], (None, None), inputs_of_path)
+        filters_shape = self._image_shape(input_shape[0], (None, None), filters)
         self.path_convs, self.path_bns = [], []
         for i, rate in enumerate(self.dilation_rates):
             convolution = self._path_convolution(f"path{i + 1}_conv", filters, rate)

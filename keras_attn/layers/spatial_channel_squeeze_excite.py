@@ -32,7 +32,7 @@ class SpatialChannelSqueezeExcite(ComposedAttentionLayer):
         scSE: x_c + x_s, max(x_c, x_s), x_c * x_s, or both side by side
 
     cSE is `SqueezeExcite` with ratio 2. The gates are computed in float32 (or wider) under 16-bit
-    policies.
+    policies. Fresh gates are near 1/2: cSE and sSE halve a map, their sum nearly keeps it.
 
     Args:
         ratio: Positive integer r of cSE.

@@ -30,7 +30,8 @@ class SqueezeExcite(ProjectingAttentionLayer):
         y = s * x                              # (B, H, W, C)
 
     The gate is computed in float32 (or wider) under 16-bit policies. At initialisation it is
-    near 1/2: a fresh block halves the branch it stands in.
+    near 1/2: a fresh block halves the branch it stands in, and the gradient that goes back
+    through it. `keras_attn.insertion` says what that does to a trained network, and how not to.
 
     Args:
         ratio: Positive integer r; the bottleneck has `C // ratio` channels.

@@ -1,0 +1,38 @@
+"""Attention by name, and attention put into networks that are already trained.
+
+What a fresh layer does to the map that it is put on, as the standard deviation behind it by the one
+before it, for normal values, C = 256 and 14x14 places (`test_what_a_fresh_layer_does_to_its_map`):
+
+| layer | share | why |
+|---|---|---|
+| SE, cSE, ECA, GE | 0.50 | sigmoid(0): each halves its branch, and the gradient that goes back |
+| CoordinateAttention | 0.25 | two such gates |
+| sSE, GC that scales | 0.56 | one random logit for each place or channel |
+| ChannelGate | 0.65 | two random logits, the maximum's the larger |
+| CBAM | 0.07 to 0.5 | its BatchNormalization has no statistics yet; 0.33 with `zero_gamma=True` |
+| scSE | 1.04 | the sum of two gates |
+| BAM | 1.4 to 1.5 | 1 + M: it amplifies |
+| SK | 0.65 | a convolution of its own, at He's scale |
+| BoT, Halo, SelfAttention2D | 0.1 | means over places, nearly alike everywhere |
+| AugmentedConv2D | 1.3 | the convolution beside the attention |
+| AttentionModule | 6 | residual units that add up |
+| NonLocal2D, GC that adds | 1.00 | the identity at first, by weights that start at 0 |
+
+A network that is trained from the start gets used to it: behind the gates stand sums with the
+shortcut, and BatchNormalization. A network that is trained already does not: with SE's share of
+1/2 in each block, its later layers see maps that they never saw. That is what the scalar a of
+`InsertedAttention` is for. A gate that is biased open instead learns nothing: where its sigmoid is
+exactly 1 in float32, its gradient is exactly 0.
+"""
+
+from keras_attn.insertion.inserted_attention import InsertedAttention as InsertedAttention
+from keras_attn.insertion.kinds import KINDS as KINDS
+from keras_attn.insertion.kinds import Kind as Kind
+from keras_attn.insertion.kinds import attention_name as attention_name
+from keras_attn.insertion.kinds import check_attention as check_attention
+from keras_attn.insertion.kinds import copy_layer as copy_layer
+from keras_attn.insertion.kinds import kind_of as kind_of
+from keras_attn.insertion.kinds import make_attention as make_attention
+from keras_attn.insertion.surgery import fold_attention as fold_attention
+from keras_attn.insertion.surgery import insert_attention as insert_attention
+from keras_attn.insertion.surgery import remove_attention as remove_attention

@@ -1,0 +1,76 @@
+"""A functional model made again, layer by layer, with the same names and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_attn.insertion.inserted_attention import InsertedAttention
+
+
+def functional(model: Any) -> keras.Model:
+    """A functional view of the model's graph: Sequential has none, and the view isn't compiled."""
+    try:
+        functional = isinstance(model, keras.Model) and bool(model.inputs) and bool(model.outputs)
+    except (AttributeError, ValueError):  # a subclassed model, a Sequential before it is built
+        functional = False
+    if not functional:
+        raise ValueError(
+            "`model` must be a functional or a built Sequential keras.Model, whose graph says what "
+            "each layer is given; keras.Model(inputs, outputs) around a subclassed model's parts "
+            f"makes one, and Sequential needs a keras.Input. Received: model={model!r}"
+        )
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+def rebuilt(model: keras.Model, call: Callable, copy: Callable | None = None) -> keras.Model:
+    """The model with each layer made again and called by `call`, and the old weights."""
+    own = {id(x.output): x for x in model.layers if isinstance(x, keras.layers.InputLayer)}
+
+    def new_input(x: Any) -> Any:  # clone_model would give it another name
+        return type(own[id(x)]).from_config(own[id(x)].get_config()).output
+
+    result = keras.models.clone_model(
+        model,
+        input_tensors=keras.tree.map_structure(new_input, model.input),
+        clone_function=copy or copy_operation,
+        call_function=call,
+    )
+    old_layers = {layer.name: layer for layer in model.layers}
+    for layer in result.layers:
+        if layer.name in old_layers:
+            _copy_weights(old_layers[layer.name], layer)
+    return result
+
+
+def copy_operation(operation: Any) -> Any:
+    """A layer, or another operation of a graph, made again with weights of its own."""
+    try:
+        return type(operation).from_config(operation.get_config())
+    except Exception as error:
+        raise ValueError(
+            "`model` must have layers that `from_config(get_config())` makes again; a class of "
+            "your own may need keras.saving.register_keras_serializable. "
+            f"Received: {operation.name!r} ({type(operation).__name__}): {error}"
+        ) from error
+
+
+def _copy_weights(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    if isinstance(old, InsertedAttention) and old.a is not None and new.a is None:
+        new.layer.set_weights(old.layer.get_weights())
+        return
+    new.set_weights(old.get_weights())
+    for layer in _with_inner(new):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with constants made of its weights
+
+
+def _with_inner(layer: Any) -> list[Any]:
+    inner = layer.layers if isinstance(layer, keras.Model) else []
+    if isinstance(layer, keras.layers.Wrapper):
+        inner = [layer.layer]
+    return [layer, *(each for x in inner for each in _with_inner(x))]
