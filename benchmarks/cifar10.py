@@ -2,9 +2,15 @@
 
     python benchmarks/cifar10.py --data-dir FOLDER [--only PART] [--seeds 3] [--table]
 
-Each finished run is a line of `benchmarks/results/cifar10.csv`, and is not run again; so the
-script can be stopped and started at will. FOLDER is where tensorflow-datasets has CIFAR-10
-prepared. `--table` trains nothing and prints the means, and what was not run.
+Each finished run is a line of `benchmarks/results/cifar10.csv`, and is not run again; one that was
+stopped goes on after its last whole epoch. FOLDER is where tensorflow-datasets has CIFAR-10
+prepared. `--table` trains nothing and prints the means, and what was not run. A further kind of
+attention is a further line of `RUNS`.
+
+The budget: 10,000 of the 50,000 training images, drawn by the seed, for 10 epochs; batches of 128,
+crops and flips, SGD with Nesterov momentum 0.9, 0.1 with warm-up and a cosine, decoupled weight
+decay 1e-3 without biases and BatchNormalization. Accuracy is on all 10,000 test images, after the
+last epoch.
 """
 
 from __future__ import annotations
@@ -12,52 +18,63 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "cifar10.csv"
-# name: network in `keras_attn.applications.MODELS`, its further arguments
-NETWORKS: dict[str, tuple[str, dict]] = {
-    "ResNet-20": ("resnet20_cifar", {}),
-    "SE-ResNet-20": ("se_resnet20_cifar", {}),
-    "ResidualAttention-56": ("residual_attention56_cifar", {}),
-    "AA-ResNet-20": ("aa_resnet20_cifar", {}),
-    "ResidualAttention-56, no masks": ("residual_attention56_cifar", {"attention": None}),
-    "ResidualAttention-56, naive": ("residual_attention56_cifar", {"learning": "naive"}),
-    "ResidualAttention-56, channel": ("residual_attention56_cifar", {"attention": "channel"}),
-    "ResidualAttention-56, spatial": ("residual_attention56_cifar", {"attention": "spatial"}),
+# name: network in `keras_attn.applications.MODELS`, its further arguments, those of the data
+RUNS: dict[str, tuple[str, dict, dict]] = {
+    "ResNet-20": ("resnet20_cifar", {}, {}),
+    "SE-ResNet-20": ("se_resnet20_cifar", {}, {}),
+    "AA-ResNet-20": ("aa_resnet20_cifar", {}, {}),
+    "ECA-ResNet-20": ("resnet20_cifar", {"attention": "eca"}, {}),
+    "CBAM-ResNet-20": ("resnet20_cifar", {"attention": "cbam"}, {}),
+    "ResidualAttention-56": ("residual_attention56_cifar", {}, {}),
+    "ResidualAttention-56, no masks": ("residual_attention56_cifar", {"attention": None}, {}),
+    "ResidualAttention-56, naive": ("residual_attention56_cifar", {"learning": "naive"}, {}),
+    "ResidualAttention-56, channel": ("residual_attention56_cifar", {"attention": "channel"}, {}),
+    "ResidualAttention-56, spatial": ("residual_attention56_cifar", {"attention": "spatial"}, {}),
+    **{
+        f"{name}, {noise:.0%} label noise": (model, options, {"label_noise": noise})
+        for noise in (0.3, 0.5)
+        for name, model, options in (
+            ("ResNet-20", "resnet20_cifar", {}),
+            ("ResidualAttention-56, no masks", "residual_attention56_cifar", {"attention": None}),
+            ("ResidualAttention-56", "residual_attention56_cifar", {}),
+        )
+    },
 }
-BUDGET = {"limit": 10_000, "epochs": 10, "batch_size": 128, "augment": "crop_flip"}
+BUDGET = {"limit": 10_000, "epochs": 10, "batch_size": 128, "augment": ("crop", "flip")}
 FIELDS = (
     "network", "seed", "accuracy", "loss", "parameters", "images", "epochs", "minutes",
     "commit", "keras", "tensorflow", "hardware", "date",
 )  # fmt: skip
 
 
-def run(name: str, seed: int, data_dir: str) -> dict:
+def run(name: str, seed: int, data_dir: str, folder: Path) -> dict:
     """Trains one network, in this process."""
     from keras_attn import training
     from keras_attn.applications import get_model
 
-    model, options = NETWORKS[name]
+    model, options, data_options = RUNS[name]
     budget = dict(BUDGET)
-    data = training.load_dataset("cifar10", data_dir=data_dir, limit=budget.pop("limit"), seed=seed)
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as out:
-        result = training.train(
-            lambda: get_model(model)(include_preprocessing=True, **options),
-            data,
-            out,
-            seed=seed,
-            evaluate_every=budget["epochs"] + 1,  # `train` does so at the end
-            **budget,
-        )
+    data = training.load_dataset(
+        "cifar10", data_dir=data_dir, limit=budget.pop("limit"), seed=seed, **data_options
+    )
+    result = training.train(
+        lambda: get_model(model)(include_preprocessing=True, **options),
+        data,
+        folder / f"{name} {seed}".replace(" ", "-").replace(",", "").replace("%", ""),
+        seed=seed,
+        evaluate_every=budget["epochs"] + 1,  # `train` does so at the end
+        **budget,
+    )
+    seconds = json.loads(result.paths["run"].read_text(encoding="utf-8"))["seconds"]
     return {
         "network": name,
         "seed": seed,
@@ -66,7 +83,7 @@ def run(name: str, seed: int, data_dir: str) -> dict:
         "parameters": result.model.count_params(),
         "images": data.train_size,
         "epochs": budget["epochs"],
-        "minutes": round((time.perf_counter() - start) / 60, 1),
+        "minutes": round(seconds / 60, 1),
         **environment(),
     }
 
@@ -111,8 +128,8 @@ def append(row: dict) -> None:
 
 def print_table(seeds: int) -> None:
     """Means and standard deviations; what was not run is named as such."""
-    print(f"{'network':34} {'parameters':>10} {'runs':>5}  accuracy, % (mean and deviation)")
-    for name in NETWORKS:
+    print(f"{'network':46} {'parameters':>10} {'runs':>5}  accuracy, % (mean and deviation)")
+    for name in RUNS:
         runs = [row for row in read() if row["network"] == name]
         accuracies = [100 * float(row["accuracy"]) for row in runs]
         result = "not run: --only " + repr(name)
@@ -120,30 +137,37 @@ def print_table(seeds: int) -> None:
             spread = f" +- {statistics.stdev(accuracies):.2f}" if len(runs) > 1 else ""
             result = f"{statistics.mean(accuracies):.2f}{spread}"
         parameters = f"{int(runs[0]['parameters']):,}" if runs else ""
-        print(f"{name:34} {parameters:>10} {len(runs):>2}/{seeds:<2}  {result}")
+        print(f"{name:46} {parameters:>10} {len(runs):>2}/{seeds:<2}  {result}")
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data-dir", help="where tensorflow-datasets has CIFAR-10 prepared")
+    parser.add_argument("--runs", type=Path, default="runs/cifar10", help="folder of the runs")
     parser.add_argument("--only", default="", help="networks whose names have this part")
     parser.add_argument("--seeds", type=int, default=3, help="0, 1, ...; default: %(default)s")
     parser.add_argument("--table", action="store_true", help="train nothing, print what there is")
     parser.add_argument("--run", nargs=2, metavar=("NETWORK", "SEED"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
-        append(run(arguments.run[0], int(arguments.run[1]), arguments.data_dir))
+        append(run(arguments.run[0], int(arguments.run[1]), arguments.data_dir, arguments.runs))
         return
     if not arguments.table:
         for seed in range(arguments.seeds):  # a whole table of one seed before the next
-            for name in NETWORKS:
+            for name in RUNS:
                 done = {(row["network"], row["seed"]) for row in read()}
                 if arguments.only in name and (name, str(seed)) not in done:
                     print(f"{name}, seed {seed} ...", flush=True)
                     # A process of its own for each: what one leaves in memory is gone.
                     command = [sys.executable, __file__, "--run", name, str(seed)]
-                    subprocess.run([*command, "--data-dir", arguments.data_dir or ""], check=True)
+                    command += [
+                        "--data-dir",
+                        arguments.data_dir or "",
+                        "--runs",
+                        str(arguments.runs),
+                    ]
+                    subprocess.run(command, check=True)
     print_table(arguments.seeds)
 
 

@@ -186,7 +186,8 @@ def train(args: argparse.Namespace) -> None:
         from keras_attn.training.parameter_server import is_server, serve_task
 
         if is_server():
-            return serve_task()
+            serve_task()
+            return
         given["strategy"] = get_strategy("parameter-server")
     if given.get("strategy") == "multi-worker":  # before TensorFlow reads any data
         given["strategy"] = get_strategy("multi-worker", timeout=args.worker_timeout)
@@ -223,12 +224,17 @@ def evaluate(args: argparse.Namespace) -> None:
     from keras_attn import training
 
     model, record = training.load_run(args.folder)
+    own = record["data"]
+    options = dict(own["options"]) if not args.data else {"image_size": own["image_shape"][:2]}
     data = training.load_dataset(
-        args.data or record["data"]["name"],
-        data_dir=args.data_dir,
-        image_size=tuple(record["data"]["image_shape"][:2]),
-        seed=record["data"]["seed"],
+        args.data or own["name"], data_dir=args.data_dir, seed=own["seed"], **options
     )
+    if not args.data and data.fingerprint() != own["fingerprint"]:
+        print(
+            "keras-attn: warning: the data differ from those that were trained on: images that are "
+            "held out now may have been among them",
+            file=sys.stderr,
+        )
     _print_metrics(training.evaluate(model, data, batch_size=args.batch_size), data.test_size)
 
 

@@ -63,6 +63,27 @@ def test_evaluate_repeats_the_runs_numbers(run_folder, capsys):
     assert printed["images"] == 360
 
 
+def test_a_folder_of_images_is_split_again_as_it_was(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name, brightness in (("dark", 0), ("light", 150)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(0, 100, (8, 9, 3)).astype("uint8") + np.uint8(brightness)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    command = (
+        f"train --model resnet20_cifar --data {tmp_path}/photos --image-size 8 --test-share 0.3 "
+        f"--epochs 1 --batch-size 4 --augment --seed 3 --out {tmp_path}/run"
+    )
+    assert main(command.split()) == 0
+    capsys.readouterr()
+    assert main(["evaluate", f"{tmp_path}/run"]) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["images"] == 12 and "warning" not in output.err
+    (tmp_path / "photos" / "dark" / "3.png").unlink()
+    assert main(["evaluate", f"{tmp_path}/run"]) == 0
+    assert "warning: the data differ" in capsys.readouterr().err
+
+
 def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
     """A server's answer is the run's own."""
     base = tmp_path / "served" / "digits"

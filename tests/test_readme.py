@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_attn.applications import MODELS
@@ -29,8 +30,8 @@ def run(code, folder, monkeypatch):
     return names
 
 
-def test_there_are_two_examples():
-    assert len(PYTHON) == 2
+def test_there_are_three_examples():
+    assert len(PYTHON) == 3
 
 
 def test_the_layers(tmp_path, monkeypatch):
@@ -49,6 +50,18 @@ def test_the_path(tmp_path, monkeypatch, capsys):
     assert len(probabilities) == 10
     assert sum(probabilities) == pytest.approx(1, abs=1e-4)
     assert (tmp_path / "served/digits/1/saved_model.pb").is_file()
+
+
+def test_attention_in_a_trained_network(tmp_path, monkeypatch):
+    names = run(PYTHON[2], tmp_path, monkeypatch)
+    network, with_attention = names["network"], names["with_attention"]
+    new = {layer.name for layer in with_attention.layers} - {layer.name for layer in network.layers}
+    assert len(new) == 6  # blocks in conv4
+    assert {layer.name for layer in network.layers} <= {
+        layer.name for layer in with_attention.layers
+    }
+    image = np.random.default_rng(0).normal(size=(1, 224, 224, 3)).astype("float32")
+    np.testing.assert_array_equal(network(image), with_attention(image))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -90,6 +90,7 @@ def test_run_json(run, dataset):
         "train_size": 13,
         "test_size": 7,
         "seed": 4,
+        "options": {},
         "fingerprint": dataset.fingerprint(),
     }
     assert record["model"] == {"name": "tiny", "parameters": 32}

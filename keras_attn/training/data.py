@@ -98,7 +98,13 @@ def load_dataset(
         shifts = label_shifts(dataset.train_size, dataset.num_classes, label_noise, seed)
         noisy = dataset.train.shift_labels(shifts, dataset.num_classes)
         dataset = dataclasses.replace(dataset, train=noisy)
-    return dataset
+    options = {
+        "image_size": list(dataset.image_shape[:2]),
+        "limit": limit,
+        "label_noise": label_noise,
+        "test_share": test_share,
+    }
+    return dataclasses.replace(dataset, options=options)
 
 
 def _is_folder(name: str, data_dir: str | os.PathLike[str] | None) -> bool:

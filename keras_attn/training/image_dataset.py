@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class ImageDataset:
         test: The held-out images.
         seed: The seed that chose the split, the subset (`limit`) and the label noise. A later
             evaluation must load the data with this seed, or it would see training images.
+        options: How `load_dataset` was asked for them: its other arguments, to be given again.
 
     Raises:
         ValueError: If a split is empty or of other image sizes, a label has no class, or a class
@@ -42,6 +43,7 @@ class ImageDataset:
     train: Split
     test: Split
     seed: int = 0
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.class_names or len(set(self.class_names)) < len(self.class_names):
@@ -121,7 +123,8 @@ class ImageDataset:
             largest = max(int(split.labels.max(initial=-1)) for split in splits.values())
             class_names = [str(label) for label in range(largest + 1)]
         shape = splits["train"].image_shape
-        return cls(name, tuple(class_names), shape, **splits, seed=seed)
+        train_split, test_split = splits["train"], splits["test"]
+        return cls(name, tuple(class_names), shape, train_split, test_split, seed=seed)
 
 
 def check_seed(seed: Any) -> None:

@@ -162,6 +162,7 @@ def describe_run(
             "train_size": dataset.train_size,
             "test_size": dataset.test_size,
             "seed": dataset.seed,
+            "options": dict(dataset.options),
             "fingerprint": dataset.fingerprint(),
         },
         "model": {"name": model.name, "parameters": model.count_params()},
