@@ -1,0 +1,54 @@
+"""The command line: `keras-attn train`, `evaluate`, `export`, `serve` and so on.
+
+A file for each command: its `HELP`, its arguments, and what it runs. A command reads its arguments,
+calls the library and prints what came of it. An error that a user can cause is one line on stderr
+and exit code 1; a wrong command line exits with 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from keras_attn._version import __version__
+from keras_attn.cli import evaluate, explain, export, models, predict, recipes, serve, train
+
+# Each imports what it needs where it runs, so that `--help` doesn't wait for TensorFlow's data sets
+# or a server, and a command works where only its own extra is installed.
+COMMANDS = (train, recipes, evaluate, export, serve, predict, explain, models)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    parsed = make_parser().parse_args(arguments)
+    try:
+        return parsed.run(parsed) or 0
+    except KeyboardInterrupt:
+        print("keras-attn: stopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, ImportError, ArithmeticError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"keras-attn: error: {reason}", file=sys.stderr)
+        return 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="keras-attn",
+        description="Train, export, serve and explain image classifiers with attention.",
+        epilog="`keras-attn COMMAND --help` explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"keras-attn {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        text = command.HELP
+        sub = commands.add_parser(
+            command.__name__.rsplit(".", 1)[-1],
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+        )
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return parser

@@ -1,0 +1,50 @@
+"""`keras-attn predict`: classify an image file, here or on a server."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "classify an image file, here or on a server"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", dest="folder", help="folder of a run")
+    source.add_argument("--server", help="URL of a served model: http://HOST:PORT/v1/models/NAME")
+    parser.add_argument("image", help="a PNG or JPEG file")
+    parser.add_argument("--labels", help="with --server: file with a class name a line")
+    parser.add_argument("--top", type=int, default=3, help="how many classes; default: %(default)s")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the command."""
+    from keras_attn.explain import read_image
+
+    if args.top < 1:
+        raise ValueError(f"`--top` must be a positive integer. Received: {args.top}")
+    if args.folder:
+        from keras_attn import training
+
+        model, record = training.load_run(args.folder)
+        image = read_image(args.image, tuple(record["data"]["image_shape"]))
+        probabilities = model.predict(image[None].astype("float32"), verbose=0)[0].tolist()
+        names = record["data"]["class_names"]
+    else:
+        from keras_attn.serving import client
+
+        image = read_image(args.image, client.input_shape(args.server)[1:])
+        [answer] = client.predict(args.server, [image.tolist()])
+        probabilities = answer["probabilities"] if isinstance(answer, dict) else answer
+        names = [str(i) for i in range(len(probabilities))]
+        if args.labels:
+            names = Path(args.labels).read_text(encoding="utf-8").splitlines()
+            if len(names) != len(probabilities):
+                raise ValueError(
+                    f"`--labels` must have a line for each of the {len(probabilities)} classes. "
+                    f"Received: {args.labels} with {len(names)} lines"
+                )
+    ranked = sorted(zip(probabilities, names, strict=True), reverse=True)
+    for probability, name in ranked[: args.top]:
+        print(f"{probability:7.2%}  {name}")
