@@ -1,12 +1,12 @@
-"""Training steps a second: `keras_attn.training` against the plain Keras loop.
+"""Images a second, of input pipelines and of training steps, against the plain Keras loop.
 
     python benchmarks/training.py [--model resnet20_cifar] [--replicas 1 2] [--rounds 5]
 
 The same network, optimizer and augmentation (crops and flips, of each image by itself) on random
 32x32 images. One side is what `train` does; the other is `Model.fit` on a tf.data pipeline as
-users write it: shuffle, map over images, batch. Both are timed in one process, by turns, a few
-hundred images each; medians of images a second are quoted. More than one replica is
-MirroredStrategy over logical CPU devices.
+users write it: shuffle, map over images, batch. Both are timed in one process, by turns; medians of
+images a second and of the ratios are quoted. More than one replica is MirroredStrategy over
+logical CPU devices.
 """
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import functools
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-FIELDS = ("model", "replicas", "keras_images_s", "ours_images_s", "ratio", "command", "versions",
+FIELDS = ("what", "replicas", "keras_images_s", "ours_images_s", "ratio", "command", "versions",
           "hardware", "date")  # fmt: skip
+PIPELINE_STEPS = 200  # a round of the pipeline alone; it is that much faster than a network
 
 
-def measure(model: str, replicas: int, rounds: int, steps: int, batch_size: int) -> dict:
-    """Times both sides in this process."""
+def measure(
+    model: str, replicas: int, rounds: int, steps: int, batch_size: int
+) -> Iterator[dict[str, str | int | float]]:
+    """Times both sides in this process: the pipeline alone, on one replica, and training."""
     import tensorflow as tf
 
     if replicas > 1:
@@ -66,6 +71,13 @@ def measure(model: str, replicas: int, rounds: int, steps: int, batch_size: int)
         data, batch_size, steps_per_epoch=len(images) // batch_size, start_epoch=0,
         augment=("crop", "flip"), label_smoothing=0.0, seed=0,
     )  # fmt: skip
+    if replicas == 1:
+        pulls = {"keras": keras_batches, "ours": our_batches}
+        yield _compared(
+            "input pipeline",
+            {side: _puller(batches, PIPELINE_STEPS) for side, batches in pulls.items()},
+            PIPELINE_STEPS * batch_size, replicas, rounds,
+        )  # fmt: skip
     fits = {}
     for side, batches in (("keras", keras_batches), ("ours", our_batches)):
         with placement.scope():
@@ -75,30 +87,48 @@ def measure(model: str, replicas: int, rounds: int, steps: int, batch_size: int)
                 keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
                 "categorical_crossentropy", metrics=["accuracy"], jit_compile=False,
             )  # fmt: skip
-        fits[side] = lambda fitted=fitted, batches=batches: fitted.fit(
-            batches, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False
+        fits[side] = functools.partial(
+            fitted.fit, batches, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False
         )
-    speeds: dict[str, list[float]] = {side: [] for side in fits}
-    for fit in fits.values():
-        fit()
-    for _ in range(rounds):
-        for side, fit in fits.items():
+    yield _compared(model, fits, steps * batch_size, replicas, rounds)
+
+
+def _puller(batches: Iterable, steps: int) -> Callable[[], None]:
+    iterator = iter(batches)
+
+    def pull() -> None:
+        for _ in range(steps):
+            next(iterator)
+
+    return pull
+
+
+def _compared(
+    what: str, sides: dict[str, Callable], images: int, replicas: int, rounds: int
+) -> dict[str, str | int | float]:
+    """Runs the sides by turns, after one run of each that is not counted."""
+    import keras
+    import tensorflow as tf
+
+    speeds: dict[str, list[float]] = {side: [] for side in sides}
+    for i in range(rounds + 1):
+        for side, work in sides.items():
             start = time.perf_counter()
-            fit()
-            speeds[side].append(steps * batch_size / (time.perf_counter() - start))
-    medians = {side: statistics.median(values) for side, values in speeds.items()}
+            work()
+            if i:
+                speeds[side].append(images / (time.perf_counter() - start))
+    ratios = [a / b for a, b in zip(speeds["ours"], speeds["keras"], strict=True)]
     return {
-        "model": model,
+        "what": what,
         "replicas": replicas,
-        "keras_images_s": round(medians["keras"], 1),
-        "ours_images_s": round(medians["ours"], 1),
-        "ratio": round(statistics.median(
-            a / b for a, b in zip(speeds["ours"], speeds["keras"], strict=True)), 3),
+        "keras_images_s": round(statistics.median(speeds["keras"]), 1),
+        "ours_images_s": round(statistics.median(speeds["ours"]), 1),
+        "ratio": round(statistics.median(ratios), 3),
         "command": " ".join(["python", *sys.argv]),
         "versions": f"keras {keras.__version__}, tensorflow {tf.__version__}",
         "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
         "date": datetime.date.today().isoformat(),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -109,7 +139,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6, help="a round's, default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--out", type=Path, default="training.csv", help="default: %(default)s")
+    parser.add_argument(
+        "--out", type=Path, default="benchmarks/results/training.csv", help="default: %(default)s"
+    )
     arguments = parser.parse_args()
     if len(arguments.replicas) > 1:  # devices are made once in a process
         arguments.out.unlink(missing_ok=True)
@@ -119,23 +151,24 @@ def main() -> None:
             options += ["--model", arguments.model, "--out", str(arguments.out)]
             subprocess.run([sys.executable, __file__, *options], check=True)
         return
-    row = measure(
+    for row in measure(
         arguments.model,
         arguments.replicas[0],
         arguments.rounds,
         arguments.steps,
         arguments.batch_size,
-    )
-    print(
-        f"{row['model']}, {row['replicas']} replicas: Keras {row['keras_images_s']} images/s, "
-        f"ours {row['ours_images_s']}, ratio {row['ratio']}"
-    )
-    new = not arguments.out.exists()
-    with open(arguments.out, "a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    ):
+        print(
+            f"{row['what']}, replicas: {row['replicas']}: Keras {row['keras_images_s']} images/s, "
+            f"ours {row['ours_images_s']}, ratio {row['ratio']}",
+            flush=True,
+        )
+        new = not arguments.out.exists()
+        with open(arguments.out, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
 
 
 if __name__ == "__main__":

@@ -186,7 +186,10 @@ def test_labels_are_a_tracked_asset(tmp_path):
     assert labels.read_text(encoding="utf-8") == "crane\ncrane\nÅ b\n"
     proto = saved_model_pb2.SavedModel()
     proto.ParseFromString((folder / "saved_model.pb").read_bytes())
-    assert [asset.filename for asset in proto.meta_graphs[0].asset_file_def] == ["labels.txt"]
+    assert {asset.filename for asset in proto.meta_graphs[0].asset_file_def} == {
+        "labels.txt",
+        "model_card.md",
+    }
     assert set(load(folder)(image=tf.constant(images()))) == {"logits", "probabilities"}
 
 
@@ -285,8 +288,8 @@ def grouped_convolution():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (noisy, r"`outputs` must equal the model's to .* Received: max abs difference=\d"),
-        (not_a_number, "max abs difference=nan for images of shape"),
+        (noisy, r"`outputs` of serving_default, .* must equal .* max abs difference=\d"),
+        (not_a_number, "max abs difference=nan for input of shape"),
         (grouped_convolution, "_XlaMustCompile"),
     ],
 )

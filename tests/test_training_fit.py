@@ -1,6 +1,9 @@
 """train and evaluate: what they compute, what they refuse, what a failed run leaves."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -84,6 +87,32 @@ def test_the_seed_fixes_the_result(dataset, tmp_path, optimizer):
     once, again, other = weights(3), weights(3), weights(4)
     np.testing.assert_allclose(once, again, rtol=0, atol=1e-6)
     assert np.abs(once - other).max() > 1e-2
+
+
+def test_the_switch_for_the_same_bits(tmp_path):
+    """In a process of its own: TensorFlow doesn't switch back."""
+    program = """
+import sys
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
+sys.path.insert(0, sys.argv[1])
+from test_training_fit import QUICK, build_model, make_dataset, train
+runs = []
+for deterministic in (False, True, True):
+    assert not is_op_determinism_enabled() or deterministic
+    result = train(
+        build_model, make_dataset(), sys.argv[2], **{**QUICK, "augment": ("crop", "flip")},
+        deterministic=deterministic,
+    )
+    runs.append(np.concatenate([weight.ravel() for weight in result.model.get_weights()]))
+assert is_op_determinism_enabled()
+print("same bits:", runs[1].tobytes() == runs[2].tobytes())
+"""
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", program, str(here), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=here.parent)
+    assert done.stdout == "same bits: True\n", done.stderr
 
 
 def test_evaluate_by_hand(dataset):

@@ -21,10 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_attn import training
-    from keras_attn.export import export_saved_model
+    from keras_attn.export import Preprocessing, export_saved_model
 
     model, record = training.load_run(args.folder)
     path = export_saved_model(
-        model, args.out, class_names=record["data"]["class_names"], version=args.version
+        model,
+        args.out,
+        class_names=record["data"]["class_names"],
+        version=args.version,
+        preprocessing=Preprocessing(size=tuple(record["data"]["image_shape"][:2])),
+        record=record,
     )
     print(f"exported, loaded back and compared: {path}")

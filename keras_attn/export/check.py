@@ -1,70 +1,173 @@
 """Runs a written SavedModel against the network that it was made from."""
 
+import dataclasses
+import io
 import itertools
 import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_attn.export.endpoint import Endpoint, call_on_images
+from keras_attn.export.endpoint import call_on_images
+from keras_attn.export.loaders import LOADERS, Arrays, LoaderMissingError
+from keras_attn.export.preprocessing import Preprocessing
+from keras_attn.export.signatures import DEFAULT, UINT8, Signature
 
 BATCH_SIZES = (1, 3)
 # What stands for an open dimension, in turn: sizes that networks of five halvings take too.
 OPEN_SIZES = ((64, 96), (96, 128))
+# Of raw pixels and files, (h, w): neither is a network's own size.
+PIXEL_SIZES = ((75, 101), (50, 40))
 MAX_DIFFERENCE = 1e-5
 # The step from 1 to the next number. Where a layer computes in 16 bits, so does the reference, and
 # eager and graph round in different places: then eight such steps are the bound.
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+# What TF Serving writes as JSON.
+JSON_DTYPES = frozenset(
+    ("bool", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64",
+     "string")
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What is fed to a signature, and what the network gives for it, run eagerly."""
+
+    signature: str
+    feeds: Arrays
+    expected: Arrays
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what is fed."""
+        [value] = self.feeds.values()
+        return value.shape
+
+
+def make_cases(
+    model: keras.Model,
+    signatures: Mapping[str, Signature],
+    preprocessing: Preprocessing | None,
+) -> list[Case]:
+    """Inputs for each signature, of several batch sizes and image sizes, with the right answers.
+
+    Args:
+        model: The network: what `serving_default` must equal.
+        signatures: Those of `model` itself, as `make_signatures` gives them.
+        preprocessing: What range `serving_default` takes; 0..1 where it isn't known.
+    """
+    generator = np.random.default_rng(0)
+    cases = []
+    for signature in signatures.values():
+        for fed in _inputs(signature, model, generator):
+            if signature.name == DEFAULT and preprocessing is not None:
+                fed = preprocessing.normalise(255 * fed).numpy()
+            expected = {name: value.numpy() for name, value in signature.run(fed).items()}
+            if signature.name == DEFAULT:
+                direct = np.asarray(call_on_images(model, tf.constant(fed)), np.float32)
+                expected["probabilities" if "probabilities" in expected else "outputs"] = direct
+            cases.append(Case(signature.name, {signature.spec.name: fed}, expected))
+    return cases
 
 
 def check_saved_model(
-    folder: str | os.PathLike[str], model: keras.Model, endpoint: Endpoint, *, signature: str
-) -> None:
-    """Raises RuntimeError unless TF Serving can run the SavedModel and it equals `model`.
+    folder: str | os.PathLike[str], cases: Sequence[Case], *, bound: float
+) -> list[dict[str, Any]]:
+    """Raises RuntimeError unless each loader runs the SavedModel and gives what is expected.
 
     Args:
         folder: The SavedModel.
-        model: The network: the reference of `probabilities` or `outputs`.
-        endpoint: What was written: the reference of every output.
-        signature: The signature's name.
+        cases: What to run.
+        bound: Of the difference, relative to the greatest expected value where that is over 1.
+
+    Returns:
+        A record for each loader, case and output: its greatest difference, and the bound.
     """
-    _check_no_xla(folder)
-    serve = tf.saved_model.load(os.fspath(folder)).signatures[signature]
-    bound = _bound(model)
-    generator = np.random.default_rng(0)
-    for shape in _image_shapes(tuple(model.inputs[0].shape)):
-        images = tf.constant(generator.random(shape), tf.float32)
-        expected = {name: value.numpy() for name, value in endpoint(images).items()}
-        main = "probabilities" if "probabilities" in expected else "outputs"
-        expected[main] = np.asarray(call_on_images(model, images), np.float32)
-        actual = serve(image=images)
-        for name, reference in expected.items():
-            _compare(name, actual[name].numpy(), reference, bound=bound, image_shape=shape)
+    _check_graph(folder)
+    records = []
+    for loader, run in LOADERS.items():
+        try:
+            results = run(folder, [(case.signature, case.feeds) for case in cases])
+        except LoaderMissingError as error:
+            records.append({"loader": loader, "not_run": str(error)})
+            continue
+        for case, actual in zip(cases, results, strict=True):
+            records += [
+                {"loader": loader, **_compare(name, actual, case, loader=loader, bound=bound)}
+                for name in case.expected
+            ]
+    return records
 
 
-def _compare(
-    name: str,
-    actual: np.ndarray,
-    expected: np.ndarray,
-    *,
-    bound: float,
-    image_shape: tuple[int, ...],
-) -> None:
-    """The bound is relative to the greatest expected value, where that is over 1."""
-    if actual.shape != expected.shape:
+def bound_of(model: keras.Model) -> float:
+    """How far a graph of the network may be from the network itself."""
+    coarsest = max(EPSILON.get(layer.compute_dtype, 0.0) for layer in model._flatten_layers())
+    return max(MAX_DIFFERENCE, 8 * coarsest)
+
+
+def _inputs(
+    signature: Signature, model: keras.Model, generator: np.random.Generator
+) -> list[np.ndarray]:
+    channels = model.inputs[0].shape[-1]
+    if signature.name == DEFAULT:
+        shapes = _image_shapes(tuple(model.inputs[0].shape))
+        return [generator.random(shape, np.float32) for shape in shapes]
+    pixels = [generator.integers(0, 256, (*size, channels)) for size in PIXEL_SIZES]
+    if signature.name == UINT8:
+        return [np.stack([image, image[::-1]]).astype(np.uint8) for image in pixels[:1]]
+    files = [_encoded(image, kind) for image, kind in zip(pixels, ("JPEG", "PNG"), strict=True)]
+    return [np.array(files, object), np.array(files[1:], object)]
+
+
+def _encoded(pixels: np.ndarray, kind: str) -> bytes:
+    file = io.BytesIO()
+    picture = Image.fromarray(pixels.astype(np.uint8).squeeze())
+    picture.save(file, format=kind)
+    return file.getvalue()
+
+
+def _compare(name: str, actual: Arrays, case: Case, *, loader: str, bound: float) -> dict[str, Any]:
+    """The record of an output; raises where it is not the expected one."""
+    expected, got = case.expected[name], actual[name]
+    what = f"The SavedModel's `{name}` of {case.signature}, by {loader},"
+    where = f"for input of shape {case.shape}"
+    if got.shape != expected.shape:
         raise RuntimeError(
-            f"The SavedModel's `{name}` must have the model's shape {expected.shape}. "
-            f"Received: shape={actual.shape} for images of shape {image_shape}"
+            f"{what} must have the model's shape {expected.shape}. "
+            f"Received: shape={got.shape} {where}"
         )
-    difference = float(np.max(np.abs(actual - expected), initial=0.0))
-    limit = bound * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+    limit = bound
+    if expected.dtype == object:
+        difference = float(np.any((expected != got) & _clear(case.expected["scores"], bound)))
+    else:
+        limit *= max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+        difference = float(np.max(np.abs(got - expected), initial=0.0))
     if not difference <= limit:  # so that NaN fails
         raise RuntimeError(
-            f"The SavedModel's `{name}` must equal the model's to {limit:.3g}. "
-            f"Received: max abs difference={difference:.3g} for images of shape {image_shape}"
+            f"{what} must equal the model's to {limit:.3g}. "
+            f"Received: max abs difference={difference:.3g} {where}"
         )
+    return {
+        "signature": case.signature,
+        "output": name,
+        "input_shape": list(case.shape),
+        "max_difference": difference,
+        "bound": limit,
+    }
+
+
+def _clear(scores: np.ndarray, bound: float) -> np.ndarray:
+    """Which labels must agree: classes of nearly equal scores, (B, k), may change places."""
+    apart = -np.diff(scores, axis=-1) > bound  # (B, k - 1)
+    first = np.ones((len(scores), 1), bool)
+    # The last one's next class isn't known.
+    return np.concatenate([first, apart], -1) & np.concatenate([apart, ~first], -1)
 
 
 def _image_shapes(input_shape: tuple[int | None, ...]) -> list[tuple[int, ...]]:
@@ -78,21 +181,25 @@ def _image_shapes(input_shape: tuple[int | None, ...]) -> list[tuple[int, ...]]:
     return shapes
 
 
-def _bound(model: keras.Model) -> float:
-    coarsest = max(EPSILON.get(layer.compute_dtype, 0.0) for layer in model._flatten_layers())
-    return max(MAX_DIFFERENCE, 8 * coarsest)
-
-
-def _check_no_xla(folder: str | os.PathLike[str]) -> None:
-    """TF Serving runs with XLA off, and a function that must be compiled then fails."""
+def _check_graph(folder: str | os.PathLike[str]) -> None:
+    """No function needs XLA, which TF Serving runs without, and REST can carry each dtype."""
     saved_model = saved_model_pb2.SavedModel()
-    with open(os.path.join(folder, "saved_model.pb"), "rb") as file:
-        saved_model.ParseFromString(file.read())
-    for meta_graph in saved_model.meta_graphs:
-        for function in meta_graph.graph_def.library.function:
-            if function.attr["_XlaMustCompile"].b:
+    saved_model.ParseFromString(pathlib.Path(folder, "saved_model.pb").read_bytes())
+    [meta_graph] = saved_model.meta_graphs
+    for function in meta_graph.graph_def.library.function:
+        if function.attr["_XlaMustCompile"].b:
+            raise RuntimeError(
+                "The SavedModel must have no function that needs XLA, which TF Serving runs "
+                f"without. Received: {function.signature.name!r} with _XlaMustCompile; a "
+                "`jit_compile=True` or Keras's own Conv2D with `groups` above 1 makes one"
+            )
+    for name, signature in meta_graph.signature_def.items():
+        if name.startswith("__"):  # what runs at loading
+            continue
+        for key, info in (*signature.inputs.items(), *signature.outputs.items()):
+            dtype = tf.dtypes.as_dtype(info.dtype).name
+            if dtype not in JSON_DTYPES:
                 raise RuntimeError(
-                    "The SavedModel must have no function that needs XLA, which TF Serving runs "
-                    f"without. Received: {function.signature.name!r} with _XlaMustCompile; a "
-                    "`jit_compile=True` or Keras's own Conv2D with `groups` above 1 makes one"
+                    "The SavedModel must have dtypes that TF Serving's REST interface writes. "
+                    f"Received: `{key}` of {name} with dtype {dtype}"
                 )

@@ -1,21 +1,37 @@
 """A trained network as a SavedModel version folder that has been run before it is in place."""
 
+import dataclasses
+import datetime
+import json
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_attn.export.check import check_saved_model
-from keras_attn.export.endpoint import Endpoint, check_image_model, image_endpoint
+from keras_attn._version import __version__
+from keras_attn.export.check import Case, bound_of, check_saved_model, make_cases
+from keras_attn.export.endpoint import check_image_model, image_endpoint
+from keras_attn.export.fold import fold_batch_norm
+from keras_attn.export.model_card import model_card
+from keras_attn.export.preprocessing import (
+    Preprocessing,
+    check_preprocessing,
+    find_preprocessing,
+)
+from keras_attn.export.signatures import DEFAULT, Signature, make_signatures
 from keras_attn.export.versions import find_versions
+from keras_attn.export.warmup import write_warmup
 
 LABELS_FILE = "labels.txt"
-SIGNATURE = "serving_default"
+CARD_FILE = "model_card.md"
+REPORT_FILE = "assets.extra/export_report.json"
 
 
 def export_saved_model(
@@ -24,27 +40,45 @@ def export_saved_model(
     *,
     class_names: Sequence[str] | None = None,
     version: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    fold: bool = True,
+    record: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
     """Writes `path/<version>/`, a SavedModel as TF Serving and `keras_attn.serving` load it.
 
-    The one signature, `serving_default`, takes `image` and gives `probabilities` and `logits`
-    where the network ends in a softmax, `outputs` where it ends otherwise, all in float32. Batch
-    is dynamic, height and width are where the network leaves them open.
+    Its signatures take images as the network does (`serving_default`), raw pixels
+    (`serve_uint8`), JPEG or PNG files (`serve_bytes`), and files of which the attention is wanted
+    too (`serve_attention`): see `signatures.py`. The last three are there where it is known what
+    the network takes. Batch is dynamic, height and width are where the network leaves them open.
+    All floats are float32, whatever the dtype policy is.
 
-    The folder is written beside, loaded back, run and compared with `model`; only then is it
-    moved into place. On a failure nothing is left behind.
+    The folder is written beside, run by `tf.saved_model.load`, by a session and by the C++ loader
+    that TF Serving calls, with XLA off as there, and compared with `model` at several batch and
+    image sizes; only then is it moved into place. On a failure nothing is left behind.
+
+    In `assets` are `labels.txt` (where there are names) and `model_card.md`; in `assets.extra`
+    are a warm-up request for each signature and `export_report.json`: each difference that was
+    measured, its bound, and what was left out and why.
 
     Args:
         model: A functional or Sequential network of one image input and one output.
         path: The base folder of the model, whose name a server takes for the model's. It and its
             parents are made where they are missing.
-        class_names: The names of the classes in the order of the outputs. They become the asset
-            `assets/labels.txt`, one a line.
+        class_names: The names of the classes in the order of the outputs.
         version: A positive integer that `path` does not hold yet. Default: one more than the
             highest there, else 1.
+        preprocessing: What stands between pixels and the network. Default: what the network
+            begins with, if that is `Rescaling` or `Normalization`.
+        fold: Whether BatchNormalization is folded into the convolutions before it, where the
+            outputs stay within the bound.
+        record: What is known of the training, for the card: a run's `run.json`.
 
     Returns:
         The version folder.
+
+    Raises:
+        ValueError: If an argument is wrong.
+        RuntimeError: If a loader can't run what was written, or it differs from the network.
 
     Example:
     ```python
@@ -68,45 +102,92 @@ def export_saved_model(
     if base.exists() and not base.is_dir():
         raise ValueError(f"`path` must be a folder. Received: path={str(path)!r}")
     version = _checked_version(version, base)
-    endpoint = image_endpoint(model)
-    image = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32, name="image")
+    if preprocessing is None:
+        preprocessing = find_preprocessing(model)
+    check_preprocessing(preprocessing, model)
+
+    bound = bound_of(model)
+    signatures, missing = make_signatures(model, preprocessing, labels)
+    cases = make_cases(model, signatures, preprocessing)
+    written, folded = _folded(model, cases, bound) if fold else (model, 0)
+    if folded:
+        signatures, _ = make_signatures(written, preprocessing, labels)
+    card = model_card(
+        model, signatures, preprocessing=preprocessing, class_names=labels, record=record
+    )
     target = base / str(version)
     with _work_folder(base, version) as work:
         folder = work / "saved_model"
-        _write(folder, endpoint, image=image, labels=labels, labels_file=work / LABELS_FILE)
-        check_saved_model(folder, model, endpoint, signature=SIGNATURE)
+        texts = {CARD_FILE: card}
+        if labels is not None:
+            texts[LABELS_FILE] = "\n".join(labels) + "\n"
+        _write(folder, written, signatures, assets=_text_files(work, texts))
+        write_warmup(folder, base.resolve().name, cases)
+        report = {
+            "model": model.name,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "versions": {
+                "keras_attn": __version__,
+                "keras": keras.__version__,
+                "tensorflow": tf.__version__,
+            },
+            "preprocessing": preprocessing and dataclasses.asdict(preprocessing),
+            "batch_normalizations_folded": folded,
+            "left_out": missing,
+            "checks": check_saved_model(folder, cases, bound=bound),
+        }
+        (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         os.replace(folder, target)
     return target
 
 
+def _folded(model: keras.Model, cases: Sequence[Case], bound: float) -> tuple[keras.Model, int]:
+    """The network with BatchNormalization folded, if what it gives stays within half the bound."""
+    folded, count = fold_batch_norm(model)
+    if not count:
+        return model, 0
+    endpoint = image_endpoint(folded)
+    for case in cases:
+        if case.signature != DEFAULT:
+            continue
+        [images] = case.feeds.values()
+        for name, value in endpoint(images).items():
+            expected = case.expected[name]
+            limit = bound / 2 * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+            if not np.max(np.abs(value.numpy() - expected), initial=0.0) <= limit:
+                return model, 0
+    return folded, count
+
+
 def _write(
     folder: pathlib.Path,
-    endpoint: Endpoint,
+    model: keras.Model,
+    signatures: Mapping[str, Signature],
     *,
-    image: tf.TensorSpec,
-    labels: list[str] | None,
-    labels_file: pathlib.Path,
+    assets: Sequence[pathlib.Path],
 ) -> None:
-    """Writes the SavedModel. `labels_file` is where the asset is copied from."""
-    archive = keras.export.ExportArchive()
-    archive.add_endpoint(SIGNATURE, endpoint, input_signature=[image])
-    if labels is not None:
-        labels_file.write_text("\n".join(labels) + "\n", encoding="utf-8", newline="\n")
-        # An archive tracks lookup tables, and the file of a table is an asset.
-        archive.track(_labels_table(labels_file))
-    archive.write_out(str(folder), verbose=False)
+    module = tf.Module()
+    module.network = [variable.value for variable in model.variables]
+    module.files = [tf.saved_model.Asset(str(path)) for path in assets]
+    functions = {}
+    for name, signature in signatures.items():
+        function = tf.function(_named(signature), autograph=False)
+        functions[name] = function.get_concrete_function(signature.spec)
+    module.functions = list(functions.values())
+    tf.saved_model.save(module, str(folder), signatures=functions)
 
 
-def _labels_table(labels_file: pathlib.Path) -> tf.lookup.StaticHashTable:
-    """The table int64 class -> name."""
-    lines = tf.lookup.TextFileInitializer(
-        str(labels_file),
-        key_dtype=tf.int64,
-        key_index=tf.lookup.TextFileIndex.LINE_NUMBER,
-        value_dtype=tf.string,
-        value_index=tf.lookup.TextFileIndex.WHOLE_LINE,
-    )
-    return tf.lookup.StaticHashTable(lines, default_value="")
+def _named(signature: Signature) -> Callable[..., dict[str, tf.Tensor]]:
+    """Its one argument has the name that a request gives it."""
+    if signature.spec.name == "image":
+        return lambda image: signature.run(image)
+    return lambda image_bytes: signature.run(image_bytes)
+
+
+def _text_files(folder: pathlib.Path, texts: Mapping[str, str]) -> list[pathlib.Path]:
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return [folder / name for name in texts]
 
 
 def _checked_labels(

@@ -74,7 +74,10 @@ def training_batches(
     _check_replicas(replicas, num_replicas, batch_size)
     check_count("start_step", start_step)
     batches = _augmented(dataset.train, plan, start_step, replicas, num_replicas)
-    return _finished(batches)
+    # Each worker already gets its own rows: tf.distribute is not to share them out again.
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return _finished(batches).with_options(options)
 
 
 def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data.Dataset:
@@ -117,9 +120,7 @@ def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data
 
 
 def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
-    # Each worker already gets its own rows: tf.distribute is not to share them out again.
     options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
