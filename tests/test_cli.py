@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -102,6 +103,26 @@ def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
         assert len(capsys.readouterr().out.splitlines()) == 1
     assert here == there
     assert len(here.splitlines()) == 3
+
+
+def test_export_to_other_formats(run_folder, image_file, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(8):
+        shutil.copy(image_file, pictures / f"{i}.png")
+    files = {kind: tmp_path / f"net.{kind}" for kind in ("onnx", "tflite", "int8.tflite")}
+    arguments = ["export", str(run_folder), "--out", str(tmp_path / "digits"), "--no-fold"]
+    arguments += ["--onnx", str(files["onnx"]), "--tflite", str(files["tflite"])]
+    arguments += ["--int8", str(files["int8.tflite"])]
+    assert main(arguments) == 1
+    assert "`--int8` and `--calibrate` must be given together" in capsys.readouterr().err
+    assert main([*arguments, "--calibrate", str(pictures)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert all(file.is_file() for file in files.values())
+    assert main([*arguments, "--calibrate", str(tmp_path / "nothing")]) == 1
+    assert "`--calibrate` must be a folder of image files" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1"]
 
 
 def test_explain_says_what_can_be_drawn(run_folder, image_file, tmp_path, capsys):

@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 
 import keras
 import numpy as np
@@ -35,7 +36,17 @@ def examples():
                 yield test
 
 
-@pytest.mark.parametrize("test", list(examples()), ids=lambda test: test.name)
+# Deeper variants of networks that are in the fast suite.
+DEEP = re.compile("101|152|154|92$")
+
+
+def parameters():
+    for test in examples():
+        marks = [pytest.mark.slow] if DEEP.search(test.name) else []
+        yield pytest.param(test, marks=marks, id=test.name)
+
+
+@pytest.mark.parametrize("test", list(parameters()))
 def test_example(test, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report: list[str] = []

@@ -1,12 +1,14 @@
-"""`keras-attn export`: write a SavedModel version folder for a server."""
+"""`keras-attn export`: write a SavedModel version folder for a server, and other formats."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from keras_attn.cli.arguments import add_run
 
-HELP = "write a SavedModel version folder for a server"
+HELP = "write a SavedModel version folder for a server, and ONNX or TFLite files"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,20 +18,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, help="the model's base folder; a version goes into it"
     )
     parser.add_argument("--version", type=int, help="default: the next one")
+    parser.add_argument(
+        "--no-fold",
+        action="store_true",
+        help="leave BatchNormalization as it is, rather than fold it into the convolutions",
+    )
+    group = parser.add_argument_group("other formats, made from that SavedModel")
+    group.add_argument("--onnx", metavar="FILE", help="write ONNX, too: NAME.onnx")
+    group.add_argument("--opset", type=int, choices=(17, 18), default=17, help="of ONNX")
+    group.add_argument("--tflite", metavar="FILE", help="write TFLite, too: NAME.tflite")
+    group.add_argument("--int8", metavar="FILE", help="write TFLite with int8 arithmetic, too")
+    group.add_argument(
+        "--calibrate", metavar="FOLDER", help="of image files, some hundred; --int8 needs it"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn import training
-    from keras_attn.export import Preprocessing, export_saved_model
+    from keras_attn import export, training
 
+    if bool(args.int8) != bool(args.calibrate):
+        raise ValueError("`--int8` and `--calibrate` must be given together, or neither")
     model, record = training.load_run(args.folder)
-    path = export_saved_model(
+    shape = tuple(record["data"]["image_shape"])
+    images: Any = _read_images(args.calibrate, shape) if args.calibrate else None
+    saved_model = export.export_saved_model(
         model,
         args.out,
         class_names=record["data"]["class_names"],
         version=args.version,
-        preprocessing=Preprocessing(size=tuple(record["data"]["image_shape"][:2])),
+        preprocessing=export.Preprocessing(size=shape[:2]),
+        fold=not args.no_fold,
         record=record,
     )
-    print(f"exported, loaded back and compared: {path}")
+    print(f"exported, loaded back and compared: {saved_model}", flush=True)
+    if args.onnx:
+        path = export.export_onnx(saved_model, args.onnx, opset=args.opset)
+        print(f"converted, run by ONNX Runtime and compared: {path}", flush=True)
+    if args.tflite:
+        path = export.export_tflite(saved_model, args.tflite)
+        print(f"converted, run by LiteRT and compared: {path}", flush=True)
+    if args.int8:
+        path = export.export_tflite_int8(saved_model, args.int8, images)
+        print(f"quantized, run by LiteRT and compared: {path}", flush=True)
+
+
+def _read_images(folder: str, shape: tuple[int, ...]) -> Any:
+    """All image files under a folder, as the network takes them: float32 (N, H, W, C)."""
+    import numpy as np
+
+    from keras_attn.explain import read_image
+
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    if not paths:
+        raise ValueError(f"`--calibrate` must be a folder of image files. Received: {folder}")
+    return np.stack([read_image(path, shape) for path in paths]).astype("float32")

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn._version import __version__
-from keras_attn.export.check import Case, bound_of, check_saved_model, make_cases
+from keras_attn.export.check import Case, check_saved_model, make_cases
 from keras_attn.export.endpoint import check_image_model, image_endpoint
 from keras_attn.export.fold import fold_batch_norm
 from keras_attn.export.model_card import model_card
@@ -106,10 +106,9 @@ def export_saved_model(
         preprocessing = find_preprocessing(model)
     check_preprocessing(preprocessing, model)
 
-    bound = bound_of(model)
     signatures, missing = make_signatures(model, preprocessing, labels)
     cases = make_cases(model, signatures, preprocessing)
-    written, folded = _folded(model, cases, bound) if fold else (model, 0)
+    written, folded = _folded(model, cases) if fold else (model, 0)
     if folded:
         signatures, _ = make_signatures(written, preprocessing, labels)
     card = model_card(
@@ -134,15 +133,15 @@ def export_saved_model(
             "preprocessing": preprocessing and dataclasses.asdict(preprocessing),
             "batch_normalizations_folded": folded,
             "left_out": missing,
-            "checks": check_saved_model(folder, cases, bound=bound),
+            "checks": check_saved_model(folder, cases),
         }
         (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         os.replace(folder, target)
     return target
 
 
-def _folded(model: keras.Model, cases: Sequence[Case], bound: float) -> tuple[keras.Model, int]:
-    """The network with BatchNormalization folded, if what it gives stays within half the bound."""
+def _folded(model: keras.Model, cases: Sequence[Case]) -> tuple[keras.Model, int]:
+    """The network with BatchNormalization folded, if what it gives stays within half the limits."""
     folded, count = fold_batch_norm(model)
     if not count:
         return model, 0
@@ -152,9 +151,8 @@ def _folded(model: keras.Model, cases: Sequence[Case], bound: float) -> tuple[ke
             continue
         [images] = case.feeds.values()
         for name, value in endpoint(images).items():
-            expected = case.expected[name]
-            limit = bound / 2 * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
-            if not np.max(np.abs(value.numpy() - expected), initial=0.0) <= limit:
+            difference = np.abs(value.numpy() - case.expected[name])
+            if not np.max(difference, initial=0.0) <= case.limits[name] / 2:
                 return model, 0
     return folded, count
 

@@ -9,6 +9,7 @@
 """  # noqa: E501
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -29,11 +30,23 @@ Outputs = dict[str, tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """A function of one tensor, and what that is."""
+    """A function of one tensor.
+
+    Attributes:
+        name: Its name.
+        spec: What it takes.
+        read: From that to floats `(B, H, W, C)`: the network's image, or its pixel values.
+        answer: From those to the outputs.
+    """
 
     name: str
     spec: tf.TensorSpec
-    run: Callable[[tf.Tensor], Outputs]
+    read: Callable[[tf.Tensor], tf.Tensor]
+    answer: Callable[[tf.Tensor], Outputs]
+
+    def run(self, value: tf.Tensor) -> Outputs:
+        """What a request gets."""
+        return self.answer(self.read(value))
 
 
 def make_signatures(
@@ -56,7 +69,7 @@ def make_signatures(
     shape = tuple(model.inputs[0].shape[1:])
     predict = image_endpoint(model)
     image = tf.TensorSpec((None, *shape), tf.float32, name="image")
-    made = [Signature(DEFAULT, image, predict)]
+    made = [Signature(DEFAULT, image, tf.convert_to_tensor, predict)]
     missing = _missing(model, preprocessing)
     if preprocessing is not None and UINT8 not in missing:
         made.append(_of_pixels(predict, preprocessing, shape))
@@ -116,10 +129,10 @@ def _of_pixels(
 ) -> Signature:
     spec = tf.TensorSpec((None, None, None, shape[-1]), tf.uint8, name="image")
 
-    def run(image: tf.Tensor) -> Outputs:
-        return predict(preprocessing.normalise(preprocessing.resize(image)))
+    def answer(pixels: tf.Tensor) -> Outputs:
+        return predict(preprocessing.normalise(pixels))
 
-    return Signature(UINT8, spec, run)
+    return Signature(UINT8, spec, preprocessing.resize, answer)
 
 
 def _of_bytes(
@@ -128,11 +141,11 @@ def _of_bytes(
     channels: int,
     top: _TopClasses,
 ) -> Signature:
-    def run(image_bytes: tf.Tensor) -> Outputs:
-        pixels = preprocessing.decode(image_bytes, channels)
+    def answer(pixels: tf.Tensor) -> Outputs:
         return top(predict(preprocessing.normalise(pixels)))
 
-    return Signature(BYTES, tf.TensorSpec((None,), tf.string, name="image_bytes"), run)
+    read = functools.partial(preprocessing.decode, channels=channels)
+    return Signature(BYTES, tf.TensorSpec((None,), tf.string, name="image_bytes"), read, answer)
 
 
 def _of_attention(
@@ -141,11 +154,10 @@ def _of_attention(
     channels: int,
     top: _TopClasses,
 ) -> Signature:
-    def run(image_bytes: tf.Tensor) -> Outputs:
-        pixels = preprocessing.decode(image_bytes, channels)
-        image = preprocessing.normalise(pixels)
-        scores, attention = look(image)
+    def answer(pixels: tf.Tensor) -> Outputs:
+        scores, attention = look(preprocessing.normalise(pixels))
         scores = tf.cast(scores, tf.float32)
         return {**top({"outputs": scores}), "image": pixels / 255.0, **attention}
 
-    return Signature(ATTENTION, tf.TensorSpec((None,), tf.string, name="image_bytes"), run)
+    read = functools.partial(preprocessing.decode, channels=channels)
+    return Signature(ATTENTION, tf.TensorSpec((None,), tf.string, name="image_bytes"), read, answer)

@@ -1,0 +1,121 @@
+"""What the conversions of a SavedModel have in common: what they must equal, and their reports."""
+
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_attn.export.check import image_shapes
+from keras_attn.export.loaders import Arrays
+from keras_attn.export.preprocessing import Preprocessing
+from keras_attn.export.saved_model import REPORT_FILE
+from keras_attn.export.signatures import DEFAULT
+
+
+class Reference:
+    """`serving_default` of a SavedModel: what a conversion of it must equal.
+
+    Attributes:
+        folder: The SavedModel.
+        shape: `(None, H, W, C)` of its images, with `None` for open sizes.
+        outputs: Their names.
+    """
+
+    def __init__(self, saved_model: str | os.PathLike[str]) -> None:
+        self.folder = pathlib.Path(saved_model)
+        if not (self.folder / "saved_model.pb").is_file():
+            raise FileNotFoundError(
+                "`saved_model` must be a version folder, with saved_model.pb in it. "
+                f"Received: saved_model={os.fspath(saved_model)!r}"
+            )
+        self._loaded = tf.saved_model.load(str(self.folder))
+        self._run = self._loaded.signatures[DEFAULT]
+        self.shape = tuple(self._run.structured_input_signature[1]["image"].shape)
+        self.outputs = sorted(self._run.structured_outputs)
+
+    def __call__(self, images: np.ndarray) -> Arrays:
+        """Float images (B, H, W, C) -> what the SavedModel gives."""
+        return {name: value.numpy() for name, value in self._run(tf.constant(images)).items()}
+
+    def images(self) -> list[np.ndarray]:
+        """Random ones of several batch and image sizes, in the range that the network takes."""
+        generator = np.random.default_rng(0)
+        drawn = [generator.random(shape, np.float32) for shape in image_shapes(self.shape)]
+        report = self.folder / REPORT_FILE
+        kept = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
+        if not kept.get("preprocessing"):
+            return drawn
+        preprocessing = Preprocessing(**kept["preprocessing"])
+        return [preprocessing.normalise(255 * images).numpy() for images in drawn]
+
+
+def compare(
+    reference: Reference, run: Callable[[np.ndarray], Arrays], what: str, bound: float
+) -> list[dict[str, Any]]:
+    """Runs a conversion beside the SavedModel; raises RuntimeError where they differ.
+
+    Args:
+        reference: The SavedModel.
+        run: The conversion, from images to named outputs.
+        what: Its name, for the error.
+        bound: Of the difference, relative to the greatest value where that is over 1.
+
+    Returns:
+        A record of each output at each size.
+    """
+    records = []
+    for images in reference.images():
+        expected, actual = reference(images), run(images)
+        for name, value in expected.items():
+            got = actual.get(name)
+            if got is None or got.shape != value.shape:
+                raise RuntimeError(
+                    f"{what} must give `{name}` of shape {value.shape}. Received: "
+                    f"{None if got is None else got.shape} for images of shape {images.shape}"
+                )
+            limit = bound * max(1.0, float(np.max(np.abs(value), initial=0.0)))
+            difference = float(np.max(np.abs(got - value), initial=0.0))
+            if not difference <= limit:  # so that NaN fails
+                raise RuntimeError(
+                    f"{what}'s `{name}` must equal the SavedModel's to {limit:.3g}. Received: max "
+                    f"abs difference={difference:.3g} for images of shape {images.shape}"
+                )
+            records.append(
+                {
+                    "output": name,
+                    "input_shape": list(images.shape),
+                    "max_difference": difference,
+                    "bound": limit,
+                }
+            )
+    return records
+
+
+def check_path(path: str | os.PathLike[str], suffix: str) -> pathlib.Path:
+    """The path, which must end so."""
+    if pathlib.Path(path).suffix != suffix:
+        raise ValueError(f"`path` must end in {suffix!r}. Received: path={os.fspath(path)!r}")
+    return pathlib.Path(path)
+
+
+@contextmanager
+def written_whole(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
+    """Gives another path to write to, and a report to fill; moves both into place at the end.
+
+    The report goes to `<path>.report.json`. On a failure neither is there, and what was before is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as work:
+        written = pathlib.Path(work, path.name)
+        report: dict[str, Any] = {}
+        yield written, report
+        beside = pathlib.Path(work, "report.json")
+        beside.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        os.replace(written, path)
+        os.replace(beside, f"{path}.report.json")

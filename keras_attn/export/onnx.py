@@ -1,0 +1,112 @@
+"""A SavedModel as ONNX, opened and compared before it is in place."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import tensorflow as tf
+
+from keras_attn.export.check import MAX_DIFFERENCE
+from keras_attn.export.conversion import Reference, check_path, compare, written_whole
+from keras_attn.export.loaders import Arrays
+from keras_attn.export.signatures import DEFAULT
+
+OPSETS = (17, 18)
+AXES = ("batch", "height", "width")
+
+
+def export_onnx(
+    saved_model: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    opset: int = 17,
+    bound: float = 10 * MAX_DIFFERENCE,
+) -> pathlib.Path:
+    """Converts `serving_default` of a SavedModel to ONNX, and runs it in ONNX Runtime.
+
+    tf2onnx reports success over operations that it doesn't know, too. So the file is opened,
+    checked and compared with the SavedModel at several batch and image sizes; only then is it moved
+    into place, with `<path>.report.json` beside it. Names stay as they are in the SavedModel; the
+    open axes are named batch, height and width.
+
+    Args:
+        saved_model: A version folder, as `export_saved_model` wrote it.
+        path: The file, which ends in `.onnx`.
+        opset: 17 or 18.
+        bound: Of the difference, relative to the greatest value where that is over 1. ONNX Runtime
+            orders its sums otherwise than TensorFlow: the default is ten times that of SavedModels.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        FileNotFoundError: If there is no such SavedModel.
+        ValueError: If another argument is wrong.
+        RuntimeError: If it can't be converted, ONNX Runtime can't run it, or it differs.
+
+    Example:
+        >>> export_onnx("exports/digits/1", "digits.onnx")
+        PosixPath('digits.onnx')
+    """
+    path = check_path(path, ".onnx")
+    if opset not in OPSETS:
+        raise ValueError(f"`opset` must be one of {OPSETS}. Received: opset={opset!r}")
+    reference = Reference(saved_model)
+    with written_whole(path) as (written, report):
+        _convert(reference.folder, written, opset)
+        _name_axes(written, reference.shape)
+        run = _runner(written)
+        report |= {
+            "saved_model": str(reference.folder),
+            "opset": opset,
+            "versions": {
+                "onnx": onnx.__version__,
+                "onnxruntime": onnxruntime.__version__,
+                "tensorflow": tf.__version__,
+            },
+            "checks": compare(reference, run, "The ONNX network", bound),
+        }
+    return path
+
+
+def _convert(folder: pathlib.Path, path: pathlib.Path, opset: int) -> None:
+    """In a process of its own, as tf2onnx changes TensorFlow's global state, and logs."""
+    command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(folder)]
+    command += ["--signature_def", DEFAULT, "--opset", str(opset), "--output", str(path)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    errors = [line for line in done.stderr.splitlines() if " - ERROR - " in line]
+    if done.returncode or errors or not path.exists():
+        reason = (errors or done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise RuntimeError(f"tf2onnx can't convert the SavedModel: {reason}")
+
+
+def _name_axes(path: pathlib.Path, shape: tuple[int | None, ...]) -> None:
+    """Names the open axes, which tf2onnx numbers."""
+    network = onnx.load(str(path))
+    [image] = network.graph.input
+    for axis, size in enumerate(shape):
+        if size is None:
+            image.type.tensor_type.shape.dim[axis].dim_param = AXES[axis]
+    for output in network.graph.output:
+        output.type.tensor_type.shape.dim[0].dim_param = AXES[0]
+    onnx.checker.check_model(network, full_check=True)
+    onnx.save(network, str(path))
+
+
+def _runner(path: pathlib.Path) -> Callable[[np.ndarray], Arrays]:
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common class
+        raise RuntimeError(f"ONNX Runtime can't open the network: {error}") from error
+    names = [output.name for output in session.get_outputs()]
+
+    def run(images: np.ndarray) -> Arrays:
+        return dict(zip(names, session.run(names, {"image": images}), strict=True))
+
+    return run
