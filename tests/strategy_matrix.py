@@ -27,6 +27,7 @@ import numpy as np
 from keras_attn.layers import SqueezeExcite
 from keras_attn.training import get_strategy
 from keras_attn.training.distributed_model import DistributedModel, decorrelate
+from keras_attn.training.layerwise import LayerwiseSGD
 
 if MODE != "workers":
     STRATEGY = get_strategy("mirrored" if MODE == "mirrored" else "one-device")
@@ -39,7 +40,7 @@ LABELS = keras.utils.to_categorical(RNG.integers(0, CLASSES, 64), CLASSES)
 
 def network(dropout=0.0):
     inputs = keras.Input((SIDE, SIDE, 2))
-    x = keras.layers.Conv2D(4, 3, use_bias=False)(inputs)
+    x = keras.layers.Conv2D(4, 3, use_bias=False, name="conv")(inputs)
     x = keras.layers.BatchNormalization(synchronized=MODE != "one", momentum=0.8)(x)
     x = keras.layers.ReLU()(x)
     x = SqueezeExcite(2)(x)
@@ -70,6 +71,9 @@ CASES = {
         lambda: sgd(gradient_accumulation_steps=4, global_clipnorm=0.05), 64, {}),
     "accumulation_schedule": (lambda: keras.optimizers.SGD(
         keras.optimizers.schedules.CosineDecay(0.3, 4), gradient_accumulation_steps=2), 64, {}),
+    "layerwise": (lambda: LayerwiseSGD(
+        0.3, momentum=0.9, weight_decay=0.1, learning_rate_factors={"conv/kernel": 0.1},
+        weight_decay_factors={"conv/kernel": 5.0}), 64, {}),
     "steps_per_execution": (sgd, 64, {"steps_per_execution": 2}),
     "ragged": (sgd, 57, {}),
     "float16": (sgd, 64, {}),

@@ -17,11 +17,12 @@ FLOORS = {
     "training": 3,
     "export": 3,
     "explain": 3,
-    "serving": 4,
-    "cost": 4,
-    "attention_costs": 5,
-    "cli": 6,
-    "demo": 6,
+    "finetune": 4,
+    "serving": 5,
+    "cost": 5,
+    "attention_costs": 6,
+    "cli": 7,
+    "demo": 7,
 }
 KERAS_ONLY = {"layers", "weights", "insertion", "applications"}
 BACKENDS = {"tensorflow", "jax", "torch"}

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import keras
 
 from keras_attn.training import checkpoint
+
+BEST_FILE = "best.keras"
 
 
 class Progress(keras.callbacks.Callback):
@@ -20,6 +23,7 @@ class Progress(keras.callbacks.Callback):
         network: The network, whose weights a `DistributedModel` may share.
         identity: What the training was asked for, and of which data.
         state: The state that it goes on from.
+        keep_best: Whether to keep the network of the best epoch, too.
     """
 
     def __init__(
@@ -28,6 +32,8 @@ class Progress(keras.callbacks.Callback):
         network: keras.Model,
         identity: dict[str, Any],
         state: checkpoint.State | None,
+        *,
+        keep_best: bool = False,
     ) -> None:
         super().__init__()
         self.out = out
@@ -39,6 +45,13 @@ class Progress(keras.callbacks.Callback):
         )
         self.seconds_before = state.seconds if state else 0.0
         self.start = time.perf_counter()
+        self.keep_best = keep_best
+
+    def best(self) -> dict[str, float | int]:
+        """The best epoch, counted from 1, and its accuracy on the held-out images."""
+        known = enumerate(self.history.get("val_accuracy", []), start=1)
+        accuracy, epoch = max((value, -i) for i, value in known if value is not None)
+        return {"epoch": -epoch, "accuracy": accuracy}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock."""
@@ -60,6 +73,9 @@ class Progress(keras.callbacks.Callback):
             seconds=self.seconds_before + time.perf_counter() - self.start,
         )
         if self.out is not None:
+            # The best first: a training that is killed between the two runs the epoch again.
+            if self.keep_best and "val_accuracy" in logs and self.best()["epoch"] == self.epoch:
+                _save_whole(self.network, self.out / checkpoint.FOLDER / BEST_FILE)
             checkpoint.save_state(self.out, state)
             write_history(self.out / checkpoint.FOLDER / "history.csv", self.history)
 
@@ -84,6 +100,13 @@ class StopAtNaN(keras.callbacks.Callback):
                 "written before stays as it was. A lower `learning_rate` or a longer `warmup` may "
                 "help."
             )
+
+
+def _save_whole(network: keras.Model, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    beside = path.with_name("writing-" + path.name)
+    network.save(beside)
+    os.replace(beside, path)
 
 
 def write_history(path: Path, history: Mapping[str, list[float | None]]) -> None:

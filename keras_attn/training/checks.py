@@ -28,7 +28,7 @@ CHOICES = {
     "mixed_precision": (None, "float16", "bfloat16"),
     "jit_compile": (True, False, "auto"),
 }
-FLAGS = ("decay_all", "synchronized", "deterministic")
+FLAGS = ("decay_all", "synchronized", "deterministic", "keep_best")
 
 
 def check_arguments(
@@ -64,6 +64,11 @@ def check_arguments(
     for name in FLAGS:
         if not isinstance(arguments[name], bool):
             raise ValueError(f"`{name}` must be a bool. Received: {name}={arguments[name]!r}")
+    if arguments["keep_best"] and arguments["ema"] is not None:
+        raise ValueError(
+            "`keep_best` must be False with `ema`: after an epoch the network has the weights "
+            "themselves, and what was evaluated is their average. Received: keep_best=True"
+        )
     _check_milestones(arguments["milestones"])
     check_augment(arguments["augment"])
     if verbose not in ("auto", 0, 1, 2):
@@ -119,6 +124,9 @@ def check_asynchronous(arguments: dict[str, Any]) -> None:
         ("steps_per_execution", 1),
         ("synchronized", False),
         ("deterministic", False),
+        ("keep_best", False),
+        ("learning_rate_factors", {}),
+        ("weight_decay_factors", {}),
     ):
         if arguments[name] != allowed:
             raise ValueError(

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_attn.training import checkpoint
-from keras_attn.training.callbacks import Progress, StopAtNaN
+from keras_attn.training.callbacks import BEST_FILE, Progress, StopAtNaN
 from keras_attn.training.checks import (
     check_arguments,
     check_asynchronous,
@@ -46,6 +46,8 @@ def train(
     clip_norm: float | None = None,
     ema: float | None = None,
     accumulation_steps: int = 1,
+    learning_rate_factors: Mapping[str, float] | None = None,
+    weight_decay_factors: Mapping[str, float] | None = None,
     label_smoothing: float = 0.0,
     augment: Sequence[str] = ("crop",),
     mixed_precision: str | None = None,
@@ -54,6 +56,7 @@ def train(
     jit_compile: bool | Literal["auto"] = "auto",
     steps_per_execution: int = 1,
     evaluate_every: int = 1,
+    keep_best: bool = False,
     resume: bool = True,
     tensorboard: bool = False,
     deterministic: bool = False,
@@ -92,6 +95,9 @@ def train(
             and which are kept, such as 0.999; `None` keeps the weights themselves.
         accumulation_steps: Of how many batches an update takes the mean gradient. In each pass,
             what doesn't fill the last update is left out.
+        learning_rate_factors: For some layers, what the learning rate is multiplied by: a pattern
+            of layer names such as `"stage1_*"` -> a factor. The first pattern that fits counts.
+        weight_decay_factors: The same of the weight decay.
         label_smoothing: The share of a training label that is spread over all classes:
             0 <= label_smoothing < 1. The validation's labels stay as they are.
         augment: Names of augmentations, see `augment.py`; `()` for none.
@@ -104,6 +110,9 @@ def train(
         steps_per_execution: How many batches TensorFlow trains on in one call.
         evaluate_every: After how many epochs each the held-out images are evaluated. They are
             at the end in any case.
+        keep_best: Whether to write `best.keras`, too: the network after the epoch whose accuracy
+            on the held-out images was the highest, the first of equals. That accuracy is then no
+            measure of it on new images: the choice saw the held-out ones.
         resume: Whether to go on with an unfinished training in `out`. `False` discards it.
         tensorboard: Whether to write logs for TensorBoard, into `tensorboard` in the run's folder.
         deterministic: Whether TensorFlow must give the same bits in each run, which is slower.
@@ -147,6 +156,8 @@ def train(
         "clip_norm": clip_norm,
         "ema": ema,
         "accumulation_steps": accumulation_steps,
+        "learning_rate_factors": dict(learning_rate_factors or {}),
+        "weight_decay_factors": dict(weight_decay_factors or {}),
         "label_smoothing": label_smoothing,
         "augment": augment,
         "mixed_precision": mixed_precision,
@@ -155,6 +166,7 @@ def train(
         "jit_compile": jit_compile,
         "steps_per_execution": steps_per_execution,
         "evaluate_every": evaluate_every,
+        "keep_best": keep_best,
         "deterministic": deterministic,
         "seed": seed,
     }
@@ -197,6 +209,8 @@ def train(
                 clip_norm=clip_norm,
                 ema=ema,
                 accumulation_steps=accumulation_steps,
+                learning_rate_factors=learning_rate_factors,
+                weight_decay_factors=weight_decay_factors,
                 scale_loss=mixed_precision == "float16",
             ),
             loss="categorical_crossentropy",
@@ -210,7 +224,9 @@ def train(
         if state:
             checkpoint.put_state(network, model.optimizer, state)
         placement.decorrelate(network)
-        progress = Progress(folder if placement.is_chief else None, network, identity, state)
+        progress = Progress(
+            folder if placement.is_chief else None, network, identity, state, keep_best=keep_best
+        )
         all_callbacks = [*callbacks, progress, StopAtNaN()]
         if ema is not None:
             all_callbacks.append(keras.callbacks.SwapEMAWeights())
@@ -248,8 +264,15 @@ def train(
         seconds=seconds,
         metrics=metrics,
     )
+    if keep_best:
+        record["best"] = progress.best()
     paths = save_run(
-        folder, network, history=progress.history, metadata=record, write=placement.is_chief
+        folder,
+        network,
+        history=progress.history,
+        metadata=record,
+        best=folder / checkpoint.FOLDER / BEST_FILE if keep_best else None,
+        write=placement.is_chief,
     )
     if placement.is_chief:
         checkpoint.discard_state(folder)

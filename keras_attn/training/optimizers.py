@@ -1,10 +1,12 @@
 """The two optimizers, each with warm-up and a falling learning rate."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+
+from keras_attn.training.layerwise import LayerwiseAdamW, LayerwiseSGD, factors_by_weight
 
 SCHEDULES = ("cosine", "step")
 
@@ -40,6 +42,8 @@ def make_optimizer(
     clip_norm: float | None = None,
     ema: float | None = None,
     accumulation_steps: int = 1,
+    learning_rate_factors: Mapping[str, float] | None = None,
+    weight_decay_factors: Mapping[str, float] | None = None,
     scale_loss: bool = False,
 ) -> keras.optimizers.Optimizer:
     """Makes an optimizer for a model: linear warm-up, then a falling learning rate.
@@ -61,6 +65,8 @@ def make_optimizer(
         clip_norm: Bound of the norm of the whole gradient.
         ema: Momentum of the weights' moving average.
         accumulation_steps: Of how many batches an update takes the mean gradient.
+        learning_rate_factors: Pattern of layer names -> what their rate is multiplied by.
+        weight_decay_factors: The same of their weight decay.
         scale_loss: Whether the loss is scaled for float16.
 
     Returns:
@@ -90,12 +96,23 @@ def make_optimizer(
         "ema_momentum": 0.99 if ema is None else ema,
         "gradient_accumulation_steps": accumulation_steps if accumulation_steps > 1 else None,
     }
+    layerwise = {
+        argument: factors_by_weight(model, factors, argument)
+        for argument, factors in (
+            ("learning_rate_factors", learning_rate_factors),
+            ("weight_decay_factors", weight_decay_factors),
+        )
+        if factors
+    }
+    options |= layerwise
     if name == "sgd":
-        optimizer = keras.optimizers.SGD(
+        sgd = LayerwiseSGD if layerwise else keras.optimizers.SGD
+        optimizer = sgd(
             rate, momentum=0.9, nesterov=True, weight_decay=weight_decay or None, **options
         )
     else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, **options)
+        adamw = LayerwiseAdamW if layerwise else keras.optimizers.AdamW
+        optimizer = adamw(rate, weight_decay=weight_decay, **options)
     if not decay_all:
         spared = [weight for weight in model.trainable_variables if len(weight.shape) <= 1]
         optimizer.exclude_from_weight_decay(var_list=spared)

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from keras_attn._version import __version__
-from keras_attn.training.callbacks import write_history
+from keras_attn.training.callbacks import BEST_FILE, write_history
 from keras_attn.training.image_dataset import ImageDataset
 
 MODEL_FILE = "model.keras"
@@ -31,7 +31,8 @@ class TrainResult:
         history: For each quantity of Keras's log (`loss`, `accuracy`, `val_loss`,
             `val_accuracy`), its value in each epoch; `None` where none was taken.
         metrics: `loss` and `accuracy` of the trained model on the held-out images.
-        paths: Where the files are: `"model"`, `"history"` and `"run"`.
+        paths: Where the files are: `"model"`, `"history"` and `"run"`, and `"best"` where it was
+            kept.
     """
 
     model: keras.Model
@@ -46,6 +47,7 @@ def save_run(
     *,
     history: Mapping[str, list[float | None]],
     metadata: Mapping[str, Any],
+    best: Path | None = None,
     write: bool = True,
 ) -> dict[str, Path]:
     """Writes a run's three files into a folder.
@@ -58,10 +60,11 @@ def save_run(
         model: Goes to `model.keras`, with its optimizer's state.
         history: Goes to `history.csv`: a line for each epoch, counted from 1.
         metadata: Goes to `run.json`.
+        best: Where the network of the best epoch is, which goes to `best.keras`.
         write: Whether it is this process that writes; the others only learn the paths.
 
     Returns:
-        The paths of the files: `"model"`, `"history"` and `"run"`.
+        The paths of the files: `"model"`, `"history"`, `"run"`, and `"best"` if there is one.
 
     Raises:
         OSError: If the folder can't be written, or the disk is full.
@@ -69,8 +72,9 @@ def save_run(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     paths = {"model": out / MODEL_FILE, "history": out / HISTORY_FILE, "run": out / RUN_FILE}
+    with_best = {**paths, "best": out / BEST_FILE} if best is not None else paths
     if not write:
-        return paths
+        return with_best
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=out) as beside:
         model.save(Path(beside, MODEL_FILE))
         write_history(Path(beside, HISTORY_FILE), history)
@@ -78,7 +82,11 @@ def save_run(
         Path(beside, RUN_FILE).write_text(text, encoding="utf-8")
         for path in paths.values():
             os.replace(Path(beside, path.name), path)
-    return paths
+    if best is None:
+        (out / BEST_FILE).unlink(missing_ok=True)  # an earlier run's
+    else:
+        os.replace(best, out / BEST_FILE)
+    return with_best
 
 
 def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any]]:

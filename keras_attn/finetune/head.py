@@ -1,0 +1,53 @@
+"""A new classifier on the features of a network."""
+
+from typing import Any
+
+import keras
+
+
+def replace_head(
+    model: keras.Model, classes: int, *, dropout: float = 0.0, kernel_initializer: Any = "zeros"
+) -> keras.Model:
+    """Puts a new softmax classifier in the place of a network's last layer.
+
+    All other layers are shared with `model`: training one trains both. The new layer has the old
+    one's name. Its kernel begins at zero by default, so that the first gradients that reach the
+    features come from a head that already has learnt something.
+
+    Args:
+        model: A functional or Sequential model that ends in `Dense`.
+        classes: How many classes the new one has.
+        dropout: The rate before it.
+        kernel_initializer: Of its kernel.
+
+    Returns:
+        A functional model.
+
+    Raises:
+        ValueError: If the model doesn't end in `Dense`, or `classes` is not a positive integer.
+
+    Example:
+
+    >>> network = keras_attn.applications.CIFARResNet(20)
+    >>> keras_attn.finetune.replace_head(network, 3).output_shape
+    (None, 3)
+    """
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
+        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    last = model.layers[-1]
+    if not isinstance(last, keras.layers.Dense) or len(model.outputs) != 1:
+        raise ValueError(
+            "`model` must end in one Dense layer, the classifier. Received: model "
+            f"{model.name!r}, which ends in {type(last).__name__} {last.name!r}"
+        )
+    x = last.input
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="head_dropout")(x)
+    x = keras.layers.Dense(
+        classes,
+        activation="softmax",
+        kernel_initializer=kernel_initializer,
+        dtype=last.dtype_policy,
+        name=last.name,
+    )(x)
+    return keras.Model(model.inputs[0], x, name=model.name)
