@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 MATRIX = Path(__file__).with_name("strategy_matrix.py")
-FAST = ("sgd", "global_clipnorm", "accumulation", "float16")
+FAST = ("sgd", "global_clipnorm", "accumulation", "layerwise", "float16")
 ALL = (
     *FAST, "adamw", "schedule", "clipnorm", "clipvalue", "ema", "ema_overwrite",
-    "accumulation_clip", "accumulation_schedule", "layerwise", "steps_per_execution", "ragged",
+    "accumulation_clip", "accumulation_schedule", "steps_per_execution", "ragged",
     "float16_clip",
 )  # fmt: skip
 BOUNDS = {"adamw": 1e-5, "float16": 2e-3, "float16_clip": 2e-3}  # else 1e-6

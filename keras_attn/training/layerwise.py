@@ -24,6 +24,7 @@ class _Layerwise:
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)  # type: ignore[call-arg]
+        self._whole_weight_decay = self.weight_decay
         self.learning_rate_factors = dict(learning_rate_factors or {})
         self.weight_decay_factors = dict(weight_decay_factors or {})
 
@@ -39,10 +40,12 @@ class _Layerwise:
             )
 
     def _apply_weight_decay(self, variables: Sequence) -> None:
-        rates, decays, whole = (
+        # Replicas take turns inside of the call below, so that one may find the decay that
+        # another has set: the whole one is kept apart.
+        whole, rates, decays = (
+            self._whole_weight_decay,
             self.learning_rate_factors,
             self.weight_decay_factors,
-            self.weight_decay,
         )
         if whole is None:
             return
@@ -50,14 +53,12 @@ class _Layerwise:
         def factor_of(path: str) -> float:
             return rates.get(path, 1.0) * decays.get(path, 1.0)
 
-        try:
-            for factor, chosen in _groups(variables, factor_of):
-                self.weight_decay = whole * factor
-                super()._apply_weight_decay(  # type: ignore[misc]
-                    [variables[i] for i in chosen]
-                )
-        finally:
-            self.weight_decay = whole
+        for factor, chosen in _groups(variables, factor_of):
+            self.weight_decay = whole * factor
+            super()._apply_weight_decay(  # type: ignore[misc]
+                [variables[i] for i in chosen]
+            )
+        self.weight_decay = whole
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
