@@ -17,7 +17,17 @@ from keras_attn import demo
 from keras_attn.cli import main
 from keras_attn.serving import start_server
 
-COMMANDS = ["train", "recipes", "evaluate", "export", "serve", "predict", "explain", "models"]
+COMMANDS = [
+    "train",
+    "recipes",
+    "finetune",
+    "evaluate",
+    "export",
+    "serve",
+    "predict",
+    "explain",
+    "models",
+]
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +133,22 @@ def test_export_to_other_formats(run_folder, image_file, tmp_path, capsys):
     assert main([*arguments, "--calibrate", str(tmp_path / "nothing")]) == 1
     assert "`--calibrate` must be a folder of image files" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1"]
+
+
+def test_finetune_a_run(run_folder, tmp_path, capsys):
+    out = tmp_path / "tuned"
+    arguments = ["finetune", "--weights", str(run_folder), "--out", str(out), "--limit", "64"]
+    arguments += ["--epochs", "3", "--unfreeze-every", "1", "--through", "stage1"]
+    assert main([*arguments, "--layer-decay", "0.5", "--batch-size", "32"]) == 0
+    printed = capsys.readouterr().out
+    assert "trained predictions (" in printed
+    assert "trained stage2, stage3, predictions" in printed
+    report = json.loads((out / "finetune.json").read_text())
+    assert report["source"] == str(run_folder)
+    assert len(report["phases"]) == 3
+    assert main(["evaluate", str(out)]) == 0
+    assert main(["finetune", "--weights", "nothing", "--out", str(out)]) == 1
+    assert "`--weights` must be the folder of a run" in capsys.readouterr().err
 
 
 def test_explain_says_what_can_be_drawn(run_folder, image_file, tmp_path, capsys):

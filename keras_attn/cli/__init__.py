@@ -12,11 +12,21 @@ import sys
 from collections.abc import Sequence
 
 from keras_attn._version import __version__
-from keras_attn.cli import evaluate, explain, export, models, predict, recipes, serve, train
+from keras_attn.cli import (
+    evaluate,
+    explain,
+    export,
+    finetune,
+    models,
+    predict,
+    recipes,
+    serve,
+    train,
+)
 
 # Each imports what it needs where it runs, so that `--help` doesn't wait for TensorFlow's data sets
 # or a server, and a command works where only its own extra is installed.
-COMMANDS = (train, recipes, evaluate, export, serve, predict, explain, models)
+COMMANDS = (train, recipes, finetune, evaluate, export, serve, predict, explain, models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

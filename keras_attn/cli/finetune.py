@@ -1,0 +1,108 @@
+"""`keras-attn finetune`: train a network that has weights on other data."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keras_attn.cli.arguments import (
+    add_data_set,
+    add_schedule,
+    add_strategy,
+    given_arguments,
+)
+from keras_attn.cli.output import print_metrics
+
+HELP = "train a network that has weights on other data"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument(
+        "--weights",
+        required=True,
+        help="folder of a run; or with --model a file of weights or their tag, see `keras-attn "
+        "models --weights`",
+    )
+    parser.add_argument("--model", help="name of the network, see `keras-attn models`")
+    parser.add_argument("--out", required=True, help="the run's folder: model, history, record")
+    group = parser.add_argument_group("what is trained")
+    group.add_argument("--through", metavar="STAGE", help="the last stage that stays frozen")
+    group.add_argument(
+        "--unfreeze-every",
+        type=int,
+        metavar="EPOCHS",
+        help="train the head alone first, and a stage more after each so many epochs",
+    )
+    group.add_argument(
+        "--layer-decay",
+        type=float,
+        help="each stage's share of the learning rate of the one behind it; default: 1",
+    )
+    add_data_set(parser)
+    add_schedule(parser)
+    add_strategy(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the command."""
+    from keras_attn.finetune import finetune
+    from keras_attn.training import load_dataset
+    from keras_attn.training.recipes.recipe import DATA_OPTIONS
+
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    given = given_arguments(args)
+    data_options = {name: given.pop(name) for name in DATA_OPTIONS if name in given}
+    name, data_name = given.pop("model", None), given.pop("data", "digits")
+    size = None if name else _size_of_run(args.weights)
+    if size is not None:
+        data_options.setdefault("image_size", size)
+    data = load_dataset(data_name, data_dir=args.data_dir, seed=args.seed, **data_options)
+    result = finetune(
+        _builder(args.weights, name, data),
+        data,
+        args.out,
+        source=args.weights,
+        seed=args.seed,
+        **{"epochs": 4, **given},
+    )
+    for phase in result.report["phases"]:
+        print(
+            f"{phase['epochs']:3} epochs  trained {', '.join(phase['trained'])}"
+            f" ({phase['trainable_weights']:,} weights)"
+            + (f"  frozen {', '.join(phase['frozen'])}" if phase["frozen"] else "")
+        )
+    print_metrics(result.run.metrics, data.test_size)
+    for kind, path in {**result.run.paths, "report": Path(args.out, "finetune.json")}.items():
+        print(f"{kind:8} {path}")
+
+
+def _size_of_run(folder: str) -> tuple[int, int] | None:
+    from keras_attn import training
+
+    if not Path(folder, "run.json").exists():
+        raise ValueError(
+            "`--weights` must be the folder of a run, or else `--model` must name the network. "
+            f"Received: --weights {folder}, no --model"
+        )
+    height, width = training.load_run(folder)[1]["data"]["image_shape"][:2]
+    return height, width
+
+
+def _builder(weights: str, name: str | None, data: Any) -> Callable[[], Any]:
+    """Makes the network with the weights and a head for the data's classes."""
+    from keras_attn import training
+    from keras_attn.applications import get_model
+    from keras_attn.finetune import replace_head
+
+    if name is None:
+        return lambda: replace_head(training.load_run(weights)[0], data.num_classes)
+    return lambda: get_model(name)(
+        weights=weights,
+        input_shape=data.image_shape,
+        classes=data.num_classes,
+        include_preprocessing=True,
+    )
