@@ -97,9 +97,13 @@ class ModelSession:
                 function = self._session.make_callable(list(fetches), feed_list=list(feeds))
                 self._callables[key] = function
         try:
-            return function(*feeds.values())  # type: ignore[operator]
+            outputs = function(*feeds.values())  # type: ignore[operator]
         except tf.errors.OpError as error:
             raise ServingError(Code(error.error_code), _plain_message(error.message)) from error
+        return [  # a string without dimensions comes as bytes
+            np.array(value, np.object_) if isinstance(value, bytes) else np.asarray(value)
+            for value in outputs
+        ]
 
     def close(self) -> None:
         """Frees the variables. Nothing may run any more."""
