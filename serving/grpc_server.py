@@ -4,10 +4,10 @@ import concurrent.futures
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 from keras_attn.serving.core import Core
-from keras_attn.serving.grpc_services import ModelService, PredictionService
+from keras_attn.serving.grpc_services import ModelService, PredictionService, handlers
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.tls import Tls
 
@@ -51,10 +51,12 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),  # else a second server would share a taken port
             ],
         )
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(core), self._server
+        self._server.add_generic_rpc_handlers(
+            (
+                handlers(PredictionService(core), prediction_service_pb2.DESCRIPTOR),
+                handlers(ModelService(core), model_service_pb2.DESCRIPTOR),
+            )
         )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(core), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:

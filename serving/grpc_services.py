@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
+from google.protobuf import message_factory
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -156,6 +158,45 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
             increase = int(self._core.metrics.value(name) - value)
             response.metric.add(name=name, int64_value_increase=increase)
         return response
+
+
+def handlers(servicer: Any, file: Any) -> grpc.GenericRpcHandler:
+    """Returns the methods of the one service of a file, over messages that may be garbage.
+
+    The generated code would answer INTERNAL where a request can't be parsed, as if the server
+    were at fault.
+
+    Args:
+        servicer: Has a method for each of the service.
+        file: The DESCRIPTOR of the generated module.
+    """
+    ((name, service),) = file.services_by_name.items()
+    methods = {}
+    for method in service.methods:
+        methods[method.name] = grpc.unary_unary_rpc_method_handler(
+            _parsing(
+                getattr(servicer, method.name),
+                message_factory.GetMessageClass(method.input_type),
+            ),
+            response_serializer=message_factory.GetMessageClass(
+                method.output_type
+            ).SerializeToString,
+        )
+    return grpc.method_handlers_generic_handler(f"{file.package}.{name}", methods)
+
+
+def _parsing(answer: Callable, message_class: Any) -> Callable:
+    def parse_and_answer(data: bytes, context: grpc.ServicerContext) -> Any:
+        try:
+            request = message_class.FromString(data)
+        except DecodeError as error:
+            context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"The request is no {message_class.DESCRIPTOR.full_name}: {error}",
+            )
+        return answer(request, context)
+
+    return parse_and_answer
 
 
 @contextmanager
