@@ -82,14 +82,14 @@ def _list(texts: Sequence[str]) -> str:
 
 def _formatter(dtype: str, name: str) -> Callable[[np.ndarray], list[str]]:
     if dtype in ("float", "double"):
-        return _decimals
+        return decimals
     if dtype == "string":
         one = _base64 if name.endswith("_bytes") else _string
         return lambda values: [one(value) for value in values.tolist()]
     return lambda values: [json.dumps(value) for value in values.tolist()]
 
 
-def _decimals(values: np.ndarray) -> list[str]:
+def decimals(values: np.ndarray) -> list[str]:
     """Six digits where they give the same number back, else all: 0.1, not 0.10000000149."""
     digits = 9 if values.dtype == np.float32 else 17
     numbers = values.tolist()

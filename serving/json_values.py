@@ -85,7 +85,7 @@ def _leaf(value: Any, dtype: str) -> Any:
     if isinstance(value, dict):
         if dtype != "string":
             raise _type_error(value, dtype)
-        return _decode_base64(value)
+        return decode_base64(value)
     if dtype not in NUMPY_DTYPES:
         raise ServingError(
             Code.UNIMPLEMENTED,
@@ -114,8 +114,8 @@ def _leaf(value: Any, dtype: str) -> Any:
         ) from None
 
 
-def _decode_base64(value: dict[str, Any]) -> bytes:
-    """Standard alphabet; white space and absent padding are let pass."""
+def decode_base64(value: dict[str, Any]) -> bytes:
+    """Returns the bytes of `{"b64": text}`. White space and absent padding are let pass."""
     if not is_base64(value):
         raise invalid_argument(
             f"JSON Value: {debug_string(value)} not formatted correctly for base64 data"
@@ -137,10 +137,10 @@ def to_array(values: list[Any], shape: tuple[int, ...], dtype: str) -> np.ndarra
         with np.errstate(over="ignore"):  # a double beyond float32 is infinite, as there
             array: np.ndarray = np.array(values, NUMPY_DTYPES[dtype])
     except OverflowError:
-        raise _number_too_big() from None
+        raise number_too_big() from None
     infinite = array.dtype.kind == "f" and np.isinf(array).any()
     if infinite and any(type(value) is float and math.isinf(value) for value in values):
-        raise _number_too_big()
+        raise number_too_big()
     return array.reshape(shape)
 
 
@@ -149,7 +149,8 @@ def is_base64(value: Any) -> bool:
     return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
 
 
-def _number_too_big() -> ServingError:
+def number_too_big() -> ServingError:
+    """The error of a number that no double holds."""
     return invalid_argument("JSON Parse error: Number too big to be stored in double.")
 
 

@@ -1,57 +1,69 @@
-"""A SavedModel that is loaded and can be asked."""
+"""A version of a model that is loaded and can be asked."""
 
 import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from keras_attn.export import find_versions
-from keras_attn.serving.errors import Code, ServingError, invalid_argument
-from keras_attn.serving.signatures import Signature, TensorInfo, check_shapes
+from keras_attn.serving.errors import invalid_argument
+from keras_attn.serving.images import MAX_PIXELS, check_images
+from keras_attn.serving.session import ModelSession
+from keras_attn.serving.signatures import Signature, check_dtypes, check_shapes
 
 DEFAULT_SIGNATURE = "serving_default"
-TAG = "serve"
+# The session keeps a plan for each set of outputs that it was asked for, and clients choose them.
+MAX_OUTPUT_SETS = 64
+
+# Feeds and fetches by the names of the graph's tensors -> arrays.
+Run = Callable[[Mapping[str, np.ndarray], Sequence[str]], list[np.ndarray]]
 
 
 class ServedModel:
-    """The highest version under the base folder of a model.
+    """One version of a model.
 
     Args:
-        path: The base folder, which holds `<version>/saved_model.pb`.
-        name: What clients call the model. Default: the name of the folder.
+        folder: The version folder, `base/<version>`.
+        name: What clients call the model. Default: the name of the base folder.
+        version: Default: the number that is the folder's name.
+        max_pixels: The pixels that the images of one request may decode to.
+        wrap_run: Gets the session's `run` and returns what is called for it, such as a queue that
+            gathers batches.
 
     Attributes:
         name: What clients call the model.
-        version: The version that is loaded.
+        version: Its number.
         folder: Where it was loaded from.
         signature_defs: The signatures as the SavedModel has them.
         signatures: What each takes and gives.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, name: str | None = None):
-        base = pathlib.Path(path).resolve()
-        self.name = base.name if name is None else name
-        if not isinstance(self.name, str) or not re.fullmatch("[^/:]+", self.name):
-            raise ValueError(
-                f"`name` must be a non-empty string without '/' and ':'. Received: name={name!r}"
-            )
-        self.version, self.folder = _highest_version(base)
-        try:
-            self.signature_defs = _read_signature_defs(self.folder)
-            self._loaded = tf.saved_model.load(os.fspath(self.folder))
-            self._functions = self._loaded.signatures
-        except Exception as error:  # what a corrupt folder raises is of many kinds
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ValueError(
-                f"`path` must hold a SavedModel that can be loaded. Received: {self.folder}, "
-                f"which fails with: {reason}"
-            ) from error
-        self.signatures = {name: _signature(proto) for name, proto in self.signature_defs.items()}
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        version: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        wrap_run: Callable[[Run], Run] | None = None,
+    ):
+        self.folder = pathlib.Path(folder).resolve()
+        self.name = check_name(self.folder.parent.name if name is None else name)
+        if version is None:
+            if not re.fullmatch("[0-9]+", self.folder.name):
+                raise ValueError(
+                    "`version` must be given where the folder's name is no number. "
+                    f"Received: folder={str(folder)!r}"
+                )
+            version = int(self.folder.name)
+        self.version = version
+        self.max_pixels = max_pixels
+        self.session = ModelSession(self.folder)
+        self.signature_defs = self.session.signature_defs
+        self.signatures = self.session.signatures
+        self._run: Run = self.session.run if wrap_run is None else wrap_run(self.session.run)
+        self._output_sets: set[tuple[str, ...]] = set()
 
     def signature(self, name: str = "") -> tuple[str, Signature]:
         """Returns the name and the signature, `serving_default` for `""`."""
@@ -63,69 +75,53 @@ class ServedModel:
         return name, self.signatures[name]
 
     def predict(
-        self, inputs: Mapping[str, np.ndarray], *, signature_name: str = ""
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        signature_name: str = "",
+        outputs: Sequence[str] | None = None,
     ) -> dict[str, np.ndarray]:
         """Runs a signature.
 
         Args:
             inputs: One array for each input.
             signature_name: Default: `serving_default`.
+            outputs: The names of those to compute. Default: all.
 
         Returns:
             One array for each output.
         """
-        name, signature = self.signature(signature_name)
+        _, signature = self.signature(signature_name)
+        check_dtypes(signature, inputs)
         check_shapes(signature, inputs)
-        try:
-            tensors = {key: tf.constant(array) for key, array in inputs.items()}
-            outputs = self._functions[name](**tensors)
-            return {key: value.numpy() for key, value in outputs.items()}
-        except tf.errors.OpError as error:
-            raise ServingError(Code(error.error_code), _plain_message(error.message)) from error
+        check_images(inputs.values(), max_pixels=self.max_pixels)
+        feeds = {signature.inputs[name].name: inputs[name] for name in sorted(inputs)}
+        wanted = list(signature.outputs) if outputs is None else list(outputs)
+        fetches = self._fetches(signature, wanted)
+        arrays = dict(zip(fetches, self._run(feeds, fetches), strict=True))
+        return {name: arrays[signature.outputs[name].name] for name in wanted}
+
+    def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> list[np.ndarray]:
+        """Runs tensors of the graph, through the queue where there is one."""
+        return self._run(feeds, fetches)
+
+    def close(self) -> None:
+        """Frees its memory. Nobody may ask any more."""
+        self.session.close()
+
+    def _fetches(self, signature: Signature, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Distinct names of the graph's tensors: those of `wanted`, of all past some many sets."""
+        fetches = tuple(sorted({signature.outputs[name].name for name in wanted}))
+        if fetches not in self._output_sets and len(self._output_sets) >= MAX_OUTPUT_SETS:
+            return tuple(sorted({info.name for info in signature.outputs.values()}))
+        self._output_sets.add(fetches)
+        return fetches
 
 
-def _highest_version(base: pathlib.Path) -> tuple[int, pathlib.Path]:
-    versions = find_versions(base)
-    if not versions:
-        hint = ""
-        if not base.is_dir():
-            hint = ", which is no folder"
-        elif (base / "saved_model.pb").exists():
-            hint = ", a version folder itself: give its parent"
+def check_name(name: str) -> str:
+    """Returns the name of a model; ValueError where no URL could name it."""
+    if not isinstance(name, str) or not re.fullmatch("[^/:]+", name):
         raise ValueError(
-            "`path` must be the base folder of a model, with a numbered version folder in it. "
-            f"Received: {str(base)!r}{hint}"
+            f"`name` must be a non-empty string without '/' and ':'. Received: name={name!r}"
         )
-    version = max(versions)
-    return version, versions[version]
-
-
-def _plain_message(message: str) -> str:
-    """Without what Python's TensorFlow puts around the message of an operation."""
-    message = re.sub(r"\AGraph execution error:\s*", "", message)
-    message = re.sub(r"Detected at node .*\n<stack traces unavailable>\n", "", message)
-    return re.sub(r" \[Op:\w+\]\Z", "", message)
-
-
-def _read_signature_defs(folder: pathlib.Path) -> dict[str, meta_graph_pb2.SignatureDef]:
-    saved_model = saved_model_pb2.SavedModel()
-    saved_model.ParseFromString((folder / "saved_model.pb").read_bytes())
-    for meta_graph in saved_model.meta_graphs:
-        if TAG in meta_graph.meta_info_def.tags:
-            return dict(meta_graph.signature_def)
-    raise ValueError(f"no graph with the tag {TAG!r}")
-
-
-def _signature(proto: meta_graph_pb2.SignatureDef) -> Signature:
-    return Signature(
-        inputs={name: _tensor_info(info) for name, info in proto.inputs.items()},
-        outputs={name: _tensor_info(info) for name, info in proto.outputs.items()},
-    )
-
-
-def _tensor_info(info: meta_graph_pb2.TensorInfo) -> TensorInfo:
-    shape = None
-    if not info.tensor_shape.unknown_rank:
-        shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
-    dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
-    return TensorInfo(dtype=dtype, shape=shape)
+    return name

@@ -4,14 +4,15 @@ import json
 import logging
 import re
 import urllib.parse
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf import json_format
+from tensorflow_serving.apis import classification_pb2, regression_pb2
 
-from keras_attn.serving import json_input, json_output
+from keras_attn.serving import classify, json_examples, json_input, json_output
+from keras_attn.serving.core import Core
 from keras_attn.serving.errors import HTTP_STATUS, Code, ServingError, invalid_argument, not_found
-from keras_attn.serving.models import ServedModel
+from keras_attn.serving.manager import Target
 
 _PREDICTION = re.compile(
     r"(?i:/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?):(classify|regress|predict)",
@@ -33,25 +34,17 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class Target(NamedTuple):
-    """The model that a path names, and which of its versions."""
-
-    name: str
-    version: int | None
-    label: str | None
-
-
-def handle(models: Mapping[str, ServedModel], *, method: str, path: str, body: bytes) -> Reply:
+def handle(core: Core, *, method: str, path: str, body: bytes) -> Reply:
     """Answers one request; whatever goes wrong becomes a reply.
 
     Args:
-        models: The served models by their names.
+        core: The models.
         method: `"GET"` or `"POST"`.
         path: Of the URL, still percent-encoded, without the query.
         body: Of the request.
     """
     try:
-        return Reply(200, _answer(models, method, path, body))
+        return Reply(200, _answer(core, method, path, body))
     except ServingError as error:
         return error_reply(HTTP_STATUS[error.code], error.message)
     except Exception as error:
@@ -61,23 +54,37 @@ def handle(models: Mapping[str, ServedModel], *, method: str, path: str, body: b
 
 def error_reply(status: int, message: str) -> Reply:
     """Returns `{"error": message}`."""
-    return Reply(status, json.dumps({"error": message}).encode())
+    return Reply(status, to_json({"error": message}))
 
 
-def _answer(models: Mapping[str, ServedModel], method: str, path: str, body: bytes) -> bytes:
+def to_json(value: Any) -> bytes:
+    """Returns a body."""
+    return json.dumps(value).encode()
+
+
+def _answer(core: Core, method: str, path: str, body: bytes) -> bytes:
     if not path.lower().startswith("/v1/"):
         raise not_found(f"Not found: {path}. The models are under /v1/models")
     prediction = _PREDICTION.fullmatch(path) if method == "POST" else None
     status = _STATUS.fullmatch(path) if method == "GET" else None
+    name, verb = "", ""
     if prediction:
-        target = _target(*prediction.groups()[:3])
-        return _predict(models, target, verb=prediction[4], body=body)
-    if status:
-        target = _target(*status.groups()[:3])
-        if not target.name:
-            raise invalid_argument("Missing model name in request.")
-        return _metadata(models, target) if status[4] == "metadata" else _status(models, target)
-    raise invalid_argument(f"Malformed request: {method} {path}")
+        name, verb = urllib.parse.unquote(prediction[1]), prediction[4]
+    elif status:
+        name = urllib.parse.unquote(status[1] or "")
+    with core.request(name, api=verb, entrypoint="REST"):
+        if prediction:
+            target = _target(*prediction.groups()[:3])
+            document = json_input.parse_request(body)
+            return {"predict": _predict, "classify": _classify, "regress": _regress}[verb](
+                core, target, document
+            )
+        if status:
+            target = _target(*status.groups()[:3])
+            if not target.name:
+                raise invalid_argument("Missing model name in request.")
+            return (_metadata if status[4] else _status)(core, target)
+        raise invalid_argument(f"Malformed request: {method} {path}")
 
 
 def _target(name: str | None, version: str | None, label: str | None) -> Target:
@@ -91,55 +98,62 @@ def _target(name: str | None, version: str | None, label: str | None) -> Target:
     )
 
 
-def _predict(models: Mapping[str, ServedModel], target: Target, *, verb: str, body: bytes) -> bytes:
-    if verb != "predict":
-        raise ServingError(Code.UNIMPLEMENTED, f"{verb} is not implemented by this server")
-    document = json_input.parse_request(body)
+def _predict(core: Core, target: Target, document: dict) -> bytes:
     signature_name = json_input.signature_name(document)
-    model = _find(models, target)
-    _, signature = model.signature(signature_name)
-    inputs, format = json_input.read_inputs(document, signature.inputs)
-    outputs = model.predict(inputs, signature_name=signature_name)
-    return json_output.write_outputs(outputs, signature.outputs, format=format)
+    with core.manager.use(target) as model:
+        _, signature = model.signature(signature_name)
+        inputs, format = json_input.read_inputs(document, signature.inputs)
+        with core.metrics.runtime(model.name, "Predict"):
+            outputs = model.predict(inputs, signature_name=signature_name)
+        return json_output.write_outputs(outputs, signature.outputs, format=format)
 
 
-def _status(models: Mapping[str, ServedModel], target: Target) -> bytes:
-    model = models.get(target.name)  # TF Serving does not look at a label here
-    if target.version is not None and (model is None or model.version != target.version):
-        raise not_found(f"Could not find version {target.version} of model {target.name}")
-    if model is None:
-        raise not_found(f"Could not find any versions of model {target.name}")
-    version = {
-        "version": str(model.version),
-        "state": "AVAILABLE",
-        "status": {"error_code": "OK", "error_message": ""},
-    }
-    return json.dumps({"model_version_status": [version]}).encode()
+def _classify(core: Core, target: Target, document: dict) -> bytes:
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = target.name
+    request.model_spec.signature_name = json_input.signature_name(document)
+    request.input.CopyFrom(json_examples.read_examples(document))
+    with core.model(target, api="Classify") as model:
+        response = classify.classify(model, request)
+    return json_examples.write_classifications(response.result)
 
 
-def _metadata(models: Mapping[str, ServedModel], target: Target) -> bytes:
-    model = _find(models, target)
-    signature_defs = {
-        name: json_format.MessageToDict(
-            proto, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-        for name, proto in model.signature_defs.items()
-    }
+def _regress(core: Core, target: Target, document: dict) -> bytes:
+    request = regression_pb2.RegressionRequest()
+    request.model_spec.name = target.name
+    request.model_spec.signature_name = json_input.signature_name(document)
+    request.input.CopyFrom(json_examples.read_examples(document))
+    with core.model(target, api="Regress") as model:
+        response = classify.regress(model, request)
+    return json_examples.write_regressions(response.result)
+
+
+def _status(core: Core, target: Target) -> bytes:
+    versions = [
+        {
+            "version": str(servable.version),
+            "state": servable.state.name,
+            "status": {
+                "error_code": servable.error.code.name if servable.error else "OK",
+                "error_message": servable.error.message if servable.error else "",
+            },
+        }
+        for servable in core.manager.statuses(target)  # TF Serving does not look at a label here
+    ]
+    return to_json({"model_version_status": versions})
+
+
+def _metadata(core: Core, target: Target) -> bytes:
+    with core.manager.use(target) as model:
+        signature_defs = {
+            name: json_format.MessageToDict(
+                proto, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            )
+            for name, proto in model.signature_defs.items()
+        }
+        spec = {"name": model.name, "signature_name": "", "version": str(model.version)}
     reply = {
-        "model_spec": {"name": model.name, "signature_name": "", "version": str(model.version)},
+        "model_spec": spec,
         "metadata": {"signature_def": {"signature_def": signature_defs}},
     }
-    return json.dumps(reply).encode()
-
-
-def _find(models: Mapping[str, ServedModel], target: Target) -> ServedModel:
-    if target.label is not None:
-        raise invalid_argument(f"Unrecognized servable version label: {target.label}")
-    model = models.get(target.name)
-    if target.version is not None and (model is None or model.version != target.version):
-        raise not_found(
-            f"Servable not found for request: Specific({target.name}, {target.version})"
-        )
-    if model is None:
-        raise not_found(f"Servable not found for request: Latest({target.name})")
-    return model
+    return to_json(reply)

@@ -1,81 +1,91 @@
-"""A local server that speaks the wire contract of TF Serving, for laptops, CI and demos."""
+"""A local server that speaks the wire contract of TF Serving, for laptops, CI and the edge."""
 
-import errno
 import logging
 import os
-import socket
-import threading
+import pathlib
+import signal
 import time
-import urllib.parse
-from collections.abc import Mapping
-from types import TracebackType
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
-
-from keras_attn.serving import rest
-from keras_attn.serving.models import ServedModel
-
-MAX_BODY_BYTES = 64 * 2**20  # 8 images of 224x224x3 are 25 MB of JSON
-DRAIN_FACTOR = 4
+from keras_attn.serving.model_config import read_model_config
+from keras_attn.serving.models import check_name
+from keras_attn.serving.options import ServerOptions
+from keras_attn.serving.running_server import RunningServer, listen
+from keras_attn.serving.tls import read_tls
+from keras_attn.serving.version_policy import ModelEntry
 
 logger = logging.getLogger(__name__)
 
 
 def serve(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
+    model_config_file: str | os.PathLike[str] | None = None,
     host: str = "127.0.0.1",
     port: int = 8501,
-    max_body_bytes: int = MAX_BODY_BYTES,
+    grpc_port: int | None = 8500,
+    options: ServerOptions | None = None,
 ) -> None:
-    """Serves the highest version of a model until it is interrupted (Ctrl-C).
+    """Serves models over REST and gRPC until it is interrupted (Ctrl-C) or told to end (SIGTERM).
+
+    It answers what is under way before it returns.
 
     Args:
-        path: The base folder of a model, which holds `<version>/saved_model.pb`.
+        path: The base folder of a model, which holds `<version>/saved_model.pb`. The highest
+            version is served, and a higher one as soon as it is there.
         name: What clients call the model, `/v1/models/<name>`. Default: the name of the folder.
-        host: The address to listen at. `"0.0.0.0"` is reached from other machines; there is
-            neither TLS nor a password.
-        port: The port to listen at; 0 takes a free one.
-        max_body_bytes: A longer request is refused with 413.
+        model_config_file: Instead of `path`, a `models.config` as TF Serving reads it: several
+            models, their version policies and labels.
+        host: The address to listen at. `"0.0.0.0"` is reached from other machines; there is no
+            password, and TLS only with `ServerOptions.ssl_config_file`.
+        port: The port of REST, of the metrics and of the page; 0 takes a free one.
+        grpc_port: The port of gRPC; 0 takes a free one, None has none.
+        options: All that has a default.
 
     Example:
     ```python
-    keras_attn.serving.serve("exports/digits", port=8501)
+    keras_attn.serving.serve("exports/digits", port=8501, grpc_port=8500)
     ```
     """
-    with _listen(host, port) as listener:
-        model = ServedModel(path, name=name)
-        server = _server(model, max_body_bytes)
-        logger.info("serving version %d at %s", model.version, _model_url(_url(listener), model))
-        try:
-            server.run(sockets=[listener])
-        except KeyboardInterrupt:
-            logger.info("interrupted, stopped")
+    server = start_server(
+        path,
+        name=name,
+        model_config_file=model_config_file,
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        options=options,
+    )
+    with server:
+        for model_url in server.model_urls:
+            logger.info("serving at %s", model_url)
+        if server.grpc_address:
+            logger.info("serving gRPC at %s", server.grpc_address)
+        signum = _wait_for_signal()
+        logger.info("%s, stopping", signal.Signals(signum).name)
+    logger.info("stopped")
 
 
 def start_server(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
+    model_config_file: str | os.PathLike[str] | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
-    max_body_bytes: int = MAX_BODY_BYTES,
-) -> "RunningServer":
-    """Serves the highest version of a model from a thread, and returns once it answers.
+    grpc_port: int | None = 0,
+    options: ServerOptions | None = None,
+) -> RunningServer:
+    """Serves models from threads of this process, and returns once they answer.
 
     Args:
         path: As in `serve`, and so are the others.
         name: What clients call the model.
+        model_config_file: Instead of `path`.
         host: The address to listen at.
-        port: The port to listen at; 0 takes a free one.
-        max_body_bytes: A longer request is refused with 413.
+        port: The port of REST; 0 takes a free one.
+        grpc_port: The port of gRPC; 0 takes a free one, None has none.
+        options: All that has a default.
 
     Example:
     ```python
@@ -83,138 +93,60 @@ def start_server(
         keras_attn.serving.predict(server.model_url, images)
     ```
     """
-    listener = _listen(host, port)
+    options = options or ServerOptions()
+    if (path is None) == (model_config_file is None):
+        raise ValueError(
+            "Exactly one of `path` and `model_config_file` must be given. "
+            f"Received: path={path!r}, model_config_file={model_config_file!r}"
+        )
+    if path is not None:
+        entries = [_single_entry(path, name)]
+    else:
+        entries = read_model_config(model_config_file)  # type: ignore[arg-type]
+    tls = None if options.ssl_config_file is None else read_tls(options.ssl_config_file)
+    listener = listen(host, port)
     try:
-        model = ServedModel(path, name=name)
-        return RunningServer(model, listener, max_body_bytes=max_body_bytes)
+        return RunningServer(
+            entries,
+            listener,
+            host=host,
+            grpc_port=grpc_port,
+            options=options,
+            tls=tls,
+            model_config_file=model_config_file,
+        )
     except BaseException:
         listener.close()
         raise
 
 
-class RunningServer:
-    """A server in a thread of this process; a context manager that stops it.
-
-    Attributes:
-        url: Of the server, `http://host:port`.
-        model_url: Of its model, `http://host:port/v1/models/name`.
-    """
-
-    def __init__(self, model: ServedModel, listener: socket.socket, *, max_body_bytes: int):
-        self.url = _url(listener)
-        self.model_url = _model_url(self.url, model)
-        self._listener = listener
-        self._server = _server(model, max_body_bytes)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, daemon=True
+def _single_entry(path: str | os.PathLike[str], name: str | None) -> ModelEntry:
+    base = pathlib.Path(path).resolve()
+    entry = ModelEntry(name=check_name(base.name if name is None else name), base_path=base)
+    if not entry.find():
+        hint = ""
+        if not base.is_dir():
+            hint = ", which is no folder"
+        elif (base / "saved_model.pb").exists():
+            hint = ", a version folder itself: give its parent"
+        raise ValueError(
+            "`path` must be the base folder of a model, with a numbered version folder in it. "
+            f"Received: {str(base)!r}{hint}"
         )
-        self._thread.start()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise RuntimeError(f"The server at {self.url} did not start; the log says why.")
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        """Answers what has been asked, and stops. A second call does nothing."""
-        self._server.should_exit = True
-        self._thread.join()
-        self._listener.close()
-
-    def __enter__(self) -> "RunningServer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+    return entry
 
 
-class RestApp:
-    """The ASGI application of the REST interface.
-
-    Args:
-        models: The served models by their names.
-        max_body_bytes: A longer request is refused with 413.
-    """
-
-    def __init__(self, models: Mapping[str, ServedModel], *, max_body_bytes: int = MAX_BODY_BYTES):
-        if not isinstance(max_body_bytes, int) or max_body_bytes < 1:
-            raise ValueError(
-                "`max_body_bytes` must be a positive integer. "
-                f"Received: max_body_bytes={max_body_bytes!r}"
-            )
-        self.models = models
-        self.max_body_bytes = max_body_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one HTTP request."""
-        request = Request(scope, receive)
-        try:
-            body = await self._read(request)
-        except ClientDisconnect:
-            return
-        if body is None:
-            message = f"The request's body must have at most {self.max_body_bytes} bytes"
-            reply = rest.error_reply(413, message)
-        else:
-            # A thread, so that the event loop goes on while tensors and their JSON are worked on.
-            reply = await run_in_threadpool(
-                rest.handle,
-                self.models,
-                method=request.method,
-                path=scope["raw_path"].decode("latin-1"),
-                body=body,
-            )
-        response = Response(reply.body, reply.status, media_type="application/json")
-        await response(scope, receive, send)
-
-    async def _read(self, request: Request) -> bytes | None:
-        """Returns the body, None where it is too long.
-
-        The rest of one that is too long is read and dropped, because a client that is still
-        sending sees a broken connection and not the reply. Past some more bytes that is its lot.
-        """
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > DRAIN_FACTOR * self.max_body_bytes:
-                return None
-            if size > self.max_body_bytes:
-                chunks.clear()
-            else:
-                chunks.append(chunk)
-        return b"".join(chunks) if size <= self.max_body_bytes else None
-
-
-def _server(model: ServedModel, max_body_bytes: int) -> uvicorn.Server:
-    rest_app = RestApp({model.name: model}, max_body_bytes=max_body_bytes)
-    app = Starlette(routes=[Mount("/", app=rest_app)])
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=10
-    )
-    return uvicorn.Server(config)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Returns a listening socket: taken before the model is loaded, which is slow."""
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
-        raise ValueError(f"`port` must be an integer from 0 to 65535. Received: port={port!r}")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _wait_for_signal() -> int:
+    """Returns the number of the first SIGINT or SIGTERM. Python's main thread alone hears them."""
+    received: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [
+        signal.signal(signum, lambda signum, frame: received.append(signum)) for signum in signals
+    ]
     try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be had: {error}"
-        raise OSError(error.errno, f"port {port} at {host} {reason}; choose another") from error
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _model_url(url: str, model: ServedModel) -> str:
-    return f"{url}/v1/models/{urllib.parse.quote(model.name)}"
+        while not received:
+            time.sleep(0.2)  # a signal cuts it short
+    finally:
+        for signum, handler in zip(signals, before, strict=True):
+            signal.signal(signum, handler)
+    return received[0]

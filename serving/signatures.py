@@ -21,6 +21,13 @@ NUMPY_DTYPES: dict[str, type] = {
     "uint64": np.uint64,
     "string": np.object_,
 }
+# NumPy's names of dtypes where TensorFlow's differ.
+TENSORFLOW_NAMES = {
+    "object": "string",
+    "float64": "double",
+    "float32": "float",
+    "float16": "half",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,18 +37,37 @@ class TensorInfo:
     Args:
         dtype: TensorFlow's name of it, such as `"float"` or `"string"`.
         shape: With None for an open dimension; None as a whole where the rank is unknown.
+        name: Of the tensor in the graph, `"serving_default_image:0"`.
     """
 
     dtype: str
     shape: tuple[int | None, ...] | None
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """The named inputs and outputs of one function of a SavedModel."""
+    """The named inputs and outputs of one function of a SavedModel, in the order of their names."""
 
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
+    method_name: str = ""
+
+
+def check_dtypes(signature: Signature, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises INVALID_ARGUMENT unless each array has the dtype of its input."""
+    for index, name in enumerate(sorted(arrays)):
+        expected = signature.inputs[name].dtype
+        received = dtype_name(arrays[name].dtype)
+        if received != expected:
+            raise invalid_argument(
+                f"Expects arg[{index}] to be {expected} but {received} is provided"
+            )
+
+
+def dtype_name(dtype: np.dtype) -> str:
+    """TensorFlow's name of a dtype of NumPy."""
+    return TENSORFLOW_NAMES.get(dtype.name, dtype.name)
 
 
 def check_shapes(signature: Signature, arrays: Mapping[str, np.ndarray]) -> None:

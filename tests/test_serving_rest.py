@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_attn.serving import ServedModel
+from keras_attn.serving import ServedModel, start_server
+from keras_attn.serving.core import Core
+from keras_attn.serving.manager import ModelManager, Target
+from keras_attn.serving.metrics import Metrics
 from keras_attn.serving.rest import handle
+from keras_attn.serving.version_policy import ModelEntry
 
 
 class Functions(tf.Module):
@@ -66,42 +70,44 @@ def base(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def models(base):
-    model = ServedModel(base)
-    return {model.name: model}
+def core(base):
+    manager = ModelManager()
+    manager.configure([ModelEntry("functions", base)])
+    yield Core(manager, Metrics(), max_body_bytes=2**20)
+    manager.stop()
 
 
-def ask(models, request, *, path="/v1/models/functions:predict", method="POST"):
+def ask(core, request, *, path="/v1/models/functions:predict", method="POST"):
     body = request if isinstance(request, bytes) else json.dumps(request).encode()
-    reply = handle(models, method=method, path=path, body=body)
+    reply = handle(core, method=method, path=path, body=body)
     return reply.status, json.loads(reply.body)
 
 
-def get(models, path):
-    return ask(models, b"", path=path, method="GET")
+def get(core, path):
+    return ask(core, b"", path=path, method="GET")
 
 
-def test_the_highest_version_by_number_is_loaded(models, base):
-    assert models["functions"].version == 20
-    assert models["functions"].folder == base / "20"
+def test_the_highest_version_by_number_is_loaded(core, base):
+    with core.manager.use(Target("functions")) as model:
+        assert (model.version, model.folder) == (20, base / "20")
 
 
-def test_predict(models):
-    assert ask(models, {"instances": [[1, 2], [3, 4]]}) == (
+def test_predict(core):
+    assert ask(core, {"instances": [[1, 2], [3, 4]]}) == (
         200,
         {"predictions": [[2.0, 4.0], [6.0, 8.0]]},
     )
-    assert ask(models, {"inputs": [[1, 2]]}) == (200, {"outputs": [[2.0, 4.0]]})
-    assert ask(models, {"inputs": {"x": [[1, 2]]}}) == (200, {"outputs": [[2.0, 4.0]]})
+    assert ask(core, {"inputs": [[1, 2]]}) == (200, {"outputs": [[2.0, 4.0]]})
+    assert ask(core, {"inputs": {"x": [[1, 2]]}}) == (200, {"outputs": [[2.0, 4.0]]})
     path = "/V1/Models/functions/versions/020:predict"
-    assert ask(models, {"instances": [[1, 2]]}, path=path)[0] == 200
+    assert ask(core, {"instances": [[1, 2]]}, path=path)[0] == 200
     path = "/v1/models/functions:PREDICT"  # the verb alone has a case
-    assert ask(models, {"instances": [[1, 2]]}, path=path)[0] == 400
+    assert ask(core, {"instances": [[1, 2]]}, path=path)[0] == 400
 
 
-def test_several_inputs_and_outputs(models):
+def test_several_inputs_and_outputs(core):
     rows = [{"a": [1, 2], "b": 3}, {"a": [4, 5], "b": 6}]
-    assert ask(models, {"signature_name": "two", "instances": rows}) == (
+    assert ask(core, {"signature_name": "two", "instances": rows}) == (
         200,
         {
             "predictions": [
@@ -111,15 +117,15 @@ def test_several_inputs_and_outputs(models):
         },
     )
     columns = {"a": [[1, 2], [4, 5]], "b": [3, 6]}
-    assert ask(models, {"signature_name": "two", "inputs": columns}) == (
+    assert ask(core, {"signature_name": "two", "inputs": columns}) == (
         200,
         {"outputs": {"sum": [3.0, 9.0], "scaled": [[3.0, 6.0], [24.0, 30.0]]}},
     )
 
 
-def test_strings(models):
+def test_strings(core):
     request = {"signature_name": "strings", "instances": ["é", {"b64": "AGEA"}]}
-    assert ask(models, request) == (
+    assert ask(core, request) == (
         200,
         {
             "predictions": [
@@ -130,10 +136,10 @@ def test_strings(models):
     )
 
 
-def test_not_a_number_comes_out_as_such(models):
+def test_not_a_number_comes_out_as_such(core):
     request = {"signature_name": "logarithm", "instances": [-1, 0, 1]}
     reply = handle(
-        models,
+        core,
         method="POST",
         path="/v1/models/functions:predict",
         body=json.dumps(request).encode(),
@@ -141,22 +147,22 @@ def test_not_a_number_comes_out_as_such(models):
     assert reply == (200, b'{"predictions": [NaN, -Infinity, 0.0]}')
 
 
-def test_an_output_without_a_batch_has_no_row_format(models):
+def test_an_output_without_a_batch_has_no_row_format(core):
     request = {"signature_name": "sides", "instances": [1, 2]}
-    assert ask(models, request) == (400, {"error": "Tensor name: total has no shape information "})
+    assert ask(core, request) == (400, {"error": "Tensor name: total has no shape information "})
     request = {"signature_name": "sides", "inputs": [1, 2]}
-    assert ask(models, request) == (200, {"outputs": {"total": 3.0, "each": [1.0, 2.0]}})
+    assert ask(core, request) == (200, {"outputs": {"total": 3.0, "each": [1.0, 2.0]}})
 
 
-def test_half_precision_has_no_json(models):
-    assert ask(models, {"signature_name": "half", "instances": [1]}) == (
+def test_half_precision_has_no_json(core):
+    assert ask(core, {"signature_name": "half", "instances": [1]}) == (
         400,
         {"error": "Failed to write JSON value for tensor type: half"},
     )
 
 
-def test_what_the_graph_refuses_has_its_code_and_reason(models):
-    status, reply = ask(models, {"signature_name": "decode", "instances": ["no image"]})
+def test_what_the_graph_refuses_has_its_code_and_reason(core):
+    status, reply = ask(core, {"signature_name": "decode", "instances": ["no image"]})
     assert status == 400
     assert "Unknown image file format" in reply["error"]
     assert not reply["error"].startswith("Graph execution error")
@@ -214,10 +220,11 @@ def test_what_the_graph_refuses_has_its_code_and_reason(models):
             "JSON Parse error: Expecting property name enclosed in double quotes at offset: 1",
         ),
         (
-            {"examples": [{}]},
+            {"instances": [[1, 2]]},
             "/v1/models/functions:classify",
-            501,
-            "classify is not implemented by this server",
+            400,
+            "JSON Value: {\n    \"instances\": [[1, 2]]\n} When method is classify, key 'examples' "
+            "is expected and was not found",
         ),
         (b"", "/v1/models/functions:run", 400, "Malformed request: POST /v1/models/functions:run"),
         (b"", "/v1/models/functions", 400, "Malformed request: POST /v1/models/functions"),
@@ -225,11 +232,11 @@ def test_what_the_graph_refuses_has_its_code_and_reason(models):
         (b"", "/v2/models", 404, "Not found: /v2/models. The models are under /v1/models"),
     ],
 )
-def test_errors(models, request_, path, status, error):
-    assert ask(models, request_, path=path) == (status, {"error": error})
+def test_errors(core, request_, path, status, error):
+    assert ask(core, request_, path=path) == (status, {"error": error})
 
 
-def test_status(models):
+def test_status(core):
     expected = {
         "model_version_status": [
             {
@@ -239,26 +246,26 @@ def test_status(models):
             }
         ]
     }
-    assert get(models, "/v1/models/functions") == (200, expected)
-    assert get(models, "/v1/models/functions/versions/20") == (200, expected)
-    assert get(models, "/v1/models/%66unctions") == (200, expected)
-    assert get(models, "/v1/models/functions/versions/3") == (
+    assert get(core, "/v1/models/functions") == (200, expected)
+    assert get(core, "/v1/models/functions/versions/20") == (200, expected)
+    assert get(core, "/v1/models/%66unctions") == (200, expected)
+    assert get(core, "/v1/models/functions/versions/3") == (
         404,
         {"error": "Could not find version 3 of model functions"},
     )
-    assert get(models, "/v1/models/none") == (
+    assert get(core, "/v1/models/none") == (
         404,
         {"error": "Could not find any versions of model none"},
     )
-    assert get(models, "/v1/models") == (400, {"error": "Missing model name in request."})
-    assert get(models, "/v1/models/functions/else") == (
+    assert get(core, "/v1/models") == (400, {"error": "Missing model name in request."})
+    assert get(core, "/v1/models/functions/else") == (
         400,
         {"error": "Malformed request: GET /v1/models/functions/else"},
     )
 
 
-def test_metadata(models):
-    status, reply = get(models, "/v1/models/functions/metadata")
+def test_metadata(core):
+    status, reply = get(core, "/v1/models/functions/metadata")
     assert status == 200
     assert reply["model_spec"] == {"name": "functions", "signature_name": "", "version": "20"}
     signatures = reply["metadata"]["signature_def"]["signature_def"]
@@ -276,23 +283,24 @@ def test_metadata(models):
         }
     }
     assert list(default["outputs"]) == ["y"]
-    assert get(models, "/v1/models/functions/versions/20/metadata") == (200, reply)
-    assert get(models, "/v1/models/none/metadata") == (
+    assert get(core, "/v1/models/functions/versions/20/metadata") == (200, reply)
+    assert get(core, "/v1/models/none/metadata") == (
         404,
         {"error": "Servable not found for request: Latest(none)"},
     )
 
 
-def test_what_nobody_foresaw_is_500(models, monkeypatch, caplog):
-    monkeypatch.setattr(models["functions"], "_functions", {})
-    status, reply = ask(models, {"instances": [[1, 2]]})
-    assert (status, reply) == (500, {"error": "KeyError: 'serving_default'"})
+def test_what_nobody_foresaw_is_500(core, monkeypatch, caplog):
+    with core.manager.use(Target("functions")) as model:
+        monkeypatch.setattr(model, "_run", None)
+    status, reply = ask(core, {"instances": [[1, 2]]})
+    assert (status, reply) == (500, {"error": "TypeError: 'NoneType' object is not callable"})
     assert "failed" in caplog.text
 
 
-def test_equals_the_signature_to_the_last_bit(models, base):
+def test_equals_the_signature_to_the_last_bit(core, base):
     values = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
-    _, reply = ask(models, {"instances": values.tolist()})
+    _, reply = ask(core, {"instances": values.tolist()})
     serve = tf.saved_model.load(str(base / "20")).signatures["serving_default"]
     np.testing.assert_array_equal(
         np.float32(reply["predictions"]), serve(x=tf.constant(values))["y"]
@@ -300,10 +308,13 @@ def test_equals_the_signature_to_the_last_bit(models, base):
 
 
 def test_names(base):
-    assert ServedModel(base, name="other").name == "other"
+    assert ServedModel(base / "20", name="other").name == "other"
+    assert ServedModel(base / "20").name == "functions"
     for name in ("", "a/b", "a:b", 3):
         with pytest.raises(ValueError, match="`name` must be a non-empty string"):
-            ServedModel(base, name=name)
+            ServedModel(base / "20", name=name)
+    with pytest.raises(ValueError, match="`version` must be given where"):
+        ServedModel(base)
 
 
 def no_folder(path):
@@ -373,11 +384,10 @@ def test_a_missing_or_corrupt_folder_is_one_clear_line(tmp_path, damage, message
     tf.saved_model.save(module, str(tmp_path / "m" / "1"), module.__call__)
     damage(tmp_path / "m")
     with pytest.raises(ValueError, match=message) as caught:
-        ServedModel(tmp_path / "m")
-    assert str(caught.value).startswith("`path` must")
+        start_server(tmp_path / "m")
     assert "\n" not in str(caught.value)
 
 
 def test_a_version_folder_is_not_the_base_folder(base):
     with pytest.raises(ValueError, match="a version folder itself: give its parent"):
-        ServedModel(base / "20")
+        start_server(base / "20")

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from keras_attn.export import export_saved_model
-from keras_attn.serving import predict, serve, start_server, status
-from keras_attn.serving.server import RestApp
+from keras_attn.serving import ServerOptions, predict, serve, start_server, status
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def base(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(base):
-    with start_server(base, max_body_bytes=100_000) as running:
+    with start_server(base, options=ServerOptions(max_body_bytes=100_000)) as running:
         yield running
 
 
@@ -107,7 +106,7 @@ def test_status_and_metadata(server):
             "Input 'image' must have shape [?,?,?,2]. Received: shape [1,1,1,3]",
         ),
         ("/v1/models/..%2f..", None, 404, "Could not find any versions of model ../.."),
-        ("/", None, 404, "Not found: /. The models are under /v1/models"),
+        ("/v2", None, 404, "Not found: /v2. The models are under /v1/models"),
     ],
 )
 def test_errors(server, path, body, code, error):
@@ -182,7 +181,7 @@ def test_a_port_in_use(base, function):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=f"port {port} at 127.0.0.1 is in use") as caught:
-            function(base, port=port)
+            function(base, port=port, grpc_port=0)
     assert "\n" not in str(caught.value)
 
 
@@ -190,22 +189,30 @@ def test_a_port_in_use(base, function):
 def test_wrong_arguments(tmp_path, base, function):
     for port in (-1, 65536, "8501", True):
         with pytest.raises(ValueError, match="`port` must be an integer from 0 to 65535"):
-            function(base, port=port)
+            function(base, port=port, grpc_port=0)
     with pytest.raises(OSError, match="at 192.0.2.1 can't be had"):
         function(base, host="192.0.2.1", port=0)
     with pytest.raises(ValueError, match="`path` must be the base folder"):
         function(tmp_path / "none", port=0)
-    with pytest.raises(ValueError, match="`max_body_bytes` must be a positive integer"):
-        function(base, port=0, max_body_bytes=0)
-    with pytest.raises(ValueError, match="`max_body_bytes` must be a positive integer"):
-        RestApp({}, max_body_bytes="1")
+    with pytest.raises(ValueError, match="`grpc_port` must be an integer from 0 to 65535"):
+        function(base, port=0, grpc_port=-1)
+    for arguments in ({}, {"path": base, "model_config_file": base}):
+        with pytest.raises(ValueError, match="Exactly one of `path` and `model_config_file`"):
+            function(**arguments)
+    for wrong in (0, "1", True):
+        with pytest.raises(ValueError, match="`max_body_bytes` must be a positive integer"):
+            ServerOptions(max_body_bytes=wrong)
+    with pytest.raises(ValueError, match="`drain_seconds` must not be negative"):
+        ServerOptions(drain_seconds=-1)
+    with pytest.raises(ValueError, match="must come with `batching`"):
+        ServerOptions(enable_per_model_batching_parameters=True)
 
 
 def test_serve_blocks_until_interrupted(base):
     """Ctrl-C ends it with exit code 0 and no traceback."""
     script = (
         "import logging, sys; logging.basicConfig(level='INFO', format='%(message)s');"
-        "import keras_attn.serving as s; s.serve(sys.argv[1], port=0); print('after')"
+        "import keras_attn.serving as s; s.serve(sys.argv[1], port=0, grpc_port=0); print('after')"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, str(base)],
@@ -215,7 +222,7 @@ def test_serve_blocks_until_interrupted(base):
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     ) as process:
         for line in process.stderr:
-            if line.startswith("serving version 1 at http://"):
+            if line.startswith("serving at http://"):
                 break
         url = line.split()[-1]
         assert status(url)[0]["version"] == "1"

@@ -1,24 +1,85 @@
-"""`keras-attn serve`: serve an exported network over TF Serving's REST protocol."""
+"""`keras-attn serve`: serve exported networks over TF Serving's REST and gRPC protocols."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 
-HELP = "serve an exported network over TF Serving's REST protocol"
+HELP = "serve exported networks over TF Serving's REST and gRPC protocols"
+
+# Options of `ServerOptions` that are a number, a path or a switch: their flags bear their names.
+NUMBERS = {
+    "max_body_bytes": (int, "a longer request is refused"),
+    "max_pixels": (int, "that the images of one request may decode to"),
+    "max_requests": (int, "that may be under way or waiting"),
+    "request_threads": (int, "for each of the two protocols"),
+    "file_system_poll_wait_seconds": (float, "between looks for new versions; 0 for one look"),
+    "model_config_file_poll_wait_seconds": (float, "between readings of the file; 0 for one"),
+    "max_num_load_retries": (int, "of a version that can't be loaded and has not changed"),
+    "load_retry_interval_seconds": (float, "between them"),
+    "num_request_iterations_for_warmup": (int, "how often each warm-up request is replayed"),
+    "drain_seconds": (float, "that a stop waits for the requests that are under way"),
+    "ssl_config_file": (str, "an SSLConfig in text format: TLS for both protocols"),
+}
+SWITCHES = {
+    "allow_version_labels_for_unavailable_models": "a new label may name a version not loaded",
+    "enable_per_model_batching_parameters": "a version's batching_params.pbtxt decides for it",
+    "enable_serialization_as_tensor_content": "gRPC's replies hold tensor_content",
+    "rest_api_enable_cors_support": "pages of other sites may ask",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("path", help="the model's base folder, as `export` wrote it")
+    parser.add_argument("path", nargs="?", help="the model's base folder, as `export` wrote it")
+    parser.add_argument("--model-config-file", help="instead of it: a models.config of TF Serving")
     parser.add_argument("--name", help="name in the URL; default: the folder's")
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=8501, help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=8501, help="of REST; default: %(default)s")
+    parser.add_argument("--grpc-port", type=int, default=8500, help="default: %(default)s")
+    parser.add_argument("--no-grpc", action="store_true", help="REST only")
+    parser.add_argument("--no-page", action="store_true", help="no page at / to try images on")
+    parser.add_argument("--no-warmup", action="store_true", help="don't replay warm-up requests")
+    parser.add_argument(
+        "--enable-batching", action="store_true", help="run waiting requests as one batch"
+    )
+    parser.add_argument(
+        "--batching-parameters-file", help="the same, by a file of BatchingParameters"
+    )
+    parser.add_argument(
+        "--monitoring-config-file", help="a MonitoringConfig; default: metrics at TF Serving's path"
+    )
+    for name, (kind, text) in NUMBERS.items():
+        parser.add_argument(_flag(name), type=kind, help=text)
+    for name, text in SWITCHES.items():
+        parser.add_argument(_flag(name), action="store_true", help=text)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_attn import serving
+    from keras_attn.serving.options import read_batching_options, read_prometheus_path
 
+    values = {name: getattr(args, name) for name in NUMBERS if getattr(args, name) is not None}
+    values |= {name: True for name in SWITCHES if getattr(args, name)}
+    values |= {"page": not args.no_page, "enable_model_warmup": not args.no_warmup}
+    if args.batching_parameters_file:
+        values["batching"] = read_batching_options(args.batching_parameters_file)
+    elif args.enable_batching:
+        values["batching"] = serving.BatchingOptions()
+    if args.monitoring_config_file:
+        values["prometheus_path"] = read_prometheus_path(args.monitoring_config_file)
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    serving.serve(args.path, name=args.name, host=args.host, port=args.port)
+    serving.serve(
+        args.path,
+        name=args.name,
+        model_config_file=args.model_config_file,
+        host=args.host,
+        port=args.port,
+        grpc_port=None if args.no_grpc else args.grpc_port,
+        options=serving.ServerOptions(**values),
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,97 @@
+"""A request's message -> the reply's, for one model: what gRPC, REST and warm-up share."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from tensorflow_serving.apis import predict_pb2
+
+from keras_attn.serving import tensors
+from keras_attn.serving.errors import Code, ServingError, invalid_argument
+from keras_attn.serving.models import DEFAULT_SIGNATURE, ServedModel
+from keras_attn.serving.signatures import Signature
+
+PREDICT_METHODS = {f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress")}
+
+
+def predict(
+    model: ServedModel,
+    request: predict_pb2.PredictRequest,
+    *,
+    max_bytes: int,
+    as_content: bool = False,
+) -> predict_pb2.PredictResponse:
+    """Answers a PredictRequest.
+
+    Args:
+        model: That it asks.
+        request: The message.
+        max_bytes: The most that one of its tensors may have.
+        as_content: Whether the reply's numbers go into `tensor_content`.
+    """
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    if name not in model.signatures:
+        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+    signature = model.signatures[name]
+    _check_names(set(request.inputs), signature)
+    inputs = {
+        key: tensors.from_proto(request.inputs[key], name=key, max_bytes=max_bytes)
+        for key in signature.inputs
+    }
+    wanted = _wanted(request.output_filter, signature)
+    outputs = model.predict(inputs, signature_name=name, outputs=wanted)
+    response = predict_pb2.PredictResponse()
+    fill_model_spec(response.model_spec, request.model_spec.name, model, name)
+    for key, array in outputs.items():
+        response.outputs[key].MergeFrom(tensors.to_proto(array, as_content=as_content))
+    return response
+
+
+def fill_model_spec(spec, name: str, model: ServedModel, signature_name: str) -> None:
+    """Writes who answered: the name as it was asked for, the version, the signature."""
+    spec.name = name
+    spec.signature_name = signature_name
+    spec.version.value = model.version
+
+
+def _check_names(sent: set[str], signature: Signature) -> None:
+    required = set(signature.inputs)
+    if sent == required:
+        return
+    if len(sent) == len(required):
+        wrong = min(sent - required)
+        raise invalid_argument(
+            f"input tensor alias not found in signature: {wrong}. "
+            f"Inputs expected to be in the set {_braces(required)}."
+        )
+    raise invalid_argument(
+        f"input size does not match signature: {len(sent)}!={len(required)} "
+        f"len({_braces(sent)}) != len({_braces(required)}). "
+        f"Sent extra: {_braces(sent - required)}. "
+        f"Missing but required: {_braces(required - sent)}."
+    )
+
+
+def _wanted(output_filter: Sequence[str], signature: Signature) -> list[str]:
+    for index, name in enumerate(output_filter):
+        if name not in signature.outputs:
+            raise invalid_argument(
+                f"output tensor alias not found in signature: {name} "
+                f"Outputs expected to be in the set {_braces(signature.outputs)}."
+            )
+        if name in output_filter[:index]:
+            raise invalid_argument(f"duplicate output tensor alias: {name}")
+    return list(output_filter) or list(signature.outputs)
+
+
+def _braces(names: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+def run_examples(
+    model: ServedModel, examples: Sequence[bytes], inputs: Iterable[str], outputs: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Feeds serialized tf.Examples to the graph's tensors `inputs`; arrays by `outputs`."""
+    array = np.empty(len(examples), np.object_)
+    array[:] = examples
+    fetches = sorted(set(outputs))
+    return dict(zip(fetches, model.run(dict.fromkeys(sorted(inputs), array), fetches), strict=True))

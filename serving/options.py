@@ -1,0 +1,100 @@
+"""What can be set of a server beside its models and its ports."""
+
+import dataclasses
+import os
+
+from keras_attn.serving import metrics
+from keras_attn.serving.batching_options import BatchingOptions
+from keras_attn.serving.images import MAX_PIXELS
+from keras_attn.serving.protos import BatchingParameters, MonitoringConfig, read_text_proto
+
+MAX_BODY_BYTES = 64 * 2**20  # 8 images of 224x224x3 are 25 MB of JSON
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """The options of a server. Those that TF Serving has too bear its names and defaults.
+
+    Args:
+        max_body_bytes: A longer request is refused: REST with 413, gRPC with RESOURCE_EXHAUSTED.
+        max_pixels: The pixels that the images of one request may decode to, by their headers.
+        max_requests: How many requests may be under way or waiting; one more is refused with 429
+            or RESOURCE_EXHAUSTED.
+        request_threads: How many requests are worked on at once, for each of the two protocols.
+        file_system_poll_wait_seconds: How often the folders are looked at for versions; 0 for once.
+        model_config_file_poll_wait_seconds: How often the `models.config` is read again; 0 for
+            once.
+        max_num_load_retries: How often a load that failed is tried again though nothing changed.
+        load_retry_interval_seconds: How long to wait before.
+        allow_version_labels_for_unavailable_models: Whether a new label may name a version that is
+            not loaded, which a `models.config` with labels needs at the start.
+        batching: How requests are gathered into batches. Default: each is run alone.
+        enable_per_model_batching_parameters: Whether a version folder's `batching_params.pbtxt`
+            decides about its batching, and those without one have none.
+        enable_model_warmup: Whether the requests in a SavedModel's `assets.extra` are replayed.
+        num_request_iterations_for_warmup: How often each.
+        prometheus_path: Where the metrics are. None for nowhere.
+        enable_serialization_as_tensor_content: Whether gRPC's replies hold `tensor_content`.
+        rest_api_enable_cors_support: Whether pages of other sites may ask.
+        ssl_config_file: An SSLConfig in text format, for both protocols. Default: no TLS.
+        page: Whether there is a page at `/` to try images on.
+        drain_seconds: How long a stop waits for the requests that are under way.
+    """
+
+    max_body_bytes: int = MAX_BODY_BYTES
+    max_pixels: int = MAX_PIXELS
+    max_requests: int = 256
+    request_threads: int = 64
+    file_system_poll_wait_seconds: float = 1.0
+    model_config_file_poll_wait_seconds: float = 0.0
+    max_num_load_retries: int = 5
+    load_retry_interval_seconds: float = 60.0
+    allow_version_labels_for_unavailable_models: bool = False
+    batching: BatchingOptions | None = None
+    enable_per_model_batching_parameters: bool = False
+    enable_model_warmup: bool = True
+    num_request_iterations_for_warmup: int = 1
+    prometheus_path: str | None = metrics.PATH
+    enable_serialization_as_tensor_content: bool = False
+    rest_api_enable_cors_support: bool = False
+    ssl_config_file: str | os.PathLike[str] | None = None
+    page: bool = True
+    drain_seconds: float = 30.0
+
+    def __post_init__(self):
+        for name in (
+            "max_body_bytes",
+            "max_pixels",
+            "max_requests",
+            "request_threads",
+            "num_request_iterations_for_warmup",
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        for name in (
+            "file_system_poll_wait_seconds",
+            "model_config_file_poll_wait_seconds",
+            "max_num_load_retries",
+            "load_retry_interval_seconds",
+            "drain_seconds",
+        ):
+            value = getattr(self, name)
+            if value < 0:
+                raise ValueError(f"`{name}` must not be negative. Received: {name}={value!r}")
+        if self.enable_per_model_batching_parameters and self.batching is None:
+            raise ValueError(
+                "`enable_per_model_batching_parameters` must come with `batching`, which has the "
+                "threads. Received: batching=None"
+            )
+
+
+def read_batching_options(path: str | os.PathLike[str]) -> BatchingOptions:
+    """Returns the options of a file in the text format of BatchingParameters."""
+    return BatchingOptions.from_proto(read_text_proto(path, BatchingParameters()))
+
+
+def read_prometheus_path(path: str | os.PathLike[str]) -> str | None:
+    """Returns where a MonitoringConfig file wants the metrics; None where it wants none."""
+    config = read_text_proto(path, MonitoringConfig()).prometheus_config
+    return (config.path or metrics.PATH) if config.enable else None
