@@ -22,6 +22,8 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
+
 FOLDER = Path(__file__).parent / "weights"
 CLASSES = 11
 SMALL = (1, 2, 1, 1)
