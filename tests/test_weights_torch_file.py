@@ -72,7 +72,9 @@ def test_a_malicious_pickle_does_not_run(tmp_path, age):
 
 
 # What a pickle can do with the names that it may use: `{}` is where the hand-written code goes.
-STORAGE = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ"
+STORAGE = (
+    b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ"
+)
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n("
 TENSOR = REBUILD + STORAGE + b"K\x00K\x04\x85K\x01\x85\x89)tR"
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import re
 import urllib.error
@@ -31,7 +32,8 @@ class RemoteFile:
     """A file of weights and where it is.
 
     Attributes:
-        url: Its address. An address `hf://owner/name/file` is one of the Hugging Face hub.
+        url: Its address. An address `hf://owner/name/file` is one of the Hugging Face hub, and
+            `file://...` a file that the package brings.
         sha256: Its SHA-256 or the beginning of it, `"md5:..."` where the source gives that, or
             `None` where it gives neither.
         by_hand: Whether the address is a page for a person, from which no program can fetch.
@@ -61,6 +63,12 @@ def fetch(file: RemoteFile) -> Path:
             f"These weights can't be fetched by a program. Download {file.url} in a browser, and "
             "give the file's path as `weights`."
         )
+    if file.url.startswith("file://"):
+        path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(file.url).path))
+        if not path.is_file():
+            raise DownloadError(f"{path} is missing. Install keras-attn anew, it brings the file.")
+        _check_hash(path, file.sha256, file)
+        return path
     if file.url.startswith("hf://"):
         path = _from_hub(file)
         _check_hash(path, file.sha256 or _hash_of_the_hub(path), file)
@@ -71,7 +79,11 @@ def fetch(file: RemoteFile) -> Path:
             raise DownloadError(f"HF_HUB_OFFLINE forbids to download {file.url}. {_advice(file)}")
         partial = path.with_name(f"{path.name}.partial")
         _download(mirrored(file.url), partial, file)
-        _check_hash(partial, file.sha256, file)
+        try:
+            _check_hash(partial, file.sha256, file)
+        except DownloadError:
+            partial.unlink()
+            raise
         os.replace(partial, path)
         return path
     _check_hash(path, file.sha256, file)
@@ -116,12 +128,18 @@ def _download(url: str, partial: Path, file: RemoteFile) -> None:
                 while chunk := answer.read(CHUNK):
                     out.write(chunk)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to send: what is here is all, or another file's
-            return
+        if error.code == 416:  # nothing is left to send
+            size = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+            if size == str(have):
+                return
+            partial.unlink()
+            raise DownloadError(
+                f"What was downloaded of {url} is no part of it, and was deleted. Try again."
+            ) from error
         raise DownloadError(
             f"{url} answers {error.code} {error.reason}. {_advice(file)}"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise DownloadError(f"{url} could not be reached: {error}. {_advice(file)}") from error
     size = partial.stat().st_size
     if total is not None and size != total:
@@ -172,7 +190,7 @@ def _check_hash(path: Path, expected: str | None, file: RemoteFile) -> None:
         return
     raise DownloadError(
         f"{path} is not the file that was published: its {name or 'sha256'} is {found}, and not "
-        f"{digits}... Delete it and try again, to download {file.url} anew."
+        f"{digits}... Delete it if it is still there, and try again, to have {file.url} anew."
     )
 
 
