@@ -126,8 +126,10 @@ FAMILIES = {
             "\n    ICCV workshops 2019](https://arxiv.org/abs/1904.11492)",
             "a `GlobalContext` at the end of\n    each block's branch. timm's `gcresnet50t` "
             "has it behind the 3x3 convolution, and another stem.",
-            {"ratio": 16, "fusion": "add"},
+            {"ratio": 16, "fusion": "add", "placement": "standard"},
             {
+                "placement": "Where a block has its `GlobalContext`: at the end of the branch "
+                '(`"standard"`), or\n            behind the 3x3 convolution\'s ReLU (`"3x3"`).',
                 "ratio": _RATIO.format("`GlobalContext`"),
                 "fusion": '`"add"` as in the paper, or `"scale"`.',
             },
@@ -175,7 +177,13 @@ def _attention_resnet(
     check_geometry(geometry)
     in_blocks = BlockAttention()
     if attention is not None:
-        in_blocks = AttentionInBlocks(family.kind, SIDES, stages, {**family.options, **options})
+        of_layer = {**family.options, **options}
+        placement = of_layer.pop("placement", None)
+        if placement not in (None, "standard", "3x3"):
+            raise ValueError(
+                f"`placement` must be one of 'standard', '3x3'. Received: placement={placement!r}"
+            )
+        in_blocks = AttentionInBlocks(family.kind, SIDES, stages, of_layer, placement)
     default_name = f"{family.kind}_resnet{depth}" if attention else variant.name
     if attention and "mode" in family.options:
         default_name += f"_{options.get('mode', family.options['mode'])}"

@@ -41,6 +41,7 @@ class AttentionInBlocks(BlockAttention):
             positions are made for it.
         stages: The stages that have attention; `None` leaves it to the kind.
         arguments: Arguments of a layer by name.
+        placement: Of a gate, the place among a block's `PLACES`; `None` leaves it to the kind.
     """
 
     def __init__(
@@ -49,19 +50,23 @@ class AttentionInBlocks(BlockAttention):
         sides: Mapping[int, int],
         stages: Sequence[int] | None = None,
         arguments: Mapping[str, Any] | None = None,
+        placement: str | None = None,
     ) -> None:
         check_attention(attention)
         self.attention = attention
         self.sides = sides
         self.stages = None if stages is None else tuple(stages)
         self.arguments = dict(arguments or {})
+        self.placement = placement
         self._given: dict[Block, Any] = {}
 
     def gate(self, x: Any, place: str, block: Block) -> Any:
         """Puts the attention on `x`, if it stands here."""
         attention, kind = self._here(block)
-        where = "branch" if kind is None else kind.place
-        if attention is None or PLACES_OF_KINDS.get(where) != place:
+        where = PLACES_OF_KINDS.get("branch" if kind is None else kind.place)
+        if where is not None and self.placement is not None:
+            where = self.placement
+        if attention is None or where != place:
             return x
         return self._make(attention, x, x.shape[channel_axis()], block)(x)
 

@@ -15,6 +15,7 @@ from keras_attn.applications.construction import Arguments, check_attention, con
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.applications.preprocessing import IMAGENET
 from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.pretrained import takes_weights
 from keras_attn.layers import CeilMaxPooling2D, SqueezeExcite
 
 
@@ -68,6 +69,7 @@ STAGES = {
 }
 
 
+@takes_weights
 def SEBNInception(
     *,
     include_top: bool = True,

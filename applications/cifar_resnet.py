@@ -13,6 +13,7 @@ from keras_attn.applications.block_attention import AttentionInBlocks
 from keras_attn.applications.blocks import convolution, norm, norm_relu
 from keras_attn.applications.construction import Arguments, construct, level
 from keras_attn.applications.preprocessing import CIFAR
+from keras_attn.applications.pretrained import takes_weights
 from keras_attn.applications.residual_network import Block, BlockAttention
 from keras_attn.insertion import attention_name, check_attention
 from keras_attn.layers import AugmentedConv2D, ZeroPaddingShortcut2D
@@ -55,6 +56,7 @@ class _AugmentedBlocks(BlockAttention):
         )(x)
 
 
+@takes_weights
 def CIFARResNet(
     depth: int = 20,
     *,

@@ -7,7 +7,6 @@ The order of the checks, and their messages, are those of keras.applications, bu
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import keras
 
 from keras_attn.applications.preprocessing import Normalisation
-from keras_attn.weights import load_weights
+from keras_attn.applications.pretrained import load_chosen, takes_weights
+from keras_attn.weights import Choice, LevelMarker
 
 VariantT = TypeVar("VariantT")
 P = ParamSpec("P")
@@ -24,11 +24,14 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments that every constructor takes, as the user gave them."""
+    """The arguments that every constructor takes, as the user gave them.
+
+    Only of `weights` there is a `Choice`, or `None`: see `takes_weights`.
+    """
 
     include_top: bool
     include_preprocessing: bool
-    weights: str | os.PathLike | None
+    weights: Any
     input_tensor: Any
     input_shape: tuple[int | None, ...] | None
     pooling: str | None
@@ -54,7 +57,8 @@ def construct(
         features: The network's body, from the image (B, H, W, C) to its last feature map.
         default_size: Side of the input where none is given.
         min_size: Least side of the input.
-        normalisation: What `include_preprocessing` does to pixels in 0..255.
+        normalisation: What `include_preprocessing` does to pixels in 0..255, where the weights
+            don't say.
         dropout: Rate before the classifier.
 
     Returns:
@@ -64,6 +68,9 @@ def construct(
         ValueError: Where an argument is wrong, or the weights are another network's.
     """
     _check(arguments)
+    choice: Choice | None = arguments.weights
+    if choice is not None and choice.metadata is not None:
+        normalisation = Normalisation.of(choice.metadata)
     shape = _input_shape(arguments, default_size, min_size)
     if arguments.input_tensor is None:
         image = keras.layers.Input(shape=shape)
@@ -96,8 +103,10 @@ def construct(
         sources = keras.utils.get_source_inputs(image)
         inputs = sources[0] if len(sources) == 1 else sources
     model = keras.Model(inputs, x, name=arguments.name)
-    if arguments.weights is not None:
-        load_weights(model, arguments.weights)
+    if choice is not None:
+        # Without what the user's own tensor comes from.
+        network = model if arguments.input_tensor is None else keras.Model(image, x)
+        load_chosen(choice, network, model)
     return model
 
 
@@ -113,9 +122,10 @@ def check_attention(attention: object, choices: tuple[str | None, ...]) -> None:
 def level(x: Any, exponent: int) -> Any:
     """Marks the last map of stride `2**exponent` as level P{exponent} of the feature pyramid.
 
-    The marks are identities by the name of the level, so they are there after loading, too.
+    The marks are identities by the name of the level, so they are there after loading, too. The
+    first one remembers what belongs to the weights.
     """
-    return keras.layers.Identity(name=f"P{exponent}")(x)
+    return LevelMarker(name=f"P{exponent}")(x)
 
 
 def pyramid_outputs(model: keras.Model) -> dict[str, Any]:
@@ -192,7 +202,7 @@ def constructor(
     construct_variant.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=parameters
     )
-    return construct_variant
+    return takes_weights(construct_variant)
 
 
 def _is_level(name: str) -> bool:
@@ -213,12 +223,6 @@ def _chosen_levels(chosen: bool | Sequence[str], model: keras.Model) -> dict[str
 
 
 def _check(arguments: Arguments) -> None:
-    weights = arguments.weights
-    if weights is not None and not os.path.exists(weights):
-        raise ValueError(
-            "The `weights` argument should be either `None` (random initialization) or the path "
-            f"to the weights file to be loaded.  Received: weights={weights}"
-        )
     if arguments.pooling not in (None, "avg", "max"):
         raise ValueError(
             f"`pooling` must be one of None, 'avg', 'max'. Received: pooling={arguments.pooling!r}"
@@ -236,7 +240,7 @@ def _check(arguments: Arguments) -> None:
         raise ValueError(
             f"`classes` must be a positive integer. Received: classes={arguments.classes!r}"
         )
-    if arguments.include_top and weights is not None:
+    if arguments.include_top and arguments.weights is not None:
         activation = keras.activations.get(arguments.classifier_activation)
         if activation not in (keras.activations.softmax, keras.activations.linear):
             raise ValueError(

@@ -21,6 +21,7 @@ from keras_attn.applications.construction import (
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.applications.preprocessing import IMAGENET
 from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.pretrained import takes_weights
 from keras_attn.layers import AugmentedConv2D, SqueezeExcite
 
 
@@ -217,6 +218,7 @@ MnasNet = constructor(
 )
 
 
+@takes_weights
 def AAMnasNet(
     width: float = 1.0,
     *,

@@ -17,6 +17,7 @@ from keras_attn.applications.construction import Arguments, check_attention, con
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.applications.preprocessing import IMAGENET
 from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.pretrained import takes_weights
 from keras_attn.layers import SqueezeExcite
 
 STEM_FILTERS = 32
@@ -24,6 +25,7 @@ STEM_FILTERS = 32
 STAGES = ((64, 1), (128, 2), (256, 2), (512, 6), (1024, 2))
 
 
+@takes_weights
 def SEMobileNet(
     *,
     include_top: bool = True,

@@ -9,23 +9,46 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn.weights import Metadata, get_metadata
+
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of RGB channels, on a scale of 0 to 1."""
+    """Mean and standard deviation of RGB channels.
+
+    Attributes:
+        mean: The means.
+        std: The deviations.
+        range: The scale that both are on: what pixels of 0 and 255 are.
+    """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    range: tuple[float, float] = (0.0, 1.0)
+
+    @classmethod
+    def of(cls, metadata: Metadata) -> Normalisation:
+        """That of a set of weights."""
+        return cls(metadata.mean, metadata.std, metadata.range)
+
+    @property
+    def in_pixels(self) -> tuple[list[float], list[float]]:
+        """Mean and deviation on the scale of 0 to 255."""
+        low, high = self.range
+        scale = 255 / (high - low)
+        return [scale * (mean - low) for mean in self.mean], [scale * std for std in self.std]
 
     def apply(self, image: Any) -> Any:
         """Puts the normalisation into a network; images without 3 channels are only scaled."""
         axis = -1 if keras.config.image_data_format() == "channels_last" else 1
         if image.shape[axis] != 3:
-            return keras.layers.Rescaling(1 / 255, name="rescaling")(image)
+            low, high = self.range
+            return keras.layers.Rescaling((high - low) / 255, low, name="rescaling")(image)
+        mean, std = self.in_pixels
         return keras.layers.Normalization(
             axis=axis,
-            mean=[255 * mean for mean in self.mean],
-            variance=[(255 * std) ** 2 for std in self.std],
+            mean=mean,
+            variance=[each**2 for each in std],
             name="normalization",
         )(image)
 
@@ -44,8 +67,7 @@ class Normalisation:
                 "`x` must be an RGB image or a batch of them. "
                 f"Received: x of shape {tuple(x.shape)}, data_format={data_format!r}"
             )
-        mean = 255 * np.asarray(self.mean, "float32").reshape(shape)
-        std = 255 * np.asarray(self.std, "float32").reshape(shape)
+        mean, std = (np.asarray(each, "float32").reshape(shape) for each in self.in_pixels)
         if isinstance(x, np.ndarray):
             return (x.astype("float32") - mean) / std
         return ops.divide(ops.subtract(ops.cast(x, "float32"), mean), std)
@@ -58,16 +80,21 @@ CIFAR = Normalisation(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Normalises RGB pixels as the networks for ImageNet take them: (x / 255 - mean) / std.
+def preprocess_input(
+    x: Any, data_format: str | None = None, *, model: keras.Model | None = None
+) -> Any:
+    """Normalises RGB pixels as a network takes them: (x / 255 - mean) / std.
 
-    Mean and deviation are those of ImageNet's training images. Networks constructed with
+    Mean and deviation are those of ImageNet's training images, or what belongs to the weights of
+    a model, which may ask for another scale. Networks constructed with
     `include_preprocessing=True` do this themselves.
 
     Args:
         x: Array or tensor of pixels in 0..255, of any dtype, and of shape (H, W, 3) or
             (B, H, W, 3); with `channels_first`, (3, H, W) or (B, 3, H, W). It stays as it is.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
+        model: A network whose weights say how; one that normalises itself gets its pixels as
+            they are, in float32.
 
     Returns:
         A new array or tensor of x's shape, float32.
@@ -81,4 +108,12 @@ def preprocess_input(x: Any, data_format: str | None = None) -> Any:
     >>> print(preprocess_input(pixels)[0, 0, 0].round(3))
     [2.249 2.429 2.64 ]
     """
-    return IMAGENET.preprocess_input(x, data_format)
+    normalisation = IMAGENET
+    if model is not None:
+        metadata = get_metadata(model)
+        names = {layer.name for layer in model.layers}
+        if names & {"normalization", "rescaling"}:
+            normalisation = Normalisation((0.0,) * 3, (1.0,) * 3, (0.0, 255.0))
+        elif metadata is not None:
+            normalisation = Normalisation.of(metadata)
+    return normalisation.preprocess_input(x, data_format)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import layers
 
 from keras_attn.applications.blocks import convolution, norm_relu
 from keras_attn.applications.construction import (
@@ -61,10 +62,14 @@ def _residual_attention(
     pyramid_outputs: bool | Sequence[str] = False,
     attention: str | None = "mixed",
     learning: str = "residual",
+    mask: str = "caffe",
     name: str | None = None,
 ) -> keras.Model:
     """A Residual Attention Network for ImageNet."""
     check_attention(attention, (None, "mixed", "channel", "spatial"))
+    if mask not in ("caffe", "pytorchcv"):
+        raise ValueError(f"`mask` must be one of 'caffe', 'pytorchcv'. Received: mask={mask!r}")
+    is_authors = mask == "caffe"
     unit = UNITS[variant.unit]
     is_pre_activation = variant.unit == "pre_activation"
 
@@ -75,6 +80,8 @@ def _residual_attention(
                 attention=attention,
                 learning=learning,
                 unit=variant.unit,
+                mask_pooling="ceil" if is_authors else "padded",
+                add_targets=not is_authors,
                 name=name,
             )(x)
         for i in range(UNITS_WITHOUT_MASK):
@@ -83,7 +90,12 @@ def _residual_attention(
 
     def features(x: Any) -> Any:
         x = norm_relu(convolution(x, 64, 7, strides=2, name="stem_conv"), "stem")
-        x = CeilMaxPooling2D(3, 2, name="stem_pool")(x)
+        if is_authors:
+            x = CeilMaxPooling2D(3, 2, name="stem_pool")(x)
+        else:
+            # Behind a ReLU, zeros around the map are as good as the -inf of a padded max pool.
+            x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+            x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
         stages = zip(FILTERS, MASK_DEPTHS, variant.modules, strict=True)
         for stage, (filters, mask_depth, modules) in enumerate(stages, start=1):
             strides = 1 if stage == 1 else 2
@@ -135,6 +147,10 @@ _DOC = """{summary}
         attention: `"mixed"`, `"channel"` or `"spatial"`, the masks' activation; `None` leaves the
             masks out, for comparisons.
         learning: `"residual"` or `"naive"`.
+        mask: `"caffe"`, the authors' network, or `"pytorchcv"`, that of the weights that exist
+            for Attention-56: all max pools are padded by 1, and in the mask an upsampled map gets
+            the tensor added whose size it takes. A weights file fits both, but is right in one
+            only.
         name: Name of the model.
 
     Returns:

@@ -12,6 +12,7 @@ import keras
 from keras_attn.applications.blocks import convolution, norm_relu
 from keras_attn.applications.construction import Arguments, construct, level
 from keras_attn.applications.preprocessing import CIFAR
+from keras_attn.applications.pretrained import takes_weights
 from keras_attn.layers import AttentionModule, PreActivationBottleneck
 
 
@@ -39,6 +40,7 @@ FILTERS = (64, 128, 256)  # four times the bottlenecks' 16, 32, 64
 FINAL_UNITS = 3
 
 
+@takes_weights
 def ResidualAttentionCIFAR(
     depth: int = 56,
     *,

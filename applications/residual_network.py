@@ -15,7 +15,42 @@ from keras_attn.layers import CeilMaxPooling2D
 FILTERS = (64, 128, 256, 512)
 SIDES = {1: 56, 2: 28, 3: 14, 4: 7}  # of the stages' maps, for an image of 224
 PLACES = ("standard", "pre", "post", "identity", "3x3")
-GEOMETRIES = ("caffe", "torchvision")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a residual network strides, pools and projects: what its weights were trained in.
+
+    Attributes:
+        pool: The stem's 3x3 max pool: `"ceil"` has no padding and a last window that may hang
+            over the edge, `"padded"` has padding of 1, `None` is no pool.
+        strides_first: Whether a bottleneck strides in its first 1x1 convolution, if the authors'
+            Caffe file does.
+        stem: Filters and strides of the stem's 3x3 convolutions; `None` is the variant's own stem.
+        average_projections: Whether a 2x2 average pool strides before a projection.
+        relu_before_gate: Whether the branch of a basic block ends in a ReLU before its gate.
+    """
+
+    pool: str | None = "padded"
+    strides_first: bool = False
+    stem: tuple[tuple[int, int], ...] | None = None
+    average_projections: bool = False
+    relu_before_gate: bool = False
+
+
+GEOMETRIES = {
+    "caffe": Geometry("ceil", strides_first=True),
+    "torchvision": Geometry(),
+    # keras.applications and image-classifiers.
+    "keras": Geometry(strides_first=True),
+    # The basic blocks of timm's legacy_seresnet18 and 34; with bottlenecks it is "caffe".
+    "legacy": Geometry("ceil", strides_first=True, relu_before_gate=True),
+    # He et al., "Bag of Tricks", CVPR 2019, and timm's further step, the tiered stem.
+    "resnet_d": Geometry(stem=((32, 2), (32, 1), (64, 1)), average_projections=True),
+    "resnet_t": Geometry(stem=((24, 2), (32, 1), (64, 1)), average_projections=True),
+    # timm's gcresnet50t, which has no pool.
+    "tiered": Geometry(None, stem=((24, 2), (32, 1), (64, 2))),
+}
 
 
 @dataclass(frozen=True)
@@ -143,32 +178,34 @@ def check_geometry(geometry: str) -> None:
 
 def residual_features(x: Any, variant: Variant, attention: BlockAttention, geometry: str) -> Any:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, filters)."""
-    x = _stem(x, variant)
-    if geometry == "caffe":
+    how = GEOMETRIES[geometry]
+    x = _stem(x, variant, how)
+    if how.pool == "ceil":
         x = CeilMaxPooling2D(3, 2, name="stem_pool")(x)
-    else:
+    elif how.pool == "padded":
         # Behind a ReLU, zeros around the map are as good as the -inf of a padded max pool.
         x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
         x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
     for stage, blocks in enumerate(variant.blocks, start=1):
         for i in range(blocks):
             strides = 2 if stage > 1 and i == 0 else 1
-            x = _block(x, Block(stage, i + 1, blocks), strides, variant, attention, geometry)
+            x = _block(x, Block(stage, i + 1, blocks), strides, variant, attention, how)
         x = level(x, stage + 1)
     return x
 
 
-def _stem(x: Any, variant: Variant) -> Any:
-    if not variant.deep_stem:
+def _stem(x: Any, variant: Variant, how: Geometry) -> Any:
+    deep = how.stem or (((64, 2), (64, 1), (128, 1)) if variant.deep_stem else None)
+    if deep is None:
         return norm_relu(convolution(x, 64, 7, strides=2, name="stem_conv"), "stem")
-    for i, (filters, strides) in enumerate(((64, 2), (64, 1), (128, 1)), start=1):
+    for i, (filters, strides) in enumerate(deep, start=1):
         x = convolution(x, filters, strides=strides, name=f"stem_conv{i}")
         x = norm_relu(x, "stem", str(i))
     return x
 
 
 def _block(
-    x: Any, block: Block, strides: int, variant: Variant, attention: BlockAttention, geometry: str
+    x: Any, block: Block, strides: int, variant: Variant, attention: BlockAttention, how: Geometry
 ) -> Any:
     """relu(branch(x) + shortcut(x))."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
@@ -176,14 +213,20 @@ def _block(
     if block.number == 1 and (block.stage > 1 or variant.bottleneck):
         size = variant.projection_size if strides > 1 else 1
         channels = 4 * filters if variant.bottleneck else filters
-        shortcut = convolution(x, channels, size, strides=strides, name=f"{prefix}_projection")
+        projects_in = strides
+        if how.average_projections and strides > 1:
+            pool = layers.AveragePooling2D(2, strides, "same", name=f"{prefix}_projection_pool")
+            shortcut, projects_in = pool(x), 1
+        shortcut = convolution(
+            shortcut, channels, size, strides=projects_in, name=f"{prefix}_projection"
+        )
         shortcut = norm(shortcut, f"{prefix}_projection_bn")
     shortcut = attention.gate(shortcut, "identity", block)
 
     x = attention.gate(x, "pre", block)
     if variant.bottleneck:
         first, second = (filters * width for width in variant.widths)
-        strides_first = geometry == "caffe" and variant.caffe_strides_first
+        strides_first = how.strides_first and variant.caffe_strides_first
         x = convolution(
             x, first, 1, strides=strides if strides_first else 1, name=f"{prefix}_conv1"
         )
@@ -201,6 +244,8 @@ def _block(
     else:
         x = attention.convolution(x, filters, strides=strides, groups=1, block=block, index=1)
         x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
+        if how.relu_before_gate:
+            x = layers.Activation("relu", name=f"{prefix}_branch_relu")(x)
     x = attention.gate(x, "standard", block)
 
     x = layers.Add(name=f"{prefix}_add")([x, shortcut])

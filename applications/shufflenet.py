@@ -20,6 +20,7 @@ from keras_attn.applications.construction import Arguments, check_attention, con
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.applications.preprocessing import IMAGENET
 from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.pretrained import takes_weights
 from keras_attn.layers import ChannelShuffle2D, SqueezeExcite
 
 # Table 1 of the paper, the column of 3 groups.
@@ -28,6 +29,7 @@ STEM_FILTERS = 24
 STAGES = ((240, 4), (480, 8), (960, 4))  # filters, units; the first unit of each strides
 
 
+@takes_weights
 def SEShuffleNet(
     *,
     include_top: bool = True,

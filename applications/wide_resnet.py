@@ -18,6 +18,7 @@ from keras_attn.applications.construction import (
     level,
 )
 from keras_attn.applications.preprocessing import CIFAR
+from keras_attn.applications.pretrained import takes_weights
 from keras_attn.layers import AugmentedConv2D, ZeroPaddingShortcut2D
 
 BLOCKS = 4
@@ -148,6 +149,7 @@ WideResNet28x10 = constructor(
 )
 
 
+@takes_weights
 def AAWideResNet28x10(
     *,
     include_top: bool = True,

@@ -160,7 +160,7 @@ def test_theta_serves_one_size():
     [
         ({"ratio": 0}, ValueError, "`ratio` must be a positive integer. Received: ratio=0"),
         ({"stages": [0]}, ValueError, "`stages` must hold stages from 1 to 4"),
-        ({"geometry": "keras"}, ValueError, "`geometry` must be one of"),
+        ({"geometry": "mxnet"}, ValueError, "`geometry` must be one of"),
         ({"attention": "se"}, ValueError, "`attention` must be one of None, 'cbam'. Received"),
         ({"combine": "sum"}, TypeError, "CBAMResNet18() got an unexpected keyword .*'combine'"),
     ],

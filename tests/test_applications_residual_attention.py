@@ -249,7 +249,7 @@ def test_attention_and_learning_reach_the_modules(attention):
         ({"attention": "se"}, "`attention` must be one of None, 'mixed', 'channel', 'spatial'"),
         ({"learning": "attention"}, "`learning` must be one of 'residual', 'naive'"),
         ({"input_shape": (31, 32, 3)}, "Input size must be at least 32x32"),
-        ({"weights": "imagenet"}, "The `weights` argument should be either `None`"),
+        ({"weights": "nowhere"}, "The `weights` argument should be either `None`"),
     ],
 )
 def test_wrong_arguments(kwargs, message):

@@ -313,7 +313,7 @@ def test_without_values_it_is_the_plain_network():
     "constructor, kwargs, message",
     [
         (ResNet18, {"attention": "cbm"}, "`attention` must be one of None, 'se', "),
-        (ResNet18, {"geometry": "keras"}, "`geometry` must be one of 'caffe', 'torchvision'"),
+        (ResNet18, {"geometry": "mxnet"}, "`geometry` must be one of 'caffe', 'torchvision'"),
         (ResNet18, {"stages": [0]}, "`stages` must hold stages from 1 to 4. Received: stages=[0]"),
         (SEResNet18, {"attention": "aa"}, "`attention` must be one of None, 'se'. Received"),
         (SEResNet18, {"placement": "3x3"}, "`placement` can be '3x3' only where a block has one"),

@@ -69,7 +69,7 @@ def test_unreadable_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no weights file"):
         load_weights(network(), tmp_path / "none.weights.h5")
     (tmp_path / "a.bin").write_bytes(b"x")
-    with pytest.raises(ValueError, match="`path` must end in '.weights.h5' or '.keras'"):
+    with pytest.raises(ValueError, match="`path` must end in one of '.weights.h5', '.keras'"):
         load_weights(network(), tmp_path / "a.bin")
     for name in ("a.weights.h5", "a.keras"):
         (tmp_path / name).write_bytes(b"not what it says")

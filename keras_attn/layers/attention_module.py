@@ -14,7 +14,11 @@ from keras_attn.layers._validation import (
     check_non_negative_int,
     check_positive_int,
 )
-from keras_attn.layers.ceil_max_pooling2d import ceil_max_pool, ceil_pooled_length
+from keras_attn.layers.ceil_max_pooling2d import (
+    ceil_max_pool,
+    ceil_pooled_length,
+    padded_max_pool,
+)
 from keras_attn.layers.inception_unit import InceptionResNetUnit
 from keras_attn.layers.residual_units import (
     PreActivationBottleneck,
@@ -96,6 +100,11 @@ class AttentionModule(AttentionLayer):
             be registered by `keras.saving.register_keras_serializable`.
         mask_pre_activation: Whether BN-ReLU comes before the head's first 1x1 convolution; `None`
             means yes, but for `unit="resnext"`, as in the prototxts, and for `"inception"`.
+        mask_pooling: `"ceil"`, the prototxts' pools, or `"padded"`: by one pixel on every side,
+            as in reproductions in PyTorch.
+        add_targets: Whether to an upsampled map is added the tensor whose size it takes (at the
+            end the trunk's output), besides that tensor's skip unit. The prototxts don't;
+            reproductions that took Caffe's `Interp` of two inputs for a sum do.
         kernel_initializer: Initializer of the convolutions (not of a factory's).
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -133,6 +142,8 @@ class AttentionModule(AttentionLayer):
         learning: str = "residual",
         unit: str | Callable[..., keras.layers.Layer] = "pre_activation",
         mask_pre_activation: bool | None = None,
+        mask_pooling: str = "ceil",
+        add_targets: bool = False,
         kernel_initializer: Any = "he_normal",
         data_format: str | None = None,
         **kwargs: Any,
@@ -146,6 +157,8 @@ class AttentionModule(AttentionLayer):
         self.learning = check_choice("learning", learning, ("residual", "naive"))
         self.unit = _check_unit(unit)
         self.mask_pre_activation = mask_pre_activation
+        self.mask_pooling = check_choice("mask_pooling", mask_pooling, ("ceil", "padded"))
+        self.add_targets = add_targets
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: tuple) -> None:
@@ -186,7 +199,7 @@ class AttentionModule(AttentionLayer):
         """Returns the attended map, or `(outputs, mask)`."""
         x = _apply(self.pre_units, inputs)  # P
         trunk = _apply(self.trunk_units, x)  # T
-        mask = self._mask(x, training)  # M
+        mask = self._mask(x, trunk, training)  # M
         weight = ops.add(mask, 1) if self.learning == "residual" else mask
         outputs = ops.multiply(trunk, ops.cast(weight, self.compute_dtype))
         outputs = _apply(self.post_units, outputs)
@@ -213,21 +226,25 @@ class AttentionModule(AttentionLayer):
             "learning": self.learning,
             "unit": unit if isinstance(unit, str) else keras.saving.get_registered_name(unit),
             "mask_pre_activation": self.mask_pre_activation,
+            "mask_pooling": self.mask_pooling,
+            "add_targets": self.add_targets,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 
-    def _mask(self, x: Any, training: bool | None) -> Any:
+    def _mask(self, x: Any, trunk: Any, training: bool | None) -> Any:
         """The soft mask branch: (B, H, W, C) in, the same in float32 out."""
+        pool = ceil_max_pool if self.mask_pooling == "ceil" else padded_max_pool
         r, levels = self.r, range(self.mask_depth - 1)
         sizes = [self._spatial(ops.shape(x))]
         skips = []
         for level in levels:  # down to the last level before the bottom
-            x = ceil_max_pool(x, data_format=self.data_format)
+            x = pool(x, data_format=self.data_format)
             x = _apply(self.mask_down_units[level * r : (level + 1) * r], x)
             sizes.append(self._spatial(ops.shape(x)))
-            skips.append(self.mask_skip_units[level](x))
+            skip = self.mask_skip_units[level](x)
+            skips.append(ops.add(skip, x) if self.add_targets else skip)
         if self.mask_depth > 0:
-            x = ceil_max_pool(x, data_format=self.data_format)
+            x = pool(x, data_format=self.data_format)
         x = _apply(self.mask_bottom_units, x)
         for level in reversed(levels):
             x = resize_bilinear(x, sizes[level + 1], data_format=self.data_format)
@@ -235,6 +252,7 @@ class AttentionModule(AttentionLayer):
             x = _apply(self.mask_up_units[level * r : (level + 1) * r], x)
         if self.mask_depth > 0:
             x = resize_bilinear(x, sizes[0], data_format=self.data_format)
+            x = ops.add(x, trunk) if self.add_targets else x
 
         if self.mask_bn1 is not None:
             x = ops.relu(self.mask_bn1(x, training=training))

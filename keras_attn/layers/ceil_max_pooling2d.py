@@ -58,6 +58,23 @@ def ceil_max_pool(
     return ops.max_pool(x, pool_size, strides, padding=padding, data_format=data_format)
 
 
+def padded_max_pool(x: Any, data_format: str = "channels_last") -> Any:
+    """3x3 max pooling of stride 2 behind a border of one pixel, as most frameworks have it.
+
+    Args:
+        x: Tensor of shape (B, H, W, C), or (B, C, H, W) if `channels_first`.
+        data_format: `"channels_last"` or `"channels_first"`.
+
+    Returns:
+        Tensor whose sides are ceil(H / 2) and ceil(W / 2).
+    """
+    widths = [(0, 0)] * 4
+    for axis in (1, 2) if data_format == "channels_last" else (2, 3):
+        widths[axis] = (1, 1)
+    x = ops.pad(x, widths, constant_values=float("-inf"))
+    return ops.max_pool(x, 3, 2, padding="valid", data_format=data_format)
+
+
 def _overhang(length: Any, pool_size: int, strides: int) -> Any:
     """How far the last window reaches over the edge."""
     overhang = (ceil_pooled_length(length, pool_size, strides) - 1) * strides + pool_size - length

@@ -1,0 +1,205 @@
+"""The one place that downloads: a cache, files that are completed, hashes, a mirror.
+
+- Files are kept in `~/.cache/keras_attn`, or in `KERAS_ATTN_CACHE`; those of the Hugging Face hub
+  in its own cache (`HF_HOME`).
+- `KERAS_ATTN_MIRROR=https://mirror.example` asks `https://mirror.example/<host>/<path>` instead of
+  `https://<host>/<path>`.
+- `HF_HUB_OFFLINE=1` opens no connection, whatever the source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+CHUNK = 1 << 20
+TIMEOUT = 30.0  # seconds without a byte
+
+
+class DownloadError(RuntimeError):
+    """A file of weights could not be had; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of weights and where it is.
+
+    Attributes:
+        url: Its address. An address `hf://owner/name/file` is one of the Hugging Face hub, and
+            `file://...` a file that the package brings.
+        sha256: Its SHA-256 or the beginning of it, `"md5:..."` where the source gives that, or
+            `None` where it gives neither.
+        by_hand: Whether the address is a page for a person, from which no program can fetch.
+    """
+
+    url: str
+    sha256: str | None = None
+    by_hand: bool = False
+
+
+def fetch(file: RemoteFile) -> Path:
+    """Returns the file, from the cache or from its source, after comparing its hash.
+
+    A download that was interrupted goes on where it stopped.
+
+    Args:
+        file: What and where.
+
+    Returns:
+        The path of the complete file.
+
+    Raises:
+        DownloadError: If the file can't be had, is cut, or isn't the one of that hash.
+    """
+    if file.by_hand:
+        raise DownloadError(
+            f"These weights can't be fetched by a program. Download {file.url} in a browser, and "
+            "give the file's path as `weights`."
+        )
+    if file.url.startswith("file://"):
+        path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(file.url).path))
+        if not path.is_file():
+            raise DownloadError(f"{path} is missing. Install keras-attn anew, it brings the file.")
+        _check_hash(path, file.sha256, file)
+        return path
+    if file.url.startswith("hf://"):
+        path = _from_hub(file)
+        _check_hash(path, file.sha256 or _hash_of_the_hub(path), file)
+        return path
+    path = cache_folder() / _name_in_cache(file.url)
+    if not path.is_file():
+        if is_offline():
+            raise DownloadError(f"HF_HUB_OFFLINE forbids to download {file.url}. {_advice(file)}")
+        partial = path.with_name(f"{path.name}.partial")
+        _download(mirrored(file.url), partial, file)
+        try:
+            _check_hash(partial, file.sha256, file)
+        except DownloadError:
+            partial.unlink()
+            raise
+        os.replace(partial, path)
+        return path
+    _check_hash(path, file.sha256, file)
+    return path
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: `KERAS_ATTN_CACHE`, else `~/.cache/keras_attn`."""
+    return Path(os.environ.get("KERAS_ATTN_CACHE") or Path.home() / ".cache" / "keras_attn")
+
+
+def is_offline() -> bool:
+    """Whether `HF_HUB_OFFLINE` forbids connections."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def mirrored(url: str) -> str:
+    """The address that is asked: the file's own, or that at `KERAS_ATTN_MIRROR`."""
+    mirror = os.environ.get("KERAS_ATTN_MIRROR", "").rstrip("/")
+    return f"{mirror}/{url.partition('://')[2]}" if mirror else url
+
+
+def _name_in_cache(url: str) -> str:
+    """The file's own name, behind what tells apart two of the same name."""
+    name = urllib.parse.unquote(urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1])
+    safe = re.sub(r"[^\w.-]", "_", name)
+    return f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{safe}"
+
+
+def _download(url: str, partial: Path, file: RemoteFile) -> None:
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    have = partial.stat().st_size if partial.is_file() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "keras_attn"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            resumed = answer.status == 206
+            expected = answer.headers.get("Content-Length")
+            total = None if expected is None else int(expected) + (have if resumed else 0)
+            with partial.open("ab" if resumed else "wb") as out:
+                while chunk := answer.read(CHUNK):
+                    out.write(chunk)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is left to send
+            size = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+            if size == str(have):
+                return
+            partial.unlink()
+            raise DownloadError(
+                f"What was downloaded of {url} is no part of it, and was deleted. Try again."
+            ) from error
+        raise DownloadError(
+            f"{url} answers {error.code} {error.reason}. {_advice(file)}"
+        ) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise DownloadError(f"{url} could not be reached: {error}. {_advice(file)}") from error
+    size = partial.stat().st_size
+    if total is not None and size != total:
+        raise DownloadError(
+            f"{url} stopped after {size} of {total} bytes. Try again: the download goes on there."
+        )
+
+
+def _from_hub(file: RemoteFile) -> Path:
+    owner, name, path = file.url.removeprefix("hf://").split("/", 2)
+    try:
+        import huggingface_hub
+        from huggingface_hub import errors
+    except ImportError as error:
+        raise ImportError(
+            f"{file.url} is on the Hugging Face hub, which needs the package huggingface_hub: "
+            "pip install 'keras-attn[hub]'."
+        ) from error
+    mirror = os.environ.get("KERAS_ATTN_MIRROR", "").rstrip("/")
+    try:
+        return Path(
+            huggingface_hub.hf_hub_download(
+                f"{owner}/{name}",
+                path,
+                endpoint=f"{mirror}/huggingface.co" if mirror else None,
+                local_files_only=is_offline(),
+            )
+        )
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        reason = "HF_HUB_OFFLINE forbids to ask for it" if is_offline() else str(error)
+        reason = reason.strip().splitlines()[0] if reason.strip() else type(error).__name__
+        raise DownloadError(f"{file.url} could not be had: {reason} {_advice(file)}") from error
+
+
+def _hash_of_the_hub(path: Path) -> str | None:
+    """The SHA-256 by which the hub's cache names a large file, if it does."""
+    name = path.resolve().name
+    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
+
+
+def _check_hash(path: Path, expected: str | None, file: RemoteFile) -> None:
+    if expected is None:
+        return
+    name, _, digits = expected.rpartition(":")
+    with path.open("rb") as opened:
+        found = hashlib.file_digest(opened, name or "sha256").hexdigest()
+    if found.startswith(digits):
+        return
+    raise DownloadError(
+        f"{path} is not the file that was published: its {name or 'sha256'} is {found}, and not "
+        f"{digits}... Delete it if it is still there, and try again, to have {file.url} anew."
+    )
+
+
+def _advice(file: RemoteFile) -> str:
+    url = file.url
+    if url.startswith("hf://"):
+        owner, name, path = url.removeprefix("hf://").split("/", 2)
+        url = f"https://huggingface.co/{owner}/{name}/resolve/main/{path}"
+    return (
+        f"Download {url} where there is a network, and give the file's path as `weights`; or set "
+        "KERAS_ATTN_MIRROR to a mirror of it; or weights=None for a network without weights."
+    )

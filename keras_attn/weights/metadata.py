@@ -1,0 +1,154 @@
+"""What belongs to a set of weights, and how a network remembers it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What belongs to a set of weights: how to give it images, and where it is from.
+
+    Attributes:
+        tag: What `weights=` calls it, or the name of the file that it was read from.
+        network: The constructor.
+        source: Who trained or published it, and where.
+        licence: As the source gives it; `""` where it gives none.
+        top1: Its accuracy in percent, as the source gives it; `None` where it gives none.
+        top1_on: On which images, and at which size.
+        size: Side of the images that `top1` is for, or that it was trained with.
+        crop: Share of the resized image's side that is cropped from its centre; the short side is
+            resized to `size / crop`.
+        interpolation: Of the resizing.
+        range: What pixels of 0 and 255 are scaled to, before mean and deviation.
+        mean: Of the RGB channels, on that scale.
+        std: Likewise their deviation.
+        labels: `"imagenet"` for ImageNet's 1000 classes in the usual order, the classes' names, or
+            `None`.
+        sha256: Of the file, or its beginning, or as `"md5:..."`, as the source gives it; `None`
+            where it gives none.
+        changes: What was done to the weights to fit this network.
+        note: What else is to know.
+    """
+
+    tag: str
+    network: str
+    source: str
+    licence: str = ""
+    top1: float | None = None
+    top1_on: str = "ImageNet-1k, validation"
+    size: int = 224
+    crop: float = 0.875
+    interpolation: str = "bilinear"
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    labels: str | tuple[str, ...] | None = "imagenet"
+    sha256: str | None = None
+    changes: tuple[str, ...] = ()
+    note: str = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Metadata:
+        """Reads what `as_dict` gave, after JSON made lists of its tuples."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        kept: dict[str, Any] = {key: values[key] for key in values if key in known}
+        tuples = {key: tuple(each) for key, each in kept.items() if isinstance(each, list)}
+        return cls(**{**kept, **tuples})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The attributes, such as JSON takes."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in dataclasses.asdict(self).items()
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class LevelMarker(keras.layers.Identity):
+    """The end of a stage of a network; the first one remembers what belongs to the weights.
+
+    A layer's configuration is what Keras keeps wherever a graph goes: into a `.keras` file, a
+    clone, a network with another head. So it is here, and not an attribute of the model.
+
+    Args:
+        metadata: What belongs to the weights, as `Metadata.as_dict` gives it, or `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.metadata = None if metadata is None else dict(metadata)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        metadata = None if self.metadata is None else dict(self.metadata)
+        return {**super().get_config(), "metadata": metadata}
+
+
+def get_metadata(model: keras.Model) -> Metadata | None:
+    """What belongs to the weights that a network was constructed with.
+
+    It stays with the network through saving and loading, and with a network that is built on it.
+
+    Args:
+        model: A network of `keras_attn.applications`, or one that has such a network in it.
+
+    Returns:
+        Where the weights are from, and how to give them images; `None` where nothing is known.
+
+    Example:
+
+    >>> model = keras_attn.applications.CIFARResNet(8)
+    >>> print(keras_attn.weights.get_metadata(model))
+    None
+    """
+    for marker in _markers(model):
+        if marker.metadata is not None:
+            return Metadata.from_dict(marker.metadata)
+    return None
+
+
+def set_metadata(model: keras.Model, metadata: Metadata | None) -> None:
+    """Makes a network remember what belongs to its weights.
+
+    Args:
+        model: A network of `keras_attn.applications`, or one that has such a network in it.
+        metadata: What to remember; `None` forgets.
+
+    Raises:
+        ValueError: If the model has no stages of ours.
+
+    Example:
+
+    >>> model = keras_attn.applications.CIFARResNet(8)
+    >>> mine = keras_attn.weights.Metadata("cats", "CIFARResNet", "trained here", size=32)
+    >>> keras_attn.weights.set_metadata(model, mine)
+    >>> keras_attn.weights.get_metadata(model).tag
+    'cats'
+    """
+    marker = next(_markers(model), None)
+    if marker is None:
+        raise ValueError(
+            "`model` must be a network of keras_attn.applications. "
+            f"Received: model={model.name!r}, which has no layers P0, P1, ..."
+        )
+    marker.metadata = None if metadata is None else metadata.as_dict()
+
+
+def _markers(model: Any) -> Iterator[LevelMarker]:
+    for layer in model.layers:
+        if isinstance(layer, LevelMarker):
+            yield layer
+        elif isinstance(layer, keras.Model):
+            yield from _markers(layer)
+        elif isinstance(layer, keras.layers.Wrapper) and isinstance(layer.layer, keras.Model):
+            yield from _markers(layer.layer)

@@ -1,0 +1,171 @@
+"""Writes tests/golden/weights/*.npz: the logits of the sources' own networks with random weights.
+
+A file holds the names and shapes of a network's tensors and its logits for two images, and no
+weights: `tests/random_state.py` makes them anew from the names. With `_small` in its name, stages
+are cut to 1, 2, 1 and 1 blocks. It runs in environments of its own; no test needs them:
+
+    python3.11 -m venv oracles                          # as in make_timm.py
+    oracles/bin/pip install --no-deps pytorchcv==0.0.74
+    git clone https://github.com/Jongchan/attention-module
+    oracles/bin/python tests/golden/make_weights.py timm
+    oracles/bin/python tests/golden/make_weights.py pytorchcv
+    oracles/bin/python tests/golden/make_weights.py attention-module attention-module/
+    python3.11 -m venv classifiers
+    classifiers/bin/pip install tensorflow-cpu==2.15.1 image-classifiers==1.0.0 "numpy<2"
+    classifiers/bin/python tests/golden/make_weights.py image-classifiers
+
+Names behind these arguments make only the files that have one of them in their names.
+"""
+
+import importlib
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent / "weights"
+CLASSES = 11
+SMALL = (1, 2, 1, 1)
+SIZES = {"": ((224, 224), (193, 161)), "_small": ((64, 64), (107, 75))}
+SQUARE = {"": ((224, 224), (192, 192)), "_small": ((64, 64), (96, 96))}
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+random_state = importlib.import_module("random_state")
+
+
+def save(name, shapes, logits, source):
+    FOLDER.mkdir(exist_ok=True)
+    arrays = {f"logits:{h}x{w}": each for (h, w), each in logits.items()}
+    names = np.array(list(shapes))
+    flat = np.array([" ".join(map(str, shape)) for shape in shapes.values()])
+    np.savez_compressed(FOLDER / f"{name}.npz", names=names, shapes=flat, source=source, **arrays)
+    print(f"{name}: {len(shapes)} tensors, {[float(np.abs(a).max()) for a in logits.values()]}")
+
+
+def run_torch(name, module, source, sizes, before=lambda module, size: None):
+    import torch
+
+    state = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    weights = random_state.random_state(state)
+    module.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    module.eval()
+    logits = {}
+    for size in sizes:
+        before(module, size)
+        image = torch.from_numpy(random_state.random_image(*size).transpose(0, 3, 1, 2).copy())
+        with torch.no_grad():
+            logits[size] = module(image).numpy()
+    save(name, state, logits, f"{source}, torch {torch.__version__}")
+
+
+def cut(stages):
+    """The stages with fewer blocks."""
+    import torch
+
+    pairs = zip(stages, SMALL, strict=True)
+    return [torch.nn.Sequential(*list(stage)[:blocks]) for stage, blocks in pairs]
+
+
+def make_timm(wanted):
+    from make_timm import import_timm
+
+    timm = import_timm()
+    names = (
+        *("legacy_seresnet18", "legacy_seresnet50", "legacy_seresnext50_32x4d", "legacy_senet154"),
+        *("seresnet50", "seresnext50_32x4d", "senet154", "seresnet152d"),
+        *("ecaresnet50t", "ecaresnet50d", "gcresnet50t", "skresnext50_32x4d"),
+    )
+    for name in names:
+        for kind, sizes in SIZES.items():
+            if not wanted(f"{name}{kind}"):
+                continue
+            module = timm.create_model(name, num_classes=CLASSES)
+            if kind and hasattr(module, "stages"):
+                module.stages = type(module.stages)(*cut(module.stages))
+            elif kind:
+                for i, stage in enumerate(cut([getattr(module, f"layer{i}") for i in range(1, 5)])):
+                    setattr(module, f"layer{i + 1}", stage)
+            run_torch(f"{name}{kind}", module, f"timm {timm.__version__}", sizes)
+
+
+def make_pytorchcv(wanted):
+    import torch
+
+    version = importlib.import_module("importlib.metadata").version("pytorchcv")
+    module = importlib.import_module("pytorchcv.models.resattnet").resattnet56(num_classes=CLASSES)
+
+    def before(module, size):
+        if size != (224, 224):  # its pool has a window of 7x7, right for 224 only
+            module.features.final_pool = torch.nn.AdaptiveAvgPool2d(1)
+
+    if wanted("resattnet56"):
+        run_torch("resattnet56", module, f"pytorchcv {version}", SQUARE[""], before)
+
+
+def make_attention_module(wanted, folder):
+    import torch
+
+    sys.path.insert(0, str(folder))
+    warnings.simplefilter("ignore")  # the code is older than this torch
+    importlib.import_module("MODELS.bam").gate_activation = None  # its file doesn't define it
+    resnet = importlib.import_module("MODELS.model_resnet")
+
+    def before(module, size):
+        if size != (224, 224):
+            module.avgpool = torch.nn.AdaptiveAvgPool2d(1)
+
+    for attention in ("CBAM", "BAM"):
+        for kind, sizes in SQUARE.items():
+            if wanted(f"{attention.lower()}_resnet50{kind}"):
+                module = resnet.ResidualNet("ImageNet", 50, CLASSES, attention)
+                if kind:
+                    stages = [getattr(module, f"layer{i}") for i in range(1, 5)]
+                    for i, stage in enumerate(cut(stages)):
+                        setattr(module, f"layer{i + 1}", stage)
+                name = f"{attention.lower()}_resnet50{kind}"
+                wrapped = torch.nn.DataParallel(module)  # as in the checkpoints: module.*
+                wrapped.eval()
+
+                def before_wrapped(wrapped, size):
+                    before(wrapped.module, size)
+
+                run_torch(name, wrapped, "Jongchan/attention-module", sizes, before_wrapped)
+
+
+def make_image_classifiers(wanted):
+    import tensorflow as tf
+
+    senet = importlib.import_module("classification_models.models.senet")
+    kwargs = {"backend": tf.keras.backend, "layers": tf.keras.layers}
+    kwargs |= {"models": tf.keras.models, "utils": tf.keras.utils}
+    for name in ("seresnet50", "seresnext50", "senet154"):
+        for kind, sizes in SIZES.items():
+            if not wanted(f"classifiers_{name}{kind}"):
+                continue
+            parameters = senet.MODELS_PARAMS[name]
+            if kind:
+                parameters = parameters._replace(repetitions=SMALL)
+            model = senet.SENet(
+                parameters, input_shape=(None, None, 3), classes=CLASSES, weights=None, **kwargs
+            )
+            shapes = {}
+            for weight in model.weights:
+                layer, kind_of = weight.name.split(":")[0].rsplit("/", 1)
+                shapes[f"{layer}/{kind_of}"] = tuple(weight.shape)
+            state = random_state.random_state(shapes)
+            model.set_weights([state[key] for key in shapes])
+            before_softmax = tf.keras.Model(model.inputs, model.layers[-2].output)
+            logits = {size: before_softmax(random_state.random_image(*size)) for size in sizes}
+            logits = {size: each.numpy() for size, each in logits.items()}
+            version = importlib.import_module("importlib.metadata").version("image-classifiers")
+            source = f"image-classifiers {version}, tensorflow {tf.__version__}"
+            save(f"classifiers_{name}{kind}", shapes, logits, source)
+
+
+if __name__ == "__main__":
+    source, *arguments = sys.argv[1:]
+    folder = [Path(arguments.pop(0))] if source == "attention-module" else []
+    globals()[f"make_{source.replace('-', '_')}"](
+        lambda name: not arguments or any(each in name for each in arguments), *folder
+    )
