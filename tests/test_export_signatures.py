@@ -149,6 +149,29 @@ def test_preprocessing_as_the_weights_ask(tmp_path):
     np.testing.assert_allclose(255 * image[0], cut, rtol=0, atol=1.01)
 
 
+def test_weights_say_what_they_ask_for(tmp_path):
+    """Crop, interpolation, mean and names go with them; a network that takes pixels has no mean."""
+    asks = keras_attn.weights.Metadata(
+        "t", "CIFARResNet", "here", size=32, crop=0.5, interpolation="bicubic",
+        range=(-1.0, 1.0), mean=(0.0, 0.2, -0.2), std=(0.5, 0.5, 1.0), labels=("a", "b", "c"),
+    )  # fmt: skip
+
+    def exported(name, **options):
+        model = keras_attn.applications.CIFARResNet(8, classes=3, **options)
+        keras_attn.weights.set_metadata(model, asks)
+        folder = export_saved_model(model, tmp_path / name)
+        report = json.loads((folder / "assets.extra" / "export_report.json").read_text())
+        return (folder / "assets" / "labels.txt").read_text(), report["preprocessing"]
+
+    labels, preprocessing = exported("plain")
+    assert labels.split() == ["a", "b", "c"]
+    np.testing.assert_allclose(preprocessing.pop("mean"), [127.5, 153, 102])  # of 255 (m + 1) / 2
+    np.testing.assert_allclose(preprocessing.pop("std"), [63.75, 63.75, 127.5])
+    assert preprocessing == {"size": [32, 32], "crop": 0.5, "interpolation": "bicubic"}
+    _, preprocessing = exported("pixels", include_preprocessing=True)
+    assert (preprocessing["mean"], preprocessing["crop"]) == (None, 0.5)
+
+
 def test_what_can_not_be_is_left_out_and_said(tmp_path):
     def left_out(model, name, **options):
         folder = export_saved_model(model, tmp_path / name, **options)

@@ -7,6 +7,9 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
+from keras_attn.applications.imagenet_classes import CLASSES
+from keras_attn.weights import get_metadata
+
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
@@ -85,18 +88,53 @@ class Preprocessing:
 
 
 def find_preprocessing(model: keras.Model) -> Preprocessing | None:
-    """What a network that normalises pixel values itself needs; `None` where it doesn't.
+    """What a network is given, as far as it can be known.
 
-    Its first layer then is `Rescaling` or `Normalization`, as `include_preprocessing=True` makes
-    it. The whole image is resized to the network's size.
+    A network that begins with `Rescaling` or `Normalization`, as `include_preprocessing=True` makes
+    it, takes pixel values. Another takes what its weights ask for, if they say so; and so do crop
+    and interpolation come from there. Without it, the whole image is resized.
 
     Args:
         model: A network that `check_image_model` accepts.
+
+    Returns:
+        The preprocessing, or `None` where nothing is known.
     """
-    if not _begins_with_pixels(model):
+    metadata = get_metadata(model)
+    takes_pixels = _begins_with_pixels(model)
+    if metadata is None and not takes_pixels:
         return None
-    height, width = model.inputs[0].shape[1:3]
-    return Preprocessing(size=None if None in (height, width) else (height, width))
+    sides = tuple(model.inputs[0].shape[1:3])
+    size = None if None in sides else sides
+    if metadata is None:
+        return Preprocessing(size)
+    found = Preprocessing(
+        size or (metadata.size, metadata.size),
+        crop=metadata.crop,
+        interpolation="bicubic" if metadata.interpolation == "bicubic" else "bilinear",
+    )
+    if takes_pixels:
+        return found
+    low, high = metadata.range
+    step = (high - low) / 255  # of a pixel's value, on the scale of mean and deviation
+    return dataclasses.replace(
+        found,
+        mean=tuple((mean - low) / step for mean in metadata.mean),
+        std=tuple(std / step for std in metadata.std),
+    )
+
+
+def names_of_weights(model: keras.Model) -> list[str] | None:
+    """The names of a network's classes, if its weights have them and its head is theirs."""
+    metadata = get_metadata(model)
+    if metadata is None or metadata.labels is None:
+        return None
+    names = (
+        [line.split(" ")[1] for line in CLASSES.splitlines()]
+        if metadata.labels == "imagenet"
+        else list(metadata.labels)
+    )
+    return names if len(names) == model.outputs[0].shape[-1] else None
 
 
 def check_preprocessing(preprocessing: Preprocessing | None, model: keras.Model) -> None:

@@ -24,6 +24,7 @@ from keras_attn.export.preprocessing import (
     Preprocessing,
     check_preprocessing,
     find_preprocessing,
+    names_of_weights,
 )
 from keras_attn.export.signatures import DEFAULT, Signature, make_signatures
 from keras_attn.export.versions import find_versions
@@ -64,11 +65,12 @@ def export_saved_model(
         model: A functional or Sequential network of one image input and one output.
         path: The base folder of the model, whose name a server takes for the model's. It and its
             parents are made where they are missing.
-        class_names: The names of the classes in the order of the outputs.
+        class_names: The names of the classes in the order of the outputs. Default: those of the
+            network's weights, if they have some.
         version: A positive integer that `path` does not hold yet. Default: one more than the
             highest there, else 1.
-        preprocessing: What stands between pixels and the network. Default: what the network
-            begins with, if that is `Rescaling` or `Normalization`.
+        preprocessing: What stands between pixels and the network. Default: what its weights ask
+            for, or what it begins with; see `find_preprocessing`.
         fold: Whether BatchNormalization is folded into the convolutions before it, where the
             outputs stay within the bound.
         record: What is known of the training, for the card: a run's `run.json`.
@@ -97,6 +99,8 @@ def export_saved_model(
             f"and compared. Received: strategy={tf.distribute.get_strategy()}"
         )
     check_image_model(model)
+    if class_names is None:
+        class_names = names_of_weights(model)
     labels = _checked_labels(class_names, model.outputs[0].shape)
     base = pathlib.Path(path)
     if base.exists() and not base.is_dir():
