@@ -265,7 +265,8 @@ def test_a_checkpoint_of_another_variant(tmp_path):
         applications.ResidualAttention56(include_top=False, weights=path)
 
 
-@pytest.mark.parametrize("backend", ["torch", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_other_backends_and_channels_first(backend, tmp_path):
     """The same weights in another process, in both data formats."""
     model = applications.ResidualAttentionNeXt56(classes=7, input_shape=(None, None, 3))

@@ -450,9 +450,10 @@ def saved(tmp_path_factory):
     return folder, expected
 
 
-# JAX takes a minute to compile them.
+# Other backends are in the fast suite with the smaller networks of test_applications_cifar.
 @pytest.mark.parametrize(
-    "backend", ["tensorflow", "torch", pytest.param("jax", marks=pytest.mark.slow)]
+    "backend",
+    ["tensorflow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("torch", "jax"))],
 )
 def test_in_a_fresh_process(backend, saved):
     """`.keras` files on TensorFlow; their weights elsewhere, in both data formats."""

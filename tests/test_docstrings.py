@@ -6,7 +6,6 @@ import doctest
 import importlib
 import inspect
 import pkgutil
-import re
 
 import keras
 import numpy as np
@@ -36,17 +35,7 @@ def examples():
                 yield test
 
 
-# Deeper variants of networks that are in the fast suite.
-DEEP = re.compile("101|152|154|92$")
-
-
-def parameters():
-    for test in examples():
-        marks = [pytest.mark.slow] if DEEP.search(test.name) else []
-        yield pytest.param(test, marks=marks, id=test.name)
-
-
-@pytest.mark.parametrize("test", list(parameters()))
+@pytest.mark.parametrize("test", list(examples()), ids=lambda test: test.name)
 def test_example(test, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report: list[str] = []
