@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Asks a model server that speaks TF Serving's REST interface. Python's standard library is enough.
 
+    python client.py --url http://127.0.0.1:8501/v1/models/digits cat.jpg
     python client.py --url http://127.0.0.1:8501/v1/models/digits image.json
 
-`image.json` holds one image (three lists deep), or a list of them (four deep), or a whole request,
+A JPEG or PNG goes to the signature `serve_bytes`, which decodes it, as it is. `image.json` holds
+one image (three lists deep), or a list of them (four deep), or a whole request,
 `{"instances": [...]}` or `{"inputs": ...}`. `-` reads it from standard input.
 """
 
 import argparse
+import base64
 import json
 import sys
 import urllib.error
@@ -110,15 +113,18 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code, 1 for what went wrong on the way."""
     parser = argparse.ArgumentParser(
         description="Asks a model server for predictions.",
-        epilog="FILE holds an image as nested lists, a list of images, or a whole request.",
+        epilog="FILE is a JPEG or PNG, or JSON: an image as nested lists, a list of images, or a "
+        "whole request.",
     )
     parser.add_argument("--url", required=True, help="http://host:port/v1/models/name")
-    parser.add_argument("--signature", help="default: serving_default")
+    parser.add_argument(
+        "--signature", help="default: serving_default, or serve_bytes for an image file"
+    )
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS")
-    parser.add_argument("file", metavar="FILE", help="JSON; - for standard input")
+    parser.add_argument("file", metavar="FILE", help="an image, or JSON; - for standard input")
     options = parser.parse_args(arguments)
     try:
-        request = _request(_read(options.file))
+        request = read_request(options.file)
         if options.signature:
             request["signature_name"] = options.signature
         reply = send(options.url, request, timeout=options.timeout)
@@ -127,6 +133,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(json.dumps(reply, indent=2))
     return 0
+
+
+def read_request(file: str) -> dict[str, Any]:
+    """The request that a file is: an image's bytes for `serve_bytes`, or what its JSON holds."""
+    if not file.lower().endswith((".jpg", ".jpeg", ".png")):
+        return _request(_read(file))
+    with open(file, "rb") as stream:
+        encoded = base64.b64encode(stream.read()).decode()
+    return {"signature_name": "serve_bytes", "instances": [{"b64": encoded}]}
 
 
 def _read(file: str) -> Any:

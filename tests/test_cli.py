@@ -24,6 +24,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "serve",
+    "kit",
     "predict",
     "explain",
     "models",

@@ -17,6 +17,7 @@ from keras_attn.cli import (
     explain,
     export,
     finetune,
+    kit,
     models,
     predict,
     recipes,
@@ -26,7 +27,7 @@ from keras_attn.cli import (
 
 # Each imports what it needs where it runs, so that `--help` doesn't wait for TensorFlow's data sets
 # or a server, and a command works where only its own extra is installed.
-COMMANDS = (train, recipes, finetune, evaluate, export, serve, predict, explain, models)
+COMMANDS = (train, recipes, finetune, evaluate, export, serve, kit, predict, explain, models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

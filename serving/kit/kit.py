@@ -1,0 +1,133 @@
+"""Writes the kit: templates with a model's name, versions and image in them."""
+
+import os
+import pathlib
+import re
+import shutil
+import string
+import tempfile
+import textwrap
+
+from keras_attn.export import find_versions
+
+TEMPLATES = pathlib.Path(__file__).parent / "templates"
+PROGRAMS = ("client.py", "grpc_client.py", "load.py")
+# The newest that TF Serving's release notes named in 2026-11.
+IMAGE = "tensorflow/serving:2.20.0"
+# Neither curl nor wget is in the image; bash can open a connection. The server answers 200 for a
+# model that isn't there yet, too: only AVAILABLE counts. As it stands between YAML's quotes.
+HEALTH = (
+    "exec 3<>/dev/tcp/127.0.0.1/8501 && "
+    r"printf 'GET /v1/models/{name} HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q AVAILABLE <&3"
+)
+
+
+class _Template(string.Template):
+    """`@{name}`: `$` and `{{` belong to Compose and KServe."""
+
+    delimiter = "@"
+
+
+def write_kit(
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    image: str = IMAGE,
+    claim: str = "models",
+    cores: int = 4,
+) -> pathlib.Path:
+    """Writes configuration, Compose, Kubernetes and KServe files and clients for a model.
+
+    Of several versions, the newest but one has the label `stable` and the newest `canary`; a single
+    one is `stable`.
+
+    Args:
+        model: Its base folder, as `export_saved_model` wrote it.
+        out: The folder; it must not be there, or be empty.
+        name: The model's name. Default: the folder's.
+        image: Of TF Serving. `<image>-gpu` is taken for GPUs.
+        claim: The persistent volume claim that holds the model's folder, by its name.
+        cores: Of a server: as many batches run at once, and Kubernetes is asked for them.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: If the model has no version.
+        ValueError: If another argument is wrong.
+
+    Example:
+    ```python
+    keras_attn.serving.kit.write_kit("served/digits", "kit")
+    ```
+    """
+    base, out = pathlib.Path(model).resolve(), pathlib.Path(out)
+    name = base.name if name is None else name
+    versions = list(find_versions(base))
+    if not versions:
+        raise FileNotFoundError(
+            "`model` must be a base folder with versions in it, as `export` wrote it. "
+            f"Received: model={os.fspath(model)!r}"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ValueError(
+            "`name` must be of letters, digits, '_', '.' and '-', and begin with one of the first "
+            f"two. Received: name={name!r}"
+        )
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", claim):
+        raise ValueError(f"`claim` must be a name of Kubernetes. Received: claim={claim!r}")
+    if not re.fullmatch(r"[\w./:@-]+", image):
+        raise ValueError(f"`image` must be a container image. Received: image={image!r}")
+    if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
+        raise ValueError(f"`cores` must be a positive integer. Received: cores={cores!r}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"`out` must be a new folder, or empty. Received: out={os.fspath(out)!r}")
+
+    served = versions[-2:]
+    labels = dict(zip(("stable", "canary"), served, strict=False))
+    values = {
+        "model": str(base),
+        "name": name,
+        "resource": re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-"),
+        "image": image,
+        "claim": claim,
+        "cores": str(cores),
+        "health": HEALTH.format(name=name),
+        "version_list": ", ".join(map(str, served)),
+        "versions": _indented([f"versions: {version}" for version in served], 8),
+        "labels": _indented(
+            [f'version_labels {{ key: "{key}" value: {value} }}' for key, value in labels.items()],
+            4,
+        ),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".kit-") as work:
+        folder = pathlib.Path(work, "kit")
+        for kept in ("models.config", "batching_parameters.txt", "monitoring.config"):
+            text = _fill(TEMPLATES / kept, values)
+            values[kept.split(".")[0] if kept != "models.config" else "models_config"] = text
+        values["monitoring_config"] = values.pop("monitoring")
+        for key in ("models_config", "batching_parameters", "monitoring_config"):
+            values[key] = textwrap.indent(values[key].rstrip("\n"), "    ")
+        for template in sorted(path for path in TEMPLATES.rglob("*") if path.is_file()):
+            target = folder / template.relative_to(TEMPLATES)
+            if target.name == "env":
+                target = target.with_name(".env")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(_fill(template, values), encoding="utf-8")
+        for program in PROGRAMS:
+            shutil.copy(pathlib.Path(__file__).parent.parent / program, folder / program)
+        os.chmod(folder, 0o755)
+        if out.exists():
+            out.rmdir()
+        os.replace(folder, out)
+    return out
+
+
+def _fill(template: pathlib.Path, values: dict[str, str]) -> str:
+    return _Template(template.read_text(encoding="utf-8")).substitute(values)
+
+
+def _indented(lines: list[str], spaces: int) -> str:
+    return textwrap.indent("\n".join(lines), " " * spaces)
