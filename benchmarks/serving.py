@@ -44,6 +44,10 @@ import numpy as np
 FIELDS = ("part", "case", "clients", "batch", "requests", "failed", "images_s", "p50_ms", "p95_ms",
           "p99_ms", "not_network", "over_network", "body_mb", "command", "versions", "hardware",
           "date")  # fmt: skip
+# A call that reaches a worker in the moment of its end is cancelled unheard: clients send it again.
+RETRY = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": {
+    "maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]}}]})  # fmt: skip
 PARTS = ("overhead", "load", "batching", "switch", "stop")
 CLIENTS = (1, 8, 32)
 Send = Callable[[], None]
@@ -90,10 +94,9 @@ class Server:
             stderr=self.log,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        address = self.wait_for(r"serving gRPC at (\S+)")
-        self.url = self.wait_for(r"serving at (\S+)")
-        self.root = self.url.split("/v1/")[0]
-        self.grpc_address = address
+        self.root = self.wait_for(r"serving at (https?://[^/:]+:\d+)")
+        self.url = f"{self.root}/v1/models/{base.name}"
+        self.grpc_address = self.wait_for(r"gRPC at (\S+)")
 
     def wait_for(self, pattern: str, seconds: float = 180) -> str:
         """The group of a pattern once it is in the log."""
@@ -158,7 +161,7 @@ def senders(server: Server, name: str, batch: int, size: int) -> dict[str, tuple
         request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
         return request
 
-    channel = grpc.insecure_channel(server.grpc_address, [("grpc.max_receive_message_length", -1)])
+    channel = grpc.insecure_channel(server.grpc_address, [("grpc.service_config", RETRY)])
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def over_grpc(request: predict_pb2.PredictRequest) -> tuple[Send, int]:
@@ -352,6 +355,21 @@ def measure_switch(folder: Path, rounds: int) -> Iterator[dict]:
     with served(base) as server:
         row = under_load(server, "switched", disturb)
     yield {"part": "switch", "case": f"{len(versions)} new versions", **row}
+
+
+def measure_stop(folder: Path, rounds: int) -> Iterator[dict]:
+    """One worker of two is told to end."""
+    base = folder / "stopped"
+    export("resnet20_cifar", base / "1", 32)
+    with served(base, "--workers", "2") as server:
+        pid = int(server.wait_for(r"worker (\d+) is ready"))
+
+        def disturb() -> None:
+            os.kill(pid, signal.SIGTERM)
+            server.wait_for(rf"(?s)worker {pid} has ended.*?(worker \d+ is ready)")
+
+        row = under_load(server, "stopped", disturb)
+    yield {"part": "stop", "case": "one worker of two", **row}
 
 
 def main() -> None:
