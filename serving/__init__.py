@@ -2,6 +2,7 @@
 
 from keras_attn.serving.batching_options import BatchingOptions as BatchingOptions
 from keras_attn.serving.client import ServerError as ServerError
+from keras_attn.serving.client import classify as classify
 from keras_attn.serving.client import predict as predict
 from keras_attn.serving.client import status as status
 from keras_attn.serving.models import ServedModel as ServedModel

@@ -4,9 +4,9 @@
     python client.py --url http://127.0.0.1:8501/v1/models/digits cat.jpg
     python client.py --url http://127.0.0.1:8501/v1/models/digits image.json
 
-A JPEG or PNG goes to the signature `serve_bytes`, which decodes it, as it is. `image.json` holds
-one image (three lists deep), or a list of them (four deep), or a whole request,
-`{"instances": [...]}` or `{"inputs": ...}`. `-` reads it from standard input.
+A JPEG or PNG goes to the signature `serve_bytes` as it is. `image.json` holds one image (three
+lists deep), or a list of them (four deep), or a whole request, `{"instances": [...]}` or
+`{"inputs": ...}`. `-` reads from standard input.
 """
 
 import argparse
@@ -17,6 +17,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
+
+SERVE_BYTES = "serve_bytes"
+# What JPEG and PNG files begin with.
+IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
 class ServerError(RuntimeError):
@@ -65,6 +69,49 @@ def predict(
     return reply["predictions"]
 
 
+def classify(
+    url: str,
+    images: list[bytes],
+    *,
+    signature_name: str = SERVE_BYTES,
+    timeout: float = 60.0,
+) -> list[dict[str, Any]]:
+    """Returns the outputs for each image, `labels` and `scores` with the best first.
+
+    Args:
+        url: Of the model.
+        images: The contents of JPEG or PNG files. They need not be of one size.
+        signature_name: One that takes such files.
+        timeout: In seconds.
+
+    Example:
+    ```python
+    classify("http://127.0.0.1:8501/v1/models/digits", [open("cat.jpg", "rb").read()])[0]["labels"]
+    ```
+    """
+    instances = [encode(image) for image in images]
+    return predict(url, instances, signature_name=signature_name, timeout=timeout)
+
+
+def encode(data: bytes) -> dict[str, str]:
+    """Returns bytes as JSON carries them."""
+    return {"b64": base64.b64encode(data).decode("ascii")}
+
+
+def signatures(url: str, *, timeout: float = 60.0) -> dict[str, Any]:
+    """Returns what a model can be asked: the inputs and outputs of each signature.
+
+    Args:
+        url: Of the model.
+        timeout: In seconds.
+    """
+    reply = _open(urllib.request.Request(_checked(url) + "/metadata"), timeout)
+    try:
+        return reply["metadata"]["signature_def"]["signature_def"]
+    except (KeyError, TypeError) as error:
+        raise ServerError(200, "metadata without signatures") from error
+
+
 def status(url: str, *, timeout: float = 60.0) -> list[dict[str, Any]]:
     """Returns the state of each version of a model.
 
@@ -85,10 +132,8 @@ def input_shape(url: str, *, timeout: float = 60.0) -> tuple[int | None, ...]:
     Returns:
         `None` for a side of any length: `(None, 32, 32, 3)`.
     """
-    reply = _open(urllib.request.Request(_checked(url) + "/metadata"), timeout)
     try:
-        signatures = reply["metadata"]["signature_def"]["signature_def"]
-        [tensor] = signatures["serving_default"]["inputs"].values()
+        [tensor] = signatures(url, timeout=timeout)["serving_default"]["inputs"].values()
         sides = [int(dim["size"]) for dim in tensor["tensor_shape"]["dim"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ServerError(200, "metadata without one input of `serving_default`") from error
@@ -113,15 +158,13 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code, 1 for what went wrong on the way."""
     parser = argparse.ArgumentParser(
         description="Asks a model server for predictions.",
-        epilog="FILE is a JPEG or PNG, or JSON: an image as nested lists, a list of images, or a "
+        epilog="FILE is a JPEG or PNG, or holds an image as nested lists, a list of images, or a "
         "whole request.",
     )
     parser.add_argument("--url", required=True, help="http://host:port/v1/models/name")
-    parser.add_argument(
-        "--signature", help="default: serving_default, or serve_bytes for an image file"
-    )
+    parser.add_argument("--signature", help="default: serving_default")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS")
-    parser.add_argument("file", metavar="FILE", help="an image, or JSON; - for standard input")
+    parser.add_argument("file", metavar="FILE", help="- for standard input")
     options = parser.parse_args(arguments)
     try:
         request = read_request(options.file)
@@ -137,21 +180,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def read_request(file: str) -> dict[str, Any]:
     """The request that a file is: an image's bytes for `serve_bytes`, or what its JSON holds."""
-    if not file.lower().endswith((".jpg", ".jpeg", ".png")):
-        return _request(_read(file))
-    with open(file, "rb") as stream:
-        encoded = base64.b64encode(stream.read()).decode()
-    return {"signature_name": "serve_bytes", "instances": [{"b64": encoded}]}
+    return _request(_read(file))
 
 
 def _read(file: str) -> Any:
+    if file == "-":
+        data = sys.stdin.buffer.read()
+    else:
+        with open(file, "rb") as stream:
+            data = stream.read()
+    if data.startswith(IMAGE_STARTS):
+        return {"signature_name": SERVE_BYTES, "instances": [encode(data)]}
     try:
-        if file == "-":
-            return json.load(sys.stdin)
-        with open(file, encoding="utf-8") as stream:
-            return json.load(stream)
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} must be JSON: {error}") from None
+        raise ValueError(f"{file} must be a JPEG, a PNG or JSON: {error}") from None
 
 
 def _request(value: Any) -> dict[str, Any]:

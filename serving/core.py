@@ -20,12 +20,14 @@ class Core:
         metrics: The numbers.
         max_body_bytes: The most of a request, and of one of its tensors.
         tensor_content: Whether the tensors of gRPC's replies go into `tensor_content`.
+        one_of_many: Whether other processes serve the same, who would not hear of a change.
     """
 
     manager: ModelManager
     metrics: Metrics
     max_body_bytes: int
     tensor_content: bool = False
+    one_of_many: bool = False
 
     @contextmanager
     def request(self, name: str, *, api: str, entrypoint: str) -> Iterator[None]:

@@ -48,7 +48,8 @@ class GrpcServer:
             options=[
                 ("grpc.max_receive_message_length", options.max_body_bytes),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # else a second server would share a taken port
+                # Else a second server would share a taken port without a word.
+                ("grpc.so_reuseport", int(core.one_of_many)),
             ],
         )
         self._server.add_generic_rpc_handlers(

@@ -152,6 +152,11 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
                     "ServerModelConfig type not supported by HandleReloadConfigRequest."
                     " Only ModelConfigList is currently supported"
                 )
+            if self._core.one_of_many:
+                raise ServingError(
+                    Code.FAILED_PRECONDITION,
+                    "A server of several workers takes its configuration from its file alone",
+                )
             self._core.manager.configure(model_entries(request.config))
         response = model_management_pb2.ReloadConfigResponse()
         for name, value in before.items():

@@ -35,11 +35,15 @@ class HttpApp:
     Args:
         core: The models.
         options: The server's.
+
+    Attributes:
+        draining: Whether the server ends: clients are told not to send more over a connection.
     """
 
     def __init__(self, core: Core, options: ServerOptions):
         self._core = core
         self._options = options
+        self.draining = False
         self._under_way = 0
         # Threads, so that the event loop goes on while tensors and their JSON are worked on.
         self._threads = concurrent.futures.ThreadPoolExecutor(
@@ -64,6 +68,8 @@ class HttpApp:
                 return
             finally:
                 self._under_way -= 1
+        if self.draining:
+            response.headers["Connection"] = "close"
         await response(scope, receive, send)
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from keras_attn.serving.errors import invalid_argument
 
 MAX_PIXELS = 64 * 2**20  # of all images of a request: five photographs of 12 million
-MAX_SIDE = 2**31 - 1
 # The markers of a JPEG that begin a frame and so carry its size; 0xC4, 0xC8 and 0xCC don't.
 FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 # Those that stand alone: no length follows.

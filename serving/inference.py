@@ -10,8 +10,6 @@ from keras_attn.serving.errors import Code, ServingError, invalid_argument
 from keras_attn.serving.models import DEFAULT_SIGNATURE, ServedModel
 from keras_attn.serving.signatures import Signature
 
-PREDICT_METHODS = {f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress")}
-
 
 def predict(
     model: ServedModel,

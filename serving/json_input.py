@@ -1,7 +1,8 @@
 """The JSON of a predict request -> arrays, by the rules and with the error texts of TF Serving.
 
 Known differences: texts of JSON syntax errors are Python's; bytes that are no UTF-8 are refused;
-so are integers that an int8, int16 or uint8 input can't hold, which TF Serving wraps around.
+so are integers that an int8, int16 or uint8 input can't hold, which TF Serving wraps around, and
+more than 64 dimensions.
 """
 
 import json

@@ -11,7 +11,7 @@ from keras_attn.serving.errors import Code, ServingError, invalid_argument
 from keras_attn.serving.json_debug import debug_string, json_type
 from keras_attn.serving.signatures import NUMPY_DTYPES
 
-MAX_RANK = 254  # TensorFlow's
+MAX_RANK = 64  # of NumPy; TensorFlow goes to 254
 # The least and the greatest integer that TF Serving takes for a type, ours where it would wrap.
 INTEGER_RANGES = {
     name: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))

@@ -1,11 +1,15 @@
 """TF Serving's metrics in the text format of Prometheus, under TF Serving's names and labels."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import prometheus_client
+from prometheus_client import multiprocess
 
+# Names the folder in which prometheus_client keeps the numbers of several processes.
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 PATH = "/monitoring/prometheus/metrics"
 CONTENT_TYPE = "text/plain"
 
@@ -74,12 +78,16 @@ class Metrics:
         return 0.0
 
     def page(self) -> bytes:
-        """Returns all of them as text.
+        """Returns all of them as text; those of all workers together where there are several.
 
         `prometheus_client` would end each counter's name in `_total`; TF Serving doesn't.
         """
         lines = []
-        for metric in self._registry.collect():
+        registry = self._registry
+        if MULTIPROCESS in os.environ:
+            registry = prometheus_client.CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)
+        for metric in registry.collect():
             full = self._names[metric.name]
             lines.append(f"# TYPE {full} {metric.type}")
             for sample in metric.samples:

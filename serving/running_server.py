@@ -10,12 +10,11 @@ import urllib.parse
 from collections.abc import Sequence
 from types import TracebackType
 
-import uvicorn
-
 from keras_attn.serving.core import Core
 from keras_attn.serving.errors import ServingError
 from keras_attn.serving.grpc_server import GrpcServer
 from keras_attn.serving.http_app import HttpApp
+from keras_attn.serving.http_server import HttpServer
 from keras_attn.serving.loading import Loader
 from keras_attn.serving.manager import ModelManager
 from keras_attn.serving.metrics import Metrics
@@ -29,6 +28,16 @@ logger = logging.getLogger(__name__)
 
 class RunningServer:
     """A server in threads of this process; a context manager that stops it.
+
+    Args:
+        entries: The models.
+        listener: Of REST.
+        host: Of gRPC.
+        grpc_port: 0 takes a free one, None has none.
+        options: All that has a default.
+        tls: Default: none.
+        model_config_file: That is read again, where the options say so.
+        one_of_many: Whether other processes serve at the same ports.
 
     Attributes:
         url: Of REST, `http://host:port`.
@@ -48,6 +57,7 @@ class RunningServer:
         options: ServerOptions,
         tls: Tls | None,
         model_config_file: str | os.PathLike[str] | None,
+        one_of_many: bool = False,
     ):
         self.url = _url(listener, "http" if tls is None else "https")
         self.model_urls = [f"{self.url}/v1/models/{urllib.parse.quote(e.name)}" for e in entries]
@@ -68,6 +78,7 @@ class RunningServer:
             metrics=metrics,
             max_body_bytes=options.max_body_bytes,
             tensor_content=options.enable_serialization_as_tensor_content,
+            one_of_many=one_of_many,
         )
         self.grpc_address: str | None = None
         self._grpc: GrpcServer | None = None
@@ -81,7 +92,7 @@ class RunningServer:
             self._unload()
             raise ValueError(_reason(error, entries)) from error
         self._app = HttpApp(core, options)
-        self._http = uvicorn.Server(_uvicorn_config(self._app, options, tls))
+        self._http = HttpServer(self._app, options, tls)
         self._thread = threading.Thread(
             target=self._http.run, kwargs={"sockets": [listener]}, name="http", daemon=True
         )
@@ -136,18 +147,6 @@ class RunningServer:
                 logger.error("Failed to read ModelServerConfig file: %s", error)
             except ServingError as error:
                 logger.error("the new configuration is not taken whole: %s", error.message)
-
-
-def _uvicorn_config(app: HttpApp, options: ServerOptions, tls: Tls | None) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=max(int(options.drain_seconds), 1),
-        ssl_context_factory=None if tls is None else lambda *_: tls.ssl_context(),
-    )
 
 
 def check_port(name: str, port: int) -> None:

@@ -10,8 +10,10 @@ from keras_attn.serving.model_config import read_model_config
 from keras_attn.serving.models import check_name
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.running_server import RunningServer, listen
-from keras_attn.serving.tls import read_tls
+from keras_attn.serving.signals import Signals
+from keras_attn.serving.tls import Tls, read_tls
 from keras_attn.serving.version_policy import ModelEntry
+from keras_attn.serving.workers import Job, run_workers
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ def serve(
     port: int = 8501,
     grpc_port: int | None = 8500,
     options: ServerOptions | None = None,
+    workers: int = 1,
 ) -> None:
     """Serves models over REST and gRPC until it is interrupted (Ctrl-C) or told to end (SIGTERM).
 
@@ -41,29 +44,49 @@ def serve(
         port: The port of REST, of the metrics and of the page; 0 takes a free one.
         grpc_port: The port of gRPC; 0 takes a free one, None has none.
         options: All that has a default.
+        workers: How many processes serve, each with its own copy of the models. More than one are
+            worth it where one Python can't read the JSON fast enough.
 
     Example:
     ```python
     keras_attn.serving.serve("exports/digits", port=8501, grpc_port=8500)
     ```
     """
-    server = start_server(
-        path,
-        name=name,
-        model_config_file=model_config_file,
-        host=host,
-        port=port,
-        grpc_port=grpc_port,
-        options=options,
-    )
-    with server:
-        for model_url in server.model_urls:
-            logger.info("serving at %s", model_url)
-        if server.grpc_address:
-            logger.info("serving gRPC at %s", server.grpc_address)
-        signum = _wait_for_signal()
-        logger.info("%s, stopping", signal.Signals(signum).name)
-    logger.info("stopped")
+    entries, options, tls = _settle(path, name, model_config_file, options)
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
+    with (
+        listen(host, port) as listener,
+        Signals(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
+        if workers > 1:
+            job = Job(
+                entries=entries,
+                host=host,
+                grpc_port=grpc_port,
+                options=options,
+                tls=tls,
+                model_config_file=model_config_file,
+                log_level=logging.getLogger().getEffectiveLevel(),
+            )
+            run_workers(job, listener, count=workers, signals=signals)
+        else:
+            with RunningServer(
+                entries,
+                listener,
+                host=host,
+                grpc_port=grpc_port,
+                options=options,
+                tls=tls,
+                model_config_file=model_config_file,
+            ) as server:
+                for model_url in server.model_urls:
+                    logger.info("serving at %s", model_url)
+                if server.grpc_address:
+                    logger.info("serving gRPC at %s", server.grpc_address)
+                while not signals.received:
+                    time.sleep(0.2)  # a signal cuts it short
+        logger.info("%s, stopped", signal.Signals(signals.received[0]).name)
 
 
 def start_server(
@@ -93,17 +116,7 @@ def start_server(
         keras_attn.serving.predict(server.model_url, images)
     ```
     """
-    options = options or ServerOptions()
-    if (path is None) == (model_config_file is None):
-        raise ValueError(
-            "Exactly one of `path` and `model_config_file` must be given. "
-            f"Received: path={path!r}, model_config_file={model_config_file!r}"
-        )
-    if path is not None:
-        entries = [_single_entry(path, name)]
-    else:
-        entries = read_model_config(model_config_file)  # type: ignore[arg-type]
-    tls = None if options.ssl_config_file is None else read_tls(options.ssl_config_file)
+    entries, options, tls = _settle(path, name, model_config_file, options)
     listener = listen(host, port)
     try:
         return RunningServer(
@@ -120,6 +133,27 @@ def start_server(
         raise
 
 
+def _settle(
+    path: str | os.PathLike[str] | None,
+    name: str | None,
+    model_config_file: str | os.PathLike[str] | None,
+    options: ServerOptions | None,
+) -> tuple[list[ModelEntry], ServerOptions, Tls | None]:
+    """Reads and checks what a server is told, before it takes a port."""
+    options = options or ServerOptions()
+    if (path is None) == (model_config_file is None):
+        raise ValueError(
+            "Exactly one of `path` and `model_config_file` must be given. "
+            f"Received: path={path!r}, model_config_file={model_config_file!r}"
+        )
+    if path is not None:
+        entries = [_single_entry(path, name)]
+    else:
+        entries = read_model_config(model_config_file)  # type: ignore[arg-type]
+    tls = None if options.ssl_config_file is None else read_tls(options.ssl_config_file)
+    return entries, options, tls
+
+
 def _single_entry(path: str | os.PathLike[str], name: str | None) -> ModelEntry:
     base = pathlib.Path(path).resolve()
     entry = ModelEntry(name=check_name(base.name if name is None else name), base_path=base)
@@ -134,19 +168,3 @@ def _single_entry(path: str | os.PathLike[str], name: str | None) -> ModelEntry:
             f"Received: {str(base)!r}{hint}"
         )
     return entry
-
-
-def _wait_for_signal() -> int:
-    """Returns the number of the first SIGINT or SIGTERM. Python's main thread alone hears them."""
-    received: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [
-        signal.signal(signum, lambda signum, frame: received.append(signum)) for signum in signals
-    ]
-    try:
-        while not received:
-            time.sleep(0.2)  # a signal cuts it short
-    finally:
-        for signum, handler in zip(signals, before, strict=True):
-            signal.signal(signum, handler)
-    return received[0]

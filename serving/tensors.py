@@ -13,7 +13,7 @@ from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2
 
 from keras_attn.serving.errors import invalid_argument
 
-MAX_RANK = 254
+MAX_RANK = 64  # of NumPy; TensorFlow goes to 254
 VALUE_FIELDS = {
     tf.float32: "float_val",
     tf.float64: "double_val",

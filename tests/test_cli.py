@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serving_models
 from PIL import Image
 
 from keras_attn import demo
@@ -215,6 +216,13 @@ def test_a_corrupt_run(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "model.keras can't be read as a Keras model" in err and len(err.splitlines()) == 1
     assert not (tmp_path / "served").exists()
+
+
+def test_predict_by_a_server_that_takes_files(image_file, tmp_path, capsys):
+    serving_models.save_images(tmp_path / "images" / "1")
+    with start_server(tmp_path / "images") as server:
+        assert main(["predict", "--server", server.model_url, str(image_file), "--top", "1"]) == 0
+    assert capsys.readouterr().out.split()[-1] in serving_models.LABELS
 
 
 def test_a_port_in_use(run_folder, tmp_path, capsys):

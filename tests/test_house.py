@@ -88,6 +88,28 @@ def test_the_client_stands_alone():
         assert name.split(".")[0] in outside, f"serving/client.py imports {name}"
 
 
+def test_data_files_are_in_the_wheel():
+    """Every file of a package that is no Python is listed: setuptools leaves the others out."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    listed = {
+        f"{package.replace('.', '/')}/{name}"
+        for package, names in tool["package-data"].items()
+        for name in names
+    }
+    found = set()
+    for folder, package in (
+        ("keras_attn", "keras_attn"),
+        ("applications", "keras_attn/applications"),
+        ("serving", "keras_attn/serving"),
+    ):
+        for path in (ROOT / folder).rglob("*"):
+            inside = path.relative_to(ROOT / folder)
+            known = path.suffix in (".py", ".pyc") or path.is_dir()
+            if not known and not any(parent.is_symlink() for parent in path.parents):
+                found.add(f"{package}/{inside.as_posix()}")
+    assert found == listed
+
+
 def test_packages_are_the_tree():
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     folders = {

@@ -1,4 +1,5 @@
 import ast
+import base64
 import http.server
 import json
 import pathlib
@@ -70,6 +71,38 @@ def test_predict(server):
     )
     client.predict(server.url + "/versions/3:predict", [IMAGE])
     assert server.asked == ("/v1/models/m/versions/3:predict", {"instances": [IMAGE]})
+
+
+PNG = b"\x89PNG\r\n\x1a\n and so on"
+SENT = {
+    "signature_name": "serve_bytes",
+    "instances": [{"b64": base64.b64encode(PNG).decode()}],
+}
+
+
+def test_classify(server):
+    server.reply = (200, b'{"predictions": [{"labels": ["cat"], "scores": [0.5]}]}')
+    assert client.classify(server.url, [PNG]) == [{"labels": ["cat"], "scores": [0.5]}]
+    assert server.asked == ("/v1/models/m:predict", SENT)
+
+
+def test_an_image_file_from_the_command_line(server, tmp_path):
+    (tmp_path / "cat.png").write_bytes(PNG)
+    server.reply = (200, b'{"predictions": [{"labels": ["cat"]}]}')
+    done = run("--url", server.url, str(tmp_path / "cat.png"))
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {"predictions": [{"labels": ["cat"]}]},
+    )
+    assert server.asked == ("/v1/models/m:predict", SENT)
+
+
+def test_signatures(server):
+    server.reply = (200, b'{"metadata": {"signature_def": {"signature_def": {"s": {}}}}}')
+    assert client.signatures(server.url) == {"s": {}}
+    server.reply = (200, b'{"metadata": {}}')
+    with pytest.raises(client.ServerError, match="metadata without signatures"):
+        client.signatures(server.url)
 
 
 def test_status_and_send(server):
@@ -157,9 +190,9 @@ def test_command_line_reads_standard_input(server):
     [
         ("[[1, 2]]", "FILE must hold an image (three lists deep)"),
         ("3", "Received: lists 0 deep"),
-        ("{", "must be JSON: Expecting property name"),
-        ("\xff", "must be JSON: "),
-        ("[" * 100_000, "must be JSON: "),
+        ("{", "must be a JPEG, a PNG or JSON: Expecting property name"),
+        ("\xff", "must be a JPEG, a PNG or JSON: "),
+        ("[" * 100_000, "must be a JPEG, a PNG or JSON: "),
         (None, "No such file"),
     ],
 )

@@ -135,7 +135,7 @@ def ragged(rng):
 
 
 def deep(rng):
-    depth = int(rng.choice([200, 900, 990, 1100, 50_000]))
+    depth = int(rng.choice([60, 100, 200, 900, 990, 1100, 50_000]))
     opening, closing = [("[", "]"), ('{"a":', "}")][rng.integers(2)]
     inner = opening * depth + "1" + closing * depth
     before = ['{"instances": [1,', '{"instances":', '{"x":', '{"inputs": {"image":'][

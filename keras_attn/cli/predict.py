@@ -34,10 +34,14 @@ def run(args: argparse.Namespace) -> None:
     else:
         from keras_attn.serving import client
 
-        image = read_image(args.image, client.input_shape(args.server)[1:])
-        [answer] = client.predict(args.server, [image.tolist()])
-        probabilities = answer["probabilities"] if isinstance(answer, dict) else answer
-        names = [str(i) for i in range(len(probabilities))]
+        if client.SERVE_BYTES in client.signatures(args.server) and not args.labels:
+            [answer] = client.classify(args.server, [Path(args.image).read_bytes()])
+            probabilities, names = answer["scores"], answer["labels"]
+        else:
+            image = read_image(args.image, client.input_shape(args.server)[1:])
+            [answer] = client.predict(args.server, [image.tolist()])
+            probabilities = answer["probabilities"] if isinstance(answer, dict) else answer
+            names = [str(i) for i in range(len(probabilities))]
         if args.labels:
             names = Path(args.labels).read_text(encoding="utf-8").splitlines()
             if len(names) != len(probabilities):

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=8501, help="of REST; default: %(default)s")
     parser.add_argument("--grpc-port", type=int, default=8500, help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=1, help="processes; default: %(default)s")
     parser.add_argument("--no-grpc", action="store_true", help="REST only")
     parser.add_argument("--no-page", action="store_true", help="no page at / to try images on")
     parser.add_argument("--no-warmup", action="store_true", help="don't replay warm-up requests")
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
         port=args.port,
         grpc_port=None if args.no_grpc else args.grpc_port,
         options=serving.ServerOptions(**values),
+        workers=args.workers,
     )
 
 

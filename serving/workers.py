@@ -1,0 +1,155 @@
+"""Several processes behind the same two ports, for JSON that one Python can't read fast enough.
+
+All accept from one REST socket, so that one may end while the others go on: what waits to be
+accepted is theirs. gRPC's port is shared by the kernel. A worker that ends is replaced.
+"""
+
+import dataclasses
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
+
+from keras_attn.serving.metrics import MULTIPROCESS
+from keras_attn.serving.options import ServerOptions
+from keras_attn.serving.running_server import RunningServer, check_port
+from keras_attn.serving.signals import Signals
+from keras_attn.serving.tls import Tls
+from keras_attn.serving.version_policy import ModelEntry
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What each worker serves, and where. The arguments are RunningServer's."""
+
+    entries: Sequence[ModelEntry]
+    host: str
+    grpc_port: int | None
+    options: ServerOptions
+    tls: Tls | None
+    model_config_file: str | os.PathLike[str] | None
+    log_level: int
+
+
+def run_workers(job: Job, listener: socket.socket, *, count: int, signals: Signals) -> None:
+    """Runs workers until a signal comes, then ends them one and all.
+
+    Args:
+        job: What they serve. A `grpc_port` of 0 becomes a free one.
+        listener: Of REST.
+        count: How many.
+        signals: That end it.
+    """
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as metrics, _reserve(job) as reserved:
+        if reserved is not None:
+            job = dataclasses.replace(job, grpc_port=reserved.getsockname()[1])
+        os.environ[MULTIPROCESS] = metrics  # so that each answers with the numbers of all
+        workers: list[BaseProcess] = []
+        try:
+            for _ in range(count):
+                workers.append(_start(context, job, listener))
+            logger.info("serving at http%s", _place(job, listener))
+            while not signals.received:
+                _replace_ended(workers, context, job, listener)
+                time.sleep(0.2)
+        finally:
+            del os.environ[MULTIPROCESS]
+            for worker in workers:
+                worker.terminate()  # SIGTERM: it answers what is under way
+            for worker in workers:
+                worker.join()
+
+
+def _place(job: Job, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    names = ", ".join(entry.name for entry in job.entries)
+    grpc_place = "" if job.grpc_port is None else f", gRPC at {host}:{job.grpc_port}"
+    return f"{'' if job.tls is None else 's'}://{host}:{port}: {names}{grpc_place}"
+
+
+def _replace_ended(workers: list[BaseProcess], context, job: Job, listener: socket.socket) -> None:
+    for index, worker in enumerate(workers):
+        if not worker.is_alive():
+            logger.warning("worker %s has ended (%s); another starts", worker.pid, worker.exitcode)
+            workers[index] = _start(context, job, listener)
+
+
+def _start(context, job: Job, listener: socket.socket) -> BaseProcess:
+    """Returns a worker that is ready; RuntimeError with its reason where it can't be."""
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=_work, args=(job, listener, theirs), daemon=True)
+    worker.start()
+    theirs.close()
+    try:
+        reason = ours.recv()
+    except EOFError:
+        reason = "it ended before it was ready"
+    if reason:
+        worker.join()
+        raise RuntimeError(f"A worker can't start: {reason}")
+    logger.info("worker %d is ready", worker.pid)
+    return worker
+
+
+def _work(job: Job, listener: socket.socket, pipe: multiprocessing.connection.Connection) -> None:
+    """The life of a worker process."""
+    logging.basicConfig(format=f"{os.getpid()}: %(message)s", level=job.log_level)
+    # Ctrl-C reaches all of the terminal's processes; the parent tells its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    with Signals(signal.SIGTERM) as signals:
+        try:
+            server = RunningServer(
+                job.entries,
+                listener,
+                host=job.host,
+                grpc_port=job.grpc_port,
+                options=job.options,
+                tls=job.tls,
+                model_config_file=job.model_config_file,
+                one_of_many=True,
+            )
+        except (ValueError, OSError, RuntimeError) as error:
+            pipe.send(str(error))
+            return
+        pipe.send("")
+        with server:
+            while not signals.received and parent is not None and parent.is_alive():
+                time.sleep(0.2)
+
+
+class _Nothing:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _reserve(job: Job) -> "socket.socket | _Nothing":
+    """Holds gRPC's port for the workers, who share it; OSError where another has it."""
+    if job.grpc_port is None:
+        return _Nothing()
+    check_port("grpc_port", job.grpc_port)
+    family = socket.AF_INET6 if ":" in job.host else socket.AF_INET
+    try:
+        with socket.socket(family) as alone:  # fails where even one that shares has it
+            alone.bind((job.host, job.grpc_port))
+            port = alone.getsockname()[1]
+        reserved = socket.socket(family)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind((job.host, port))
+    except OSError as error:
+        raise OSError(
+            f"port {job.grpc_port} at {job.host} can't be had for gRPC; choose another"
+        ) from error
+    return reserved
