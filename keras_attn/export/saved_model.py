@@ -10,9 +10,12 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from keras_attn.applications.imagenet import class_names_of_imagenet
+from keras_attn.applications.preprocessing import takes_pixels
 from keras_attn.export.check import check_saved_model
 from keras_attn.export.endpoint import Endpoint, check_image_model, image_endpoint
 from keras_attn.export.versions import find_versions
+from keras_attn.weights import get_metadata
 
 LABELS_FILE = "labels.txt"
 SIGNATURE = "serving_default"
@@ -24,6 +27,7 @@ def export_saved_model(
     *,
     class_names: Sequence[str] | None = None,
     version: int | None = None,
+    pixels: bool = False,
 ) -> pathlib.Path:
     """Writes `path/<version>/`, a SavedModel as TF Serving and `keras_attn.serving` load it.
 
@@ -39,9 +43,12 @@ def export_saved_model(
         path: The base folder of the model, whose name a server takes for the model's. It and its
             parents are made where they are missing.
         class_names: The names of the classes in the order of the outputs. They become the asset
-            `assets/labels.txt`, one a line.
+            `assets/labels.txt`, one a line. Default: those that belong to the model's weights,
+            where there is one for each output.
         version: A positive integer that `path` does not hold yet. Default: one more than the
             highest there, else 1.
+        pixels: Whether `image` is pixels in 0..255, which the signature normalises as belongs to
+            the model's weights.
 
     Returns:
         The version folder.
@@ -63,6 +70,10 @@ def export_saved_model(
             f"and compared. Received: strategy={tf.distribute.get_strategy()}"
         )
     check_image_model(model)
+    if pixels:
+        model = takes_pixels(model)
+    if class_names is None:
+        class_names = _names_with_the_weights(model)
     labels = _checked_labels(class_names, model.outputs[0].shape)
     base = pathlib.Path(path)
     if base.exists() and not base.is_dir():
@@ -107,6 +118,16 @@ def _labels_table(labels_file: pathlib.Path) -> tf.lookup.StaticHashTable:
         value_index=tf.lookup.TextFileIndex.WHOLE_LINE,
     )
     return tf.lookup.StaticHashTable(lines, default_value="")
+
+
+def _names_with_the_weights(model: keras.Model) -> Sequence[str] | None:
+    """The classes that the model's weights were trained for, if these are the outputs'."""
+    metadata = get_metadata(model)
+    labels = None if metadata is None else metadata.labels
+    if labels == "imagenet":
+        labels = class_names_of_imagenet()
+    fits = isinstance(labels, tuple) and len(labels) == model.outputs[0].shape[-1]
+    return labels if fits else None
 
 
 def _checked_labels(

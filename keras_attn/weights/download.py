@@ -129,8 +129,8 @@ def _download(url: str, partial: Path, file: RemoteFile) -> None:
                     out.write(chunk)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left to send
-            size = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-            if size == str(have):
+            whole = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+            if whole == str(have):
                 return
             partial.unlink()
             raise DownloadError(
