@@ -134,7 +134,8 @@ _DOC = """Attention augmented ResNet-{depth}: an `AugmentedConv2D` in each block
     Args:
         include_top: Whether the network ends in its classifier.
         include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization) or the path to a weights file.
+        weights: `None` (random initialization), the path to a weights file, or a set's tag,
+            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
         input_tensor: Optional Keras tensor to use as the image.
         input_shape: Optional shape without the batch; sides of at least 32, or `None`. Where a
             side is unknown, the tables of relative positions are those of an image of 224.

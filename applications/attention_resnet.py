@@ -216,7 +216,8 @@ _DOC = """{title}-ResNet-{depth}: {what} with `{layer}`.
     Args:
         include_top: Whether the network ends in its classifier.
         include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization) or the path to a weights file.
+        weights: `None` (random initialization), the path to a weights file, or a set's tag,
+            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
         input_tensor: Optional Keras tensor to use as the image.
         input_shape: Optional shape without the batch; sides of at least 32, or `None`.
         pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
@@ -227,7 +228,9 @@ _DOC = """{title}-ResNet-{depth}: {what} with `{layer}`.
         attention: `"{kind}"`, or `None` for the same network without it.
         stages: The stages (1 to 4) that have attention; by default the paper's.
         geometry: `"torchvision"` has a max pool padded by 1, `"caffe"` one in ceil mode. Where the
-            3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1.
+            3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1. Sets of
+            weights bring theirs; all are in
+            `keras_attn.applications.residual_network.GEOMETRIES`.
         name: Name of the model.
         {options}
 

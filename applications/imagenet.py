@@ -46,3 +46,18 @@ def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, fl
         best = np.argsort(-row, kind="stable")[:top]
         decoded.append([(classes[i][0], classes[i][1], float(row[i])) for i in best])
     return decoded
+
+
+def class_names_of_imagenet() -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes, in the order of the outputs.
+
+    Returns:
+        The names, as `decode_predictions` gives them.
+
+    Example:
+
+    >>> from keras_attn.applications.imagenet import class_names_of_imagenet
+    >>> class_names_of_imagenet()[281]
+    'tabby'
+    """
+    return tuple(line.split(" ")[1] for line in CLASSES.splitlines())

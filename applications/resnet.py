@@ -92,7 +92,8 @@ _DOC = """Residual network of {depth} layers for ImageNet, plain or with attenti
     Args:
         include_top: Whether the network ends in its classifier.
         include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization) or the path to a weights file.
+        weights: `None` (random initialization), the path to a weights file, or a set's tag,
+            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
         input_tensor: Optional Keras tensor to use as the image.
         input_shape: Optional shape without the batch; sides of at least 32, or `None`.
         pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
@@ -109,7 +110,9 @@ _DOC = """Residual network of {depth} layers for ImageNet, plain or with attenti
             a stage.
         stages: The stages (1 to 4) that have attention. By default those of its paper.
         geometry: `"torchvision"` has the stride in a bottleneck's 3x3 convolution, and a max pool
-            padded by 1. `"caffe"` has it in the first 1x1, and a max pool in ceil mode.
+            padded by 1. `"caffe"` has it in the first 1x1, and a max pool in ceil mode. Sets of
+            weights bring theirs; all are in
+            `keras_attn.applications.residual_network.GEOMETRIES`.
         name: Name of the model.
 
     Returns:

@@ -127,7 +127,8 @@ _DOC = """{summary}
     Args:
         include_top: Whether the network ends in its classifier.
         include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization) or the path to a weights file.
+        weights: `None` (random initialization), the path to a weights file, or a set's tag,
+            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
         input_tensor: Optional Keras tensor to use as the image.
         input_shape: Optional shape without the batch; sides of at least 32, or `None`.
         pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
@@ -161,11 +162,13 @@ _DOC = """{summary}
 _IN_THE_FIRST = """`"caffe"`, the authors': a bottleneck strides in its first 1x1 convolution,
             and the max pool is in ceil mode without padding. `"torchvision"`, that of most
             weights trained since: the stride in the 3x3, the max pool padded by 1. A weights file
-            fits both, but is right in one only."""
+            fits both, but is right in one only. Sets of weights bring theirs; all are in
+            `keras_attn.applications.residual_network.GEOMETRIES`."""
 
 _IN_THE_3X3 = """`"caffe"`, the authors': the max pool is in ceil mode without padding.
             `"torchvision"`: it is padded by 1. The stride is in the 3x3 in both. A weights file
-            fits both, but is right in one only."""
+            fits both, but is right in one only. Sets of weights bring theirs; all are in
+            `keras_attn.applications.residual_network.GEOMETRIES`."""
 
 
 def _constructor(

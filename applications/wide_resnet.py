@@ -110,7 +110,8 @@ def _wide_resnet(
 _ARGUMENTS = """
         include_top: Whether the network ends in its classifier.
         include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization) or the path to a weights file.
+        weights: `None` (random initialization), the path to a weights file, or a set's tag,
+            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
         input_tensor: Optional Keras tensor to use as the image.
         input_shape: Optional shape without the batch; sides of at least 8, or `None`.
         pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
@@ -187,7 +188,8 @@ def AAWideResNet28x10(
     Args:
         include_top: Whether the network ends in its classifier.
         include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization) or the path to a weights file.
+        weights: `None` (random initialization), the path to a weights file, or a set's tag,
+            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
         input_tensor: Optional Keras tensor to use as the image.
         input_shape: Optional shape without the batch; sides of at least 8, or `None`. The tables
             of relative positions are made for it, and for 32x32 where a side is `None`.

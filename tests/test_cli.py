@@ -57,6 +57,20 @@ def test_what_attention_costs(capsys):
     assert "below plain ResNet-50 on small data sets" in printed
 
 
+def test_which_weights_there_are(capsys):
+    assert main(["models", "--weights"]) == 0
+    printed = capsys.readouterr().out
+    for source in ("timm/", "keras/", "image-classifiers/", "attention-module/", "phamquiluan/"):
+        assert source in printed
+    assert main(["models", "seresnet50.a", "--weights"]) == 0
+    assert len(capsys.readouterr().out.split("\n\n")[0].splitlines()) == 4
+    assert main(["models", "timm/legacy_senet154.in1k", "--weights"]) == 0
+    card = capsys.readouterr().out
+    assert "Top-1: 81.32 % (ImageNet-1k, validation, 224x224), as its source publishes it" in card
+    assert main(["models", "nothing of the kind", "--weights"]) != 0
+    assert "No weights have 'nothing of the kind' in their names" in capsys.readouterr().err
+
+
 def test_train_leaves_a_run(run_folder):
     record = json.loads((run_folder / "run.json").read_text())
     assert record["model"]["name"] == "se_resnet20_cifar"

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
+import tensorflow as tf
 from random_state import random_image
 from test_weights_parity import read
 
@@ -25,6 +26,7 @@ from keras_attn.applications import (
     pyramid_outputs,
 )
 from keras_attn.applications.preprocessing import preprocess_input
+from keras_attn.export import export_saved_model
 from keras_attn.weights import (
     DownloadError,
     Metadata,
@@ -138,6 +140,24 @@ def test_preprocessing_is_the_weights(pretrained, downloaded):
     expected = (pixels - np.float32([1, 2, 3])) / np.float32([1, 1, 2])
     np.testing.assert_allclose(preprocess_input(pixels, model=model), expected, rtol=1e-6)
     assert preprocess_input(pixels, model=CIFARResNet(8)).min() < -2  # ImageNet's
+
+
+def test_the_serving_signature_is_the_weights(tmp_path):
+    model = CIFARResNet(8, classes=3)
+    with pytest.raises(ValueError, match="`model` must have weights of which is known how"):
+        export_saved_model(model, tmp_path / "a", pixels=True)
+    caffe = Metadata(
+        "a", "b", "c", range=(0.0, 255.0), mean=(1.0, 2.0, 3.0), labels=("cat", "dog", "emu")
+    )
+    set_metadata(model, caffe)
+    folder = export_saved_model(model, tmp_path / "a", pixels=True)
+    assert (folder / "assets" / "labels.txt").read_text().split() == ["cat", "dog", "emu"]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    expected = model(preprocess_input(pixels, model=model))
+    np.testing.assert_allclose(serve(image=pixels)["probabilities"], expected, atol=1e-5)
+    set_metadata(model, dataclasses.replace(caffe, labels=("cat", "dog")))
+    assert not (export_saved_model(model, tmp_path / "a") / "assets" / "labels.txt").exists()
 
 
 def test_a_model_that_is_not_ours():

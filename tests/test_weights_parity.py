@@ -11,12 +11,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from random_state import random_image, random_state
+from random_state import random_image, random_state, uniform
 
 from keras_attn import applications
 from keras_attn.applications import attention_resnet, residual_network, se_resnet
+from keras_attn.layers import AttentionModule
 from keras_attn.weights import SETS, convert
 from keras_attn.weights.files import naming_of
+from keras_attn.weights.sources.residual_attention import PYTORCHCV
 
 FOLDER = Path(__file__).parent / "golden" / "weights"
 SMALL = (1, 2, 1, 1)
@@ -111,3 +113,19 @@ def test_small_networks_of_many_groups(name):
 def test_whole_networks_at_224(name):
     check(name, small=False)
     keras.backend.clear_session()
+
+
+def test_the_attention_block_of_pytorchcv():
+    """With padded pools and added targets; without them the weights load, too, and are wrong."""
+    tensors, expected = read("attention_block")
+    layer = {"mask_depth": 2, "name": "stage2_attention1"}
+    for variant in ({"mask_pooling": "padded", "add_targets": True}, {}):
+        image = keras.Input((None, None, 16))
+        model = keras.Model(image, AttentionModule(**layer, **variant)(image))
+        convert(model, tensors, PYTORCHCV)
+        for size, y in expected.items():
+            got = model(uniform("map", (1, *size, 16)))
+            if variant:
+                np.testing.assert_allclose(got, y, rtol=0, atol=1e-5)
+            else:
+                assert np.abs(got - y).max() > 1e-2

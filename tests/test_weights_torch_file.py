@@ -84,6 +84,10 @@ def state_pickle(value):
 
 
 def test_a_pickle_written_by_hand_is_read(tmp_path):
+    """The second as PyTorch 0.3 writes a tensor."""
+    old = b"ctorch._utils\n_rebuild_tensor\n(" + STORAGE + b"K\x01K\x02\x85K\x02\x85tR"
+    write_zip(tmp_path / "b.pth", state_pickle(old), _0=struct.pack("<4f", 1, 2, 3, 4))
+    assert read_tensors(tmp_path / "b.pth")["w"].tolist() == [2, 4]
     write_zip(tmp_path / "a.pth", state_pickle(TENSOR), _0=struct.pack("<4f", 1, 2, 3, 4))
     assert read_tensors(tmp_path / "a.pth")["w"].tolist() == [1, 2, 3, 4]
 

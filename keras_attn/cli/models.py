@@ -1,4 +1,4 @@
-"""`keras-attn models`: list the networks, with what they cost."""
+"""`keras-attn models`: list the networks with what they cost, or their weights."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--csv", metavar="FILE", help="write names and costs to this file, too")
     parser.add_argument(
+        "--weights",
+        action="store_true",
+        help="the pretrained weights that there are; of a single set its card",
+    )
+    parser.add_argument(
         "--attention", action="store_true", help="what each kind of attention adds to ResNet-50"
     )
 
@@ -27,6 +32,9 @@ def run(args: argparse.Namespace) -> None:
         from keras_attn.attention_costs import attention_table
 
         print(attention_table())
+        return
+    if args.weights:
+        _print_weights(args.part)
         return
     from keras_attn.applications import MODELS, get_model
     from keras_attn.cost import read_costs, write_costs
@@ -43,6 +51,15 @@ def run(args: argparse.Namespace) -> None:
     _print_models({name: MODELS[name] for name in names}, costs)
     if args.csv:
         write_costs(costs, args.csv)
+
+
+def _print_weights(part: str) -> None:
+    from keras_attn.weights.card import find_sets, weights_card, weights_table
+
+    sets = find_sets(part)
+    if not sets:
+        raise ValueError(f"No weights have {part!r} in their names. `keras-attn models --weights`")
+    print(weights_card(sets[0]) if len(sets) == 1 else weights_table(part))
 
 
 def _count(entry: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from keras_attn.applications.imagenet_classes import CLASSES
+from keras_attn.applications.imagenet import class_names_of_imagenet
 from keras_attn.weights import get_metadata
 
 
@@ -129,11 +129,7 @@ def names_of_weights(model: keras.Model) -> list[str] | None:
     metadata = get_metadata(model)
     if metadata is None or metadata.labels is None:
         return None
-    names = (
-        [line.split(" ")[1] for line in CLASSES.splitlines()]
-        if metadata.labels == "imagenet"
-        else list(metadata.labels)
-    )
+    names = list(class_names_of_imagenet() if metadata.labels == "imagenet" else metadata.labels)
     return names if len(names) == model.outputs[0].shape[-1] else None
 
 

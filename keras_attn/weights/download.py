@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import logging
 import os
 import re
 import urllib.error
@@ -19,6 +20,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+LOGGER = logging.getLogger("keras_attn")
 CHUNK = 1 << 20
 TIMEOUT = 30.0  # seconds without a byte
 
@@ -124,13 +126,15 @@ def _download(url: str, partial: Path, file: RemoteFile) -> None:
             resumed = answer.status == 206
             expected = answer.headers.get("Content-Length")
             total = None if expected is None else int(expected) + (have if resumed else 0)
+            size = "" if total is None else f" ({total / 1e6:.0f} MB)"
+            LOGGER.warning("Downloading %s%s into %s", url, size, partial.parent)
             with partial.open("ab" if resumed else "wb") as out:
                 while chunk := answer.read(CHUNK):
                     out.write(chunk)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left to send
-            size = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-            if size == str(have):
+            whole = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+            if whole == str(have):
                 return
             partial.unlink()
             raise DownloadError(
@@ -141,10 +145,10 @@ def _download(url: str, partial: Path, file: RemoteFile) -> None:
         ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise DownloadError(f"{url} could not be reached: {error}. {_advice(file)}") from error
-    size = partial.stat().st_size
-    if total is not None and size != total:
+    got = partial.stat().st_size
+    if total is not None and got != total:
         raise DownloadError(
-            f"{url} stopped after {size} of {total} bytes. Try again: the download goes on there."
+            f"{url} stopped after {got} of {total} bytes. Try again: the download goes on there."
         )
 
 

@@ -31,6 +31,8 @@ STORAGES = {
     "ByteStorage": "u1",
     "BoolStorage": "?",
 }
+# Functions that make a tensor; the first is that of PyTorch 0.3 and before.
+REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
 OLD_MAGIC = 0x1950A86A20F9469CFC6C
 STATE_KEYS = ("state_dict", "model", "net")
 
@@ -84,7 +86,7 @@ class _Known:
         object.__setattr__(self, "name", name)
 
     def __call__(self, *arguments: Any) -> Any:
-        if self.name == "_rebuild_tensor_v2":
+        if self.name in REBUILDERS[:2]:
             storage, offset, shape, strides, *_ = arguments
             return _Tensor(storage, offset, tuple(shape), tuple(strides))
         if self.name == "_rebuild_parameter":
@@ -115,7 +117,7 @@ class _TensorUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return _StateDict
-        if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
+        if module == "torch._utils" and name in REBUILDERS:
             return _Known(name)
         if module == "torch" and name in STORAGES:
             return _Known(name)

@@ -93,12 +93,26 @@ def make_pytorchcv(wanted):
     import torch
 
     version = importlib.import_module("importlib.metadata").version("pytorchcv")
-    module = importlib.import_module("pytorchcv.models.resattnet").resattnet56(num_classes=CLASSES)
+    resattnet = importlib.import_module("pytorchcv.models.resattnet")
+    module = resattnet.resattnet56(num_classes=CLASSES)
 
     def before(module, size):
         if size != (224, 224):  # its pool has a window of 7x7, right for 224 only
             module.features.final_pool = torch.nn.AdaptiveAvgPool2d(1)
 
+    if wanted("attention_block"):  # one of stage 2, with few channels
+        block = resattnet.AttBlock(16, 16, hourglass_depth=2, att_scales=[1, 2, 1])
+        names = {key: f"features.stage2.unit2.{key}" for key in block.state_dict()}
+        shapes = {names[key]: tuple(value.shape) for key, value in block.state_dict().items()}
+        state = random_state.random_state(shapes)
+        block.load_state_dict({key: torch.from_numpy(state[names[key]]) for key in names})
+        logits = {}
+        for size in ((16, 16), (12, 20)):
+            x = random_state.uniform("map", (1, *size, 16)).transpose(0, 3, 1, 2)
+            with torch.no_grad():
+                y = block.eval()(torch.from_numpy(x.copy()))
+            logits[size] = y.numpy().transpose(0, 2, 3, 1)
+        save("attention_block", shapes, logits, f"pytorchcv {version}, torch {torch.__version__}")
     if wanted("resattnet56"):
         run_torch("resattnet56", module, f"pytorchcv {version}", SQUARE[""], before)
 
