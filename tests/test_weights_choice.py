@@ -19,6 +19,7 @@ from test_weights_parity import read
 from keras_attn.applications import (
     CIFARResNet,
     ECAResNet50,
+    ResidualAttention56,
     ResNet18,
     ResNet101,
     SEResNet18,
@@ -221,10 +222,12 @@ def test_what_there_is_not(constructor, weights, message):
     [
         (SEResNet50, {"geometry": "caffe"}, r"`geometry` must be 'torchvision' .*ra2_in1k was tr"),
         (ECAResNet50, {"geometry": "torchvision"}, r"`geometry` must be 'resnet_t' for weights='i"),
+        (ResidualAttention56, {"learning": "naive"}, "`learning` must be 'residual' for weights="),
+        (SEResNet50, {"attention": None}, "`attention` must be 'se' for weights='imagenet'"),
         (ResNet101, {"geometry": "torchvision"}, r"`geometry` must be 'keras' for weights='imag"),
     ],
 )
-def test_another_geometry_than_the_weights(constructor, kwargs, message):
+def test_another_network_than_the_weights(constructor, kwargs, message):
     with pytest.raises(ValueError, match=message):
         constructor(weights="imagenet", **kwargs)
 

@@ -24,6 +24,20 @@ from keras_attn.weights.naming import Naming
 from keras_attn.weights.sources import SETS, WeightSet
 from keras_attn.weights.tensors import KERAS_SUFFIXES, read_tensors
 
+# Arguments of the constructors that don't change what the weights mean.
+NEUTRAL = {
+    "include_top",
+    "include_preprocessing",
+    "weights",
+    "input_tensor",
+    "input_shape",
+    "pooling",
+    "classes",
+    "classifier_activation",
+    "pyramid_outputs",
+    "name",
+}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -79,7 +93,8 @@ def choose(
             the Hugging Face hub with a `model.safetensors` of a known source.
         constructor: The constructor's name.
         given: The arguments that its caller gave. The set's are taken where there is none.
-        defaults: The constructor's arguments by default; `"cifar10"` looks at them, too.
+        defaults: The constructor's arguments by default. A set was trained with these where it
+            does not say otherwise.
 
     Returns:
         The choice.
@@ -111,11 +126,12 @@ def choose(
             "(pre-training on ImageNet), 'cifar10', a tag, or the path to the weights file to be "
             f"loaded. For {constructor} there is {_listed(own)}.  Received: weights={weights}"
         )
-    for key, value in found.arguments.items():
-        if key in given and given[key] != value:
+    usual = {**(defaults or {}), **found.arguments}
+    for key, value in given.items():
+        if key not in NEUTRAL and key in usual and value != usual[key]:
             raise ValueError(
-                f"`{key}` must be {value!r} for weights={weights!r}: {found.metadata.tag} was "
-                f"trained so. Received: {key}={given[key]!r}"
+                f"`{key}` must be {usual[key]!r} for weights={weights!r}: {found.metadata.tag} was "
+                f"trained so. Received: {key}={value!r}"
             )
     return Choice(set=found, metadata=found.metadata, arguments=found.arguments)
 
