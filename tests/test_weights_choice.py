@@ -19,6 +19,7 @@ from test_weights_parity import read
 from keras_attn.applications import (
     CIFARResNet,
     ECAResNet50,
+    ResidualAttention56,
     ResNet18,
     ResNet101,
     SEResNet18,
@@ -33,6 +34,7 @@ from keras_attn.weights import (
     choice,
     choose,
     get_metadata,
+    hub,
     load_weights,
     set_metadata,
 )
@@ -81,6 +83,33 @@ def test_tags(weights):
     chosen = choose(weights, "SEResNet18", {})
     assert chosen.set.metadata.tag == TAG and chosen.arguments == {"geometry": "legacy"}
     assert choose(weights, "SEResNet18", {"geometry": "legacy"}).set is chosen.set
+
+
+def test_a_repository_of_the_hub_that_no_table_lists(file, tmp_path, monkeypatch):
+    config = tmp_path / "config.json"
+    given = {
+        "mean": [0.5, 0.5, 0.5],
+        "std": [1, 1, 1],
+        "crop_pct": 0.9,
+        "input_size": [3, 160, 160],
+    }
+    config.write_text(json.dumps({"pretrained_cfg": {**given, "license": "mit"}}))
+    asked = []
+
+    def fetch(remote):
+        asked.append(remote.url)
+        return config if remote.url.endswith("config.json") else file
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    model = SEResNet18(weights="hf://me/my-net", **LOGITS)
+    check_logits(model)  # the geometry by the names
+    assert asked == ["hf://me/my-net/model.safetensors", "hf://me/my-net/config.json"]
+    metadata = get_metadata(model)
+    assert (metadata.tag, metadata.mean, metadata.size) == ("hf://me/my-net", (0.5, 0.5, 0.5), 160)
+    assert (metadata.licence, metadata.crop, metadata.top1) == ("mit", 0.9, None)
+    config.write_text("[1]")
+    with pytest.raises(ValueError, match="config.json is no configuration of weights"):
+        choose("hf://me/my-net", "SEResNet18", {})
 
 
 def test_a_path_of_a_known_format_brings_the_geometry(file):
@@ -172,7 +201,11 @@ def test_a_model_that_is_not_ours():
     [
         (SEResNet50, "imagenet21k", r"SEResNet50 there is 'imagenet', 'timm/legacy_seresnet50"),
         (ResNet18, "imagenet", r"For ResNet18 there is no public set; `keras-attn models --wei"),
-        (SEResNet18, "timm/seresnet50.ra2_in1k", "For SEResNet18 there is 'imagenet', 'timm/leg"),
+        (
+            SEResNet18,
+            "hf://timm/seresnet50.ra2_in1k",
+            "For SEResNet18 there is 'imagenet', 'timm/leg",
+        ),
         (ResNet18, "none.weights.h5", r"the path to the weights file to be loaded.*none.weights"),
         (ResNet18, 7, r"Received: weights=7"),
     ],
@@ -189,10 +222,12 @@ def test_what_there_is_not(constructor, weights, message):
     [
         (SEResNet50, {"geometry": "caffe"}, r"`geometry` must be 'torchvision' .*ra2_in1k was tr"),
         (ECAResNet50, {"geometry": "torchvision"}, r"`geometry` must be 'resnet_t' for weights='i"),
+        (ResidualAttention56, {"learning": "naive"}, "`learning` must be 'residual' for weights="),
+        (SEResNet50, {"attention": None}, "`attention` must be 'se' for weights='imagenet'"),
         (ResNet101, {"geometry": "torchvision"}, r"`geometry` must be 'keras' for weights='imag"),
     ],
 )
-def test_another_geometry_than_the_weights(constructor, kwargs, message):
+def test_another_network_than_the_weights(constructor, kwargs, message):
     with pytest.raises(ValueError, match=message):
         constructor(weights="imagenet", **kwargs)
 

@@ -225,6 +225,21 @@ def write_keras2(path, state):
             file[layer].attrs["weight_names"] = [f"{name}:0".encode() for name in names]
 
 
+def test_a_file_of_keras_2_that_points_elsewhere(tmp_path):
+    state = {"a/kernel": np.ones(3, "float32")}
+    write_keras2(tmp_path / "a.h5", state)
+    write_keras2(tmp_path / "b.h5", state)
+    assert read_tensors(tmp_path / "a.h5")["a/kernel"].tolist() == [1, 1, 1]
+    with h5py.File(tmp_path / "b.h5", "a") as file:
+        del file["a/a/kernel:0"]
+        file["a/a/kernel:0"] = h5py.ExternalLink(str(tmp_path / "a.h5"), "/a/a/kernel:0")
+    with pytest.raises(ValueError, match="a/kernel:0 is missing, or a link"):
+        read_tensors(tmp_path / "b.h5")
+    (tmp_path / "c.h5").write_bytes((tmp_path / "a.h5").read_bytes()[:500])
+    with pytest.raises(ValueError, match="no readable Keras 2 weights file"):
+        read_tensors(tmp_path / "c.h5")
+
+
 def cut_resnet50():
     variant = dataclasses.replace(residual_network.RESNETS[50], blocks=(1, 2, 1, 1))
     return resnet._resnet(

@@ -1,7 +1,8 @@
 """Where pretrained weights come from, and how a file of them is read into a network.
 
 - `sources`: a table of names and a table of sets for each source; how to add one.
-- `choice`: what `weights=` means. `download`: the one place that opens a connection.
+- `choice`: what `weights=` means. `download`: the one place that opens a connection;
+  `hub`: repositories that no table lists.
 - `files`, `tensors`, `torch_file`: reading the formats. `naming`, `conversion`, `adaptation`: from
   a source's tensors to a network's weights.
 - `metadata`: what belongs to weights and goes with them. `card`: tables and cards of them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,25 @@ import numpy as np
 from keras_attn.weights.conversion import Report, convert
 from keras_attn.weights.download import fetch
 from keras_attn.weights.files import load_weights, naming_of
+from keras_attn.weights.hub import fetch_repository
 from keras_attn.weights.metadata import Metadata, set_metadata
 from keras_attn.weights.naming import Naming
 from keras_attn.weights.sources import SETS, WeightSet
 from keras_attn.weights.tensors import KERAS_SUFFIXES, read_tensors
+
+# Arguments of the constructors that don't change what the weights mean.
+NEUTRAL = {
+    "include_top",
+    "include_preprocessing",
+    "weights",
+    "input_tensor",
+    "input_shape",
+    "pooling",
+    "classes",
+    "classifier_activation",
+    "pyramid_outputs",
+    "name",
+}
 
 
 @dataclass(frozen=True)
@@ -73,10 +89,12 @@ def choose(
     """What `weights` means for a constructor.
 
     Args:
-        weights: A path, `"imagenet"`, `"cifar10"` or a tag.
+        weights: A path, `"imagenet"`, `"cifar10"`, a tag, or `"hf://owner/name"`, a repository of
+            the Hugging Face hub with a `model.safetensors` of a known source.
         constructor: The constructor's name.
         given: The arguments that its caller gave. The set's are taken where there is none.
-        defaults: The constructor's arguments by default; `"cifar10"` looks at them, too.
+        defaults: The constructor's arguments by default. A set was trained with these where it
+            does not say otherwise.
 
     Returns:
         The choice.
@@ -94,23 +112,34 @@ def choose(
     """
     own = [each for each in SETS if each.metadata.network == constructor]
     if isinstance(weights, str | os.PathLike) and os.path.isfile(weights):
-        choice = _of_file(Path(weights), own)
-        arguments = {key: each for key, each in choice.arguments.items() if key not in given}
-        return dataclasses.replace(choice, arguments=arguments)
-    found = _set(weights, own, {**(defaults or {}), **given}) if isinstance(weights, str) else None
+        return _not_given(_of_file(Path(weights), own), given)
+    is_text = isinstance(weights, str)
+    found = _set(weights, own, {**(defaults or {}), **given}) if is_text else None
+    if found is None and is_text and re.fullmatch(r"hf://[\w.-]+/[\w.-]+", weights):
+        tag = weights.removeprefix("hf://")
+        if all(each.metadata.tag != tag for each in SETS):  # those are of another network
+            path, metadata = fetch_repository(tag, constructor)
+            return _not_given(dataclasses.replace(_of_file(path, own), metadata=metadata), given)
     if found is None:
         raise ValueError(
             "The `weights` argument should be either `None` (random initialization), 'imagenet' "
             "(pre-training on ImageNet), 'cifar10', a tag, or the path to the weights file to be "
             f"loaded. For {constructor} there is {_listed(own)}.  Received: weights={weights}"
         )
-    for key, value in found.arguments.items():
-        if key in given and given[key] != value:
+    usual = {**(defaults or {}), **found.arguments}
+    for key, value in given.items():
+        if key not in NEUTRAL and key in usual and value != usual[key]:
             raise ValueError(
-                f"`{key}` must be {value!r} for weights={weights!r}: {found.metadata.tag} was "
-                f"trained so. Received: {key}={given[key]!r}"
+                f"`{key}` must be {usual[key]!r} for weights={weights!r}: {found.metadata.tag} was "
+                f"trained so. Received: {key}={value!r}"
             )
     return Choice(set=found, metadata=found.metadata, arguments=found.arguments)
+
+
+def _not_given(choice: Choice, given: Mapping[str, Any]) -> Choice:
+    """The choice without the arguments that the caller gave: of a file these may be right."""
+    arguments = {key: each for key, each in choice.arguments.items() if key not in given}
+    return dataclasses.replace(choice, arguments=arguments)
 
 
 def _set(weights: str, own: list[WeightSet], arguments: Mapping[str, Any]) -> WeightSet | None:

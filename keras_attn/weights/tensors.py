@@ -78,7 +78,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 def _safetensors_array(entry: dict[str, Any]) -> np.ndarray:
     dtypes = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
     dtypes |= {"I16": "<i2", "I8": "i1", "BOOL": "?"}
-    data, shape = bytes(entry["data"]), entry["shape"]
+    data, shape = entry["data"], entry["shape"]
     if entry["dtype"] == "BF16":  # the upper half of a float32
         halves = np.frombuffer(data, "<u2").astype("u4") << 16
         return halves.astype("u4").view("f4").reshape(shape)
@@ -114,10 +114,22 @@ def _read_keras2(path: Path) -> dict[str, np.ndarray]:
                     name = f"{layer}/{weight.split('/')[-1].split(':')[0]}"
                     if name in tensors:
                         raise ValueError(f"{path} has names twice: {name}")
-                    tensors[name] = root[layer][weight][()]
+                    tensors[name] = _dataset(root, f"{layer}/{weight}")[()]
             return tensors
     except (OSError, KeyError) as error:
         raise ValueError(f"{path} is no readable Keras 2 weights file: {error}") from error
+
+
+def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
+    """A dataset of this very file: HDF5 can point to others, which is nobody's to read."""
+    found: Any = group
+    for part in name.split("/"):
+        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+            raise KeyError(f"{name} is missing, or a link")
+        found = found[part]
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+        raise KeyError(f"{name} is no dataset of this file")
+    return found
 
 
 def _text(name: bytes | str) -> str:
