@@ -23,7 +23,6 @@ from keras_attn.applications.mnasnet import AAMnasNet as AAMnasNet
 from keras_attn.applications.mnasnet import MnasNet as MnasNet
 from keras_attn.applications.mobilenet import SEMobileNet as SEMobileNet
 from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.preprocessing import takes_pixels as takes_pixels
 from keras_attn.applications.registry import MODELS as MODELS
 from keras_attn.applications.registry import get_model as get_model
 from keras_attn.applications.residual_attention import ResidualAttention56 as ResidualAttention56

@@ -118,38 +118,5 @@ def preprocess_input(
     return normalisation.preprocess_input(x, data_format)
 
 
-def takes_pixels(model: keras.Model) -> keras.Model:
-    """A network that takes pixels in 0..255, and normalises them as belongs to its weights.
-
-    Args:
-        model: A functional network of one image; its weights say how.
-
-    Returns:
-        A network around it, with its weights; one that normalises itself as it is.
-
-    Raises:
-        ValueError: If nothing is known of the model's weights.
-
-    Example:
-
-    >>> from keras_attn.applications.preprocessing import takes_pixels
-    >>> model = keras_attn.applications.CIFARResNet(8, include_preprocessing=True)
-    >>> takes_pixels(model) is model
-    True
-    """
-    if _normalises(model):
-        return model
-    metadata = get_metadata(model)
-    if metadata is None:
-        raise ValueError(
-            "`model` must have weights of which is known how images are normalised, or normalise "
-            "them itself: see keras_attn.weights.set_metadata and include_preprocessing. "
-            f"Received: model={model.name!r}"
-        )
-    image = keras.Input(model.inputs[0].shape[1:], name="image")
-    outputs = model(Normalisation.of(metadata).apply(image))
-    return keras.Model(image, outputs, name=model.name)
-
-
 def _normalises(model: keras.Model) -> bool:
     return bool({layer.name for layer in model.layers} & {"normalization", "rescaling"})

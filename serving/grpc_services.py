@@ -21,7 +21,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from keras_attn.serving import classify, inference
+from keras_attn.serving import examples, inference
 from keras_attn.serving.core import Core
 from keras_attn.serving.errors import Code, ServingError, invalid_argument
 from keras_attn.serving.manager import Target
@@ -61,7 +61,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> classification_pb2.ClassificationResponse:
         """Runs a classification signature on examples."""
         return self._answer(
-            request, context, "Classify", lambda model: classify.classify(model, request)
+            request, context, "Classify", lambda model: examples.classify(model, request)
         )
 
     def Regress(  # noqa: N802
@@ -69,7 +69,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> regression_pb2.RegressionResponse:
         """Runs a regression signature on examples."""
         return self._answer(
-            request, context, "Regress", lambda model: classify.regress(model, request)
+            request, context, "Regress", lambda model: examples.regress(model, request)
         )
 
     def MultiInference(  # noqa: N802
@@ -78,7 +78,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Runs several signatures on the same examples."""
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
         with _errors_to(context), self._core.model(_target(spec), api="MultiInference") as model:
-            return classify.multi_inference(model, request)
+            return examples.multi_inference(model, request)
 
     def GetModelMetadata(  # noqa: N802
         self,

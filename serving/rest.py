@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from google.protobuf import json_format
 from tensorflow_serving.apis import classification_pb2, regression_pb2
 
-from keras_attn.serving import classify, json_examples, json_input, json_output
+from keras_attn.serving import examples, json_examples, json_input, json_output
 from keras_attn.serving.core import Core
 from keras_attn.serving.errors import HTTP_STATUS, Code, ServingError, invalid_argument, not_found
 from keras_attn.serving.manager import Target
@@ -114,7 +114,7 @@ def _classify(core: Core, target: Target, document: dict) -> bytes:
     request.model_spec.signature_name = json_input.signature_name(document)
     request.input.CopyFrom(json_examples.read_examples(document))
     with core.model(target, api="Classify") as model:
-        response = classify.classify(model, request)
+        response = examples.classify(model, request)
     return json_examples.write_classifications(response.result)
 
 
@@ -124,7 +124,7 @@ def _regress(core: Core, target: Target, document: dict) -> bytes:
     request.model_spec.signature_name = json_input.signature_name(document)
     request.input.CopyFrom(json_examples.read_examples(document))
     with core.model(target, api="Regress") as model:
-        response = classify.regress(model, request)
+        response = examples.regress(model, request)
     return json_examples.write_regressions(response.result)
 
 

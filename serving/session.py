@@ -1,5 +1,6 @@
 """A SavedModel in a TensorFlow session, loaded step for step as TF Serving's C++ loader does."""
 
+import gc
 import os
 import pathlib
 import re
@@ -109,6 +110,8 @@ class ModelSession:
         """Frees the variables. Nothing may run any more."""
         self._callables.clear()
         self._session.close()
+        del self._session  # the C++ session goes with the last reference to it
+        gc.collect()  # and the graph, whose parts refer to each other
 
 
 def _read_meta_graph(folder: pathlib.Path) -> meta_graph_pb2.MetaGraphDef:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from keras_attn.serving import classify, inference
+from keras_attn.serving import examples, inference
 from keras_attn.serving.errors import Code, ServingError, invalid_argument
 from keras_attn.serving.metrics import Metrics
 from keras_attn.serving.models import ServedModel
@@ -71,10 +71,10 @@ def _replay_one(model: ServedModel, log: prediction_log_pb2.PredictionLog, max_b
     if kind == "predict_log":
         inference.predict(model, log.predict_log.request, max_bytes=max_bytes)
     elif kind == "classify_log":
-        classify.classify(model, log.classify_log.request)
+        examples.classify(model, log.classify_log.request)
     elif kind == "regress_log":
-        classify.regress(model, log.regress_log.request)
+        examples.regress(model, log.regress_log.request)
     elif kind == "multi_inference_log":
-        classify.multi_inference(model, log.multi_inference_log.request)
+        examples.multi_inference(model, log.multi_inference_log.request)
     elif kind is not None:
         raise ServingError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}")

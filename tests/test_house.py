@@ -91,11 +91,13 @@ def test_the_client_stands_alone():
 def test_data_files_are_in_the_wheel():
     """Every file of a package that is no Python is listed: setuptools leaves the others out."""
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    listed = {
-        f"{package.replace('.', '/')}/{name}"
-        for package, names in tool["package-data"].items()
-        for name in names
-    }
+    listed = set()
+    for package, patterns in tool["package-data"].items():
+        folder = ROOT / package.replace(".", "/")
+        for pattern in patterns:
+            files = {path for path in folder.glob(pattern) if path.is_file()}
+            assert files, f"{package}: no file is a {pattern}"
+            listed |= {path.relative_to(ROOT).as_posix() for path in files}
     found = set()
     for folder, package in (
         ("keras_attn", "keras_attn"),

@@ -67,7 +67,9 @@ def test_run_json(run, dataset):
         "schedule": "cosine",
         "milestones": [0.5, 0.75],
         "warmup": 0.1,
+        "learning_rate_factors": {},
         "weight_decay": 1e-3,
+        "weight_decay_factors": {},
         "decay_all": False,
         "clip_norm": None,
         "ema": None,
@@ -80,6 +82,7 @@ def test_run_json(run, dataset):
         "jit_compile": False,
         "steps_per_execution": 1,
         "evaluate_every": 1,
+        "keep_best": False,
         "deterministic": False,
         "seed": 6,
     }

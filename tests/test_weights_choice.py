@@ -173,16 +173,16 @@ def test_preprocessing_is_the_weights(pretrained, downloaded):
 
 def test_the_serving_signature_is_the_weights(tmp_path):
     model = CIFARResNet(8, classes=3)
-    with pytest.raises(ValueError, match="`model` must have weights of which is known how"):
-        export_saved_model(model, tmp_path / "a", pixels=True)
+    folder = export_saved_model(model, tmp_path / "a")
+    assert set(tf.saved_model.load(str(folder)).signatures) == {"serving_default"}
     caffe = Metadata(
         "a", "b", "c", range=(0.0, 255.0), mean=(1.0, 2.0, 3.0), labels=("cat", "dog", "emu")
     )
     set_metadata(model, caffe)
-    folder = export_saved_model(model, tmp_path / "a", pixels=True)
+    folder = export_saved_model(model, tmp_path / "a")
     assert (folder / "assets" / "labels.txt").read_text().split() == ["cat", "dog", "emu"]
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
-    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    serve = tf.saved_model.load(str(folder)).signatures["serve_uint8"]
     expected = model(preprocess_input(pixels, model=model))
     np.testing.assert_allclose(serve(image=pixels)["probabilities"], expected, atol=1e-5)
     set_metadata(model, dataclasses.replace(caffe, labels=("cat", "dog")))

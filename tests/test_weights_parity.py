@@ -16,8 +16,9 @@ from random_state import random_image, random_state, uniform
 from keras_attn import applications
 from keras_attn.applications import attention_resnet, residual_network, se_resnet
 from keras_attn.layers import AttentionModule
-from keras_attn.weights import SETS, convert
+from keras_attn.weights import SETS, convert, read_tensors
 from keras_attn.weights.files import naming_of
+from keras_attn.weights.sources.image_classifiers import SENET
 from keras_attn.weights.sources.residual_attention import PYTORCHCV
 
 FOLDER = Path(__file__).parent / "golden" / "weights"
@@ -123,6 +124,18 @@ def test_more_small_networks(name):
 def test_whole_networks_at_224(name):
     check(name, small=False)
     keras.backend.clear_session()
+
+
+def test_a_file_that_keras_2_wrote():
+    expected, _ = read("keras2_file")
+    tensors = read_tensors(FOLDER / "keras2_file.h5")
+    assert list(tensors) == list(expected) and "conv2d_2/kernel" in tensors
+    for name, array in expected.items():
+        np.testing.assert_allclose(tensors[name], array, rtol=1e-6)
+    numbered = SENET.prepared(tensors)
+    assert {"conv2d/kernel", "conv2d_1/bias", "batch_normalization/gamma", "dense/kernel"} < set(
+        numbered
+    )
 
 
 def test_the_attention_block_of_pytorchcv():

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_attn.applications.imagenet import class_names_of_imagenet
+from keras_attn.applications.preprocessing import Normalisation
 from keras_attn.weights import get_metadata
 
 
@@ -115,13 +116,8 @@ def find_preprocessing(model: keras.Model) -> Preprocessing | None:
     )
     if takes_pixels:
         return found
-    low, high = metadata.range
-    step = (high - low) / 255  # of a pixel's value, on the scale of mean and deviation
-    return dataclasses.replace(
-        found,
-        mean=tuple((mean - low) / step for mean in metadata.mean),
-        std=tuple(std / step for std in metadata.std),
-    )
+    mean, std = Normalisation.of(metadata).in_pixels
+    return dataclasses.replace(found, mean=tuple(mean), std=tuple(std))
 
 
 def names_of_weights(model: keras.Model) -> list[str] | None:

@@ -150,6 +150,17 @@ def make_attention_module(wanted, folder):
 def make_image_classifiers(wanted):
     import tensorflow as tf
 
+    if wanted("keras2_file"):  # as Keras 2 writes one, whose layers' names go on from others'
+        conv, norm = tf.keras.layers.Conv2D, tf.keras.layers.BatchNormalization
+        for _ in range(2):
+            layers = [conv(2, 3), norm(), conv(4, 1), tf.keras.layers.Dense(2)]
+            model = tf.keras.Sequential([tf.keras.Input((8, 8, 3)), *layers])
+        names = [weight.name.split(":")[0] for weight in model.weights]
+        shapes = {name: tuple(w.shape) for name, w in zip(names, model.weights)}  # noqa: B905
+        state = random_state.random_state(shapes)
+        model.set_weights([state[name] for name in names])
+        model.save_weights(FOLDER / "keras2_file.h5")
+        save("keras2_file", shapes, {}, f"tensorflow {tf.__version__}")
     senet = importlib.import_module("classification_models.models.senet")
     kwargs = {"backend": tf.keras.backend, "layers": tf.keras.layers}
     kwargs |= {"models": tf.keras.models, "utils": tf.keras.utils}
