@@ -1,0 +1,114 @@
+"""Makes the weights that come with the package from runs of `keras-attn train`.
+
+    keras-attn train --recipe cifar10_se_resnet20 --data-dir FOLDER --epochs 6 --out RUN
+    python benchmarks/cifar10_weights.py --data-dir FOLDER RUN [RUN ...]
+
+FOLDER is where tensorflow-datasets has CIFAR-10 prepared. Of each run the network's weights are
+written to `keras_attn/weights/cifar10/`, and beside them the record that
+`keras_attn/weights/sources/cifar10.py` describes. The accuracy in it is measured here, on all
+10,000 test images, with the network as its constructor makes it from the written file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_attn.applications import MODELS
+from keras_attn.applications.preprocessing import CIFAR
+from keras_attn.training import ImageDataset, load_dataset, load_run
+from keras_attn.training.pipeline import evaluation_batches
+from keras_attn.training.recipes import get_recipe, recipe_names
+from keras_attn.weights.sources.cifar10 import FOLDER
+
+
+def recipe_of(model: str) -> str:
+    """The recipe that trains a network on CIFAR-10."""
+    recipes = {name: get_recipe(name)[0] for name in recipe_names()}
+    found = [
+        name for name, each in recipes.items() if (each.model, each.data) == (model, "cifar10")
+    ]
+    if len(found) != 1:
+        raise SystemExit(f"One recipe must train {model} on cifar10; there are {found}.")
+    return found[0]
+
+
+def measure(model: keras.Model, data: ImageDataset) -> float:
+    """The accuracy on the test images, in percent."""
+    right = [
+        model.predict_on_batch(CIFAR.preprocess_input(images)).argmax(-1) == labels.numpy()
+        for images, labels in evaluation_batches(data, 250)
+    ]
+    return 100 * float(np.mean(right))
+
+
+def pack(run: Path, data: ImageDataset) -> None:
+    """Writes the weights and the record of one run."""
+    trained, metadata = load_run(run)
+    model_name = metadata["model"]["name"]
+    entry = MODELS[model_name]
+    model = entry()
+    model.set_weights(trained.get_weights())
+    name, recipe = model_name.removesuffix("_cifar"), recipe_of(model_name)
+    arguments, options = metadata["arguments"], metadata["data"]["options"]
+    command = f"keras-attn train --recipe {recipe} --epochs {arguments['epochs']}"
+    if options.get("limit"):
+        command += f" --limit {options['limit']}"
+    if arguments["seed"]:
+        command += f" --seed {arguments['seed']}"
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        beside = Path(folder) / f"{name}.weights.h5"
+        model.save_weights(beside)
+        read = entry()
+        read.load_weights(beside)
+        accuracy = measure(read, data)
+        if abs(accuracy - 100 * metadata["metrics"]["accuracy"]) > 0.1:
+            raise SystemExit(
+                f"{run}: {accuracy:.2f} % here, {100 * metadata['metrics']['accuracy']:.2f} % there"
+            )
+        record = {
+            "constructor": entry.construct.__name__,
+            "arguments": dict(entry.arguments),
+            "sha256": hashlib.sha256(beside.read_bytes()).hexdigest(),
+            "recipe": recipe,
+            "command": command,
+            "accuracy": round(accuracy, 2),
+            "images": metadata["data"]["train_size"],
+            "epochs": arguments["epochs"],
+            "seed": arguments["seed"],
+            "hardware": f"{metadata['hardware']['cpu_count']} CPU cores",
+            "date": metadata["date"][:10],
+            "class_names": metadata["data"]["class_names"],
+            "preprocessing": {
+                "mean": CIFAR.mean,
+                "std": CIFAR.std,
+                "range": CIFAR.range,
+                "size": 32,
+            },
+        }
+        os.replace(beside, FOLDER / beside.name)
+    (FOLDER / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(f"{name}: {accuracy:.2f} %, {(FOLDER / f'{name}.weights.h5').stat().st_size:,} bytes")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument("--data-dir", help="where tensorflow-datasets keeps CIFAR-10")
+    arguments = parser.parse_args()
+    data = load_dataset("cifar10", data_dir=arguments.data_dir, limit=100)  # trains nothing
+    for run in arguments.runs:
+        pack(run, data)
+
+
+if __name__ == "__main__":
+    main()
