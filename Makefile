@@ -32,7 +32,7 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/mypy
 
 test: $(READY)  ## the fast suite
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(READY)  ## what takes minutes
 	$(BIN)/python -m pytest -m slow
