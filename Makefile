@@ -32,7 +32,7 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/mypy
 
 test: $(READY)  ## the fast suite
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)  ## what takes minutes
 	$(BIN)/python -m pytest -m slow

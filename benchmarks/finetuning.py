@@ -76,6 +76,8 @@ def main() -> None:
     parser.add_argument("--out", help="a CSV with the table")
     arguments = parser.parse_args()
     schedule: dict[str, Any] = {"epochs": arguments.epochs, "verbose": 0}
+    if arguments.limit:
+        schedule["batch_size"] = min(128, arguments.limit)
     if arguments.learning_rate:
         schedule["learning_rate"] = arguments.learning_rate
     origin = {

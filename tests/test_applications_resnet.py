@@ -451,10 +451,8 @@ def saved(tmp_path_factory):
 
 
 # Other backends are in the fast suite with the smaller networks of test_applications_cifar.
-@pytest.mark.parametrize(
-    "backend",
-    ["tensorflow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("torch", "jax"))],
-)
+@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+@pytest.mark.slow
 def test_in_a_fresh_process(backend, saved):
     """`.keras` files on TensorFlow; their weights elsewhere, in both data formats."""
     folder, expected = saved

@@ -131,6 +131,7 @@ def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
     assert len(here.splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_export_to_other_formats(run_folder, image_file, tmp_path, capsys):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -266,6 +267,7 @@ def test_the_installed_command():
     assert done.stdout.startswith("keras-attn 0.")
 
 
+@pytest.mark.slow
 def test_the_demo_goes_the_whole_way(tmp_path, capsys):
     """Two epochs: the path, not the accuracy, which `make demo` shows."""
     assert demo.main(["--out", str(tmp_path / "demo"), "--epochs", "2"]) == 0

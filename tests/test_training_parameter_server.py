@@ -67,6 +67,7 @@ def test_what_workers_that_race_can_not_do(changes, message):
     arguments = {
         "ema": None, "accumulation_steps": 1, "steps_per_execution": 1, "synchronized": False,
         "deterministic": False, "mixed_precision": None, "augment": ("crop",),
+        "keep_best": False, "learning_rate_factors": {}, "weight_decay_factors": {},
     }  # fmt: skip
     check_asynchronous(arguments)
     with pytest.raises(ValueError, match=message):
