@@ -4,8 +4,9 @@
         [--out keras_attn/attention_costs.csv]
 
 Each kind runs by turns with the plain network in one process, forward pass and training step (all
-gradients) as TensorFlow graphs on random images of 224x224; the difference of the medians, for one
-image, is quoted. `--rounds 0` only counts. The file is what `keras-attn models --attention` prints.
+gradients) as TensorFlow graphs on random images of 224x224; the median of a turn's difference, for
+one image, is quoted. `--rounds 0` only counts. With `--kinds`, the others' lines of an existing
+file stay. The file is what `keras-attn models --attention` prints.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn.applications import ResNet50
-from keras_attn.attention_costs import attention_table, count_attention_costs, write_attention_costs
+from keras_attn.attention_costs import (
+    attention_table,
+    count_attention_costs,
+    read_attention_costs,
+    write_attention_costs,
+)
 from keras_attn.insertion import KINDS
 
 
@@ -47,8 +53,8 @@ def functions(kind: str | None, side: int) -> tuple:
     return forward, step
 
 
-def medians(runs: list, x: tf.Tensor, rounds: int) -> list[float]:
-    """Milliseconds for one image of each, by turns."""
+def compare(runs: list, x: tf.Tensor, rounds: int) -> tuple[float, float]:
+    """Milliseconds for one image of the first, and what the second adds, by turns."""
     for run in runs:
         run(x)
     times: list[list[float]] = [[] for _ in runs]
@@ -57,7 +63,9 @@ def medians(runs: list, x: tf.Tensor, rounds: int) -> list[float]:
             start = time.perf_counter()
             run(x)
             seconds.append(time.perf_counter() - start)
-    return [1e3 * statistics.median(seconds) / len(x) for seconds in times]
+    added = [second - first for first, second in zip(*times, strict=True)]
+    base, difference = statistics.median(times[0]), statistics.median(added)
+    return 1e3 * base / len(x), 1e3 * difference / len(x)
 
 
 def main() -> None:
@@ -73,28 +81,37 @@ def main() -> None:
     costs = count_attention_costs(arguments.kinds)
     shape = (arguments.batch, arguments.side, arguments.side, 3)
     x = tf.constant(np.random.default_rng(1).normal(size=shape), tf.float32)
+    bases: list[tuple[float, float]] = []
+    plain = functions(None, arguments.side)
     for kind in arguments.kinds if arguments.rounds else []:
-        plain, attending = functions(None, arguments.side), functions(kind, arguments.side)
+        attending = functions(kind, arguments.side)
         (base, forward), (base_step, step) = (
-            medians([plain[i], attending[i]], x, arguments.rounds) for i in (0, 1)
+            compare([plain[i], attending[i]], x, arguments.rounds) for i in (0, 1)
         )
-        costs[kind] = replace(costs[kind], forward_ms=forward - base, step_ms=step - base_step)
-        costs["none"] = replace(costs["none"], forward_ms=base, step_ms=base_step)
+        costs[kind] = replace(costs[kind], forward_ms=forward, step_ms=step)
         print(
-            f"{kind:16} forward {base:8.2f} {forward - base:+8.2f} ms   "
-            f"step {base_step:8.2f} {step - base_step:+8.2f} ms",
+            f"{kind:16} forward {base:8.2f} {forward:+8.2f} ms   "
+            f"step {base_step:8.2f} {step:+8.2f} ms",
             flush=True,
         )
-        del plain, attending
-        keras.backend.clear_session()
+        bases.append((base, base_step))
+        del attending
 
+    if bases:
+        base, base_step = (statistics.median(times) for times in zip(*bases, strict=True))
+        costs["none"] = replace(costs["none"], forward_ms=base, step_ms=base_step)
     hardware = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    earlier = ""
+    if len(arguments.kinds) < len(KINDS) and arguments.out.exists():
+        kept, earlier = read_attention_costs(arguments.out)
+        costs = {**kept, **costs, "none": kept["none"]}
+        earlier = f"; the other kinds: {earlier}"
     measured = f"batch {arguments.batch}, medians of {arguments.rounds} rounds"
     run = (
         f"{' '.join(sys.argv)}; {datetime.date.today()}; {hardware}; tensorflow {tf.__version__}, "
         f"keras {keras.__version__}; {measured if arguments.rounds else 'not measured yet'}"
     )
-    write_attention_costs(costs, arguments.out, run)
+    write_attention_costs(costs, arguments.out, run + earlier)
     print(attention_table(arguments.out))
 
 

@@ -149,7 +149,7 @@ def main() -> None:
             options = ["--replicas", str(replicas), "--rounds", str(arguments.rounds)]
             options += ["--steps", str(arguments.steps), "--batch-size", str(arguments.batch_size)]
             options += ["--model", arguments.model, "--out", str(arguments.out)]
-            subprocess.run([sys.executable, __file__, *options], check=True)
+            subprocess.run([sys.executable, sys.argv[0], *options], check=True)
         return
     for row in measure(
         arguments.model,

@@ -36,7 +36,7 @@ COMMANDS = [
 def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "run"
     command = (
-        f"train --model se_resnet20_cifar --limit 256 --epochs 1 --batch-size 64 --out {folder}"
+        f"train --recipe digits_se_resnet8 --limit 256 --epochs 1 --batch-size 64 --out {folder}"
     )
     assert main(command.split()) == 0
     return folder

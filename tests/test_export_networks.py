@@ -5,28 +5,47 @@ import json
 import keras
 import pytest
 
-from keras_attn.applications import MODELS
+from keras_attn.applications import MODELS, CIFARResNet
 from keras_attn.export import export_onnx, export_saved_model, export_tflite
 from keras_attn.export.loaders import LOADERS
-from keras_attn.layers import SqueezeExcite
+from keras_attn.layers import AttentionModule, SqueezeExcite
 from keras_attn.layers.channel_shuffle_2d import ChannelShuffle2D
 from keras_attn.layers.grouped_conv2d import GroupedConv2D
 
-# One of each family, small; `tiny_grouped` has the grouped convolutions.
-SMALL = ("se_resnet20_cifar", "aa_resnet20_cifar", "residual_attention56_cifar")
 
-
-def tiny_grouped():
-    """The first unit of a SEShuffleNet: two grouped convolutions, channels shuffled between."""
+def around(features, name):
+    """A network of 32x32 pixels: a stem, `features`, a classifier."""
     image = keras.Input((32, 32, 3))
     x = keras.layers.Rescaling(1 / 255)(image)
-    x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False)(x)
-    x = keras.layers.BatchNormalization()(x)
-    x = GroupedConv2D(16, 3, groups=4, use_bias=False)(x)
-    x = keras.layers.BatchNormalization()(x)
-    x = SqueezeExcite(4)(ChannelShuffle2D(4)(x))
-    x = keras.layers.GlobalAveragePooling2D()(GroupedConv2D(8, 1, groups=2)(x))
-    return keras.Model(image, keras.layers.Dense(5, activation="softmax")(x), name="tiny_grouped")
+    x = keras.layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.GlobalAveragePooling2D()(features(x))
+    return keras.Model(image, keras.layers.Dense(5, activation="softmax")(x), name=name)
+
+
+def residual_attention():
+    """The first module of a Residual Attention Network, whose smallest has thousands of nodes."""
+    return around(AttentionModule(mask_depth=2), "residual_attention")
+
+
+def grouped():
+    """A unit as SEShuffleNet's: grouped convolutions, channels shuffled between, gates."""
+
+    def unit(x):
+        x = GroupedConv2D(16, 3, groups=4, use_bias=False)(x)
+        x = ChannelShuffle2D(4)(keras.layers.BatchNormalization()(x))
+        return SqueezeExcite(4)(GroupedConv2D(8, 1, groups=2)(x))
+
+    return around(unit, "grouped")
+
+
+# One of each family, small; all of them are in the slow suite.
+SMALL = {
+    "se": lambda: CIFARResNet(8, attention="se", include_preprocessing=True),
+    "aa": lambda: CIFARResNet(8, attention="aa", include_preprocessing=True),
+    "residual_attention": residual_attention,
+    "grouped": grouped,
+}
 
 
 def export(model, folder):
@@ -40,11 +59,7 @@ def export(model, folder):
 @pytest.mark.parametrize("name", SMALL)
 def test_one_of_each_family(name, tmp_path):
     keras.utils.set_random_seed(0)
-    export(MODELS[name](include_preprocessing=True), tmp_path)
-
-
-def test_grouped_convolutions(tmp_path):
-    saved_model = export(tiny_grouped(), tmp_path)
+    saved_model = export(SMALL[name](), tmp_path)
     export_onnx(saved_model, tmp_path / "net.onnx")
     export_tflite(saved_model, tmp_path / "net.tflite")
 
