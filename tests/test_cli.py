@@ -73,7 +73,7 @@ def test_which_weights_there_are(capsys):
 
 def test_train_leaves_a_run(run_folder):
     record = json.loads((run_folder / "run.json").read_text())
-    assert record["model"]["name"] == "se_resnet20_cifar"
+    assert record["model"]["name"] == "se_resnet8_cifar"
     assert record["data"]["train_size"] == 256
     assert {path.name for path in run_folder.iterdir()} == {
         "model.keras",

@@ -25,7 +25,7 @@ def around(features, name):
 
 def residual_attention():
     """The first module of a Residual Attention Network, whose smallest has thousands of nodes."""
-    return around(AttentionModule(mask_depth=2), "residual_attention")
+    return around(AttentionModule(mask_depth=1), "residual_attention")
 
 
 def grouped():
@@ -60,8 +60,9 @@ def export(model, folder):
 def test_one_of_each_family(name, tmp_path):
     keras.utils.set_random_seed(0)
     saved_model = export(SMALL[name](), tmp_path)
-    export_onnx(saved_model, tmp_path / "net.onnx")
-    export_tflite(saved_model, tmp_path / "net.tflite")
+    if name == "grouped":  # attention's conversions are in test_export_conversion
+        export_onnx(saved_model, tmp_path / "net.onnx")
+        export_tflite(saved_model, tmp_path / "net.tflite")
 
 
 @pytest.mark.slow
