@@ -27,7 +27,7 @@ from typing import Any
 import keras
 
 from keras_attn.applications import get_model
-from keras_attn.finetune import finetune
+from keras_attn.finetune import finetune, replace_head
 from keras_attn.training import ImageDataset, load_dataset, train
 
 NETWORK = "se_resnet20_cifar"
@@ -58,12 +58,13 @@ WAYS: dict[str, Way] = {
 
 
 def _build(data: ImageDataset, weights: str | None) -> keras.Model:
-    return get_model(NETWORK)(
+    network = get_model(NETWORK)(
         weights=weights,
         classes=data.num_classes,
         input_shape=data.image_shape,
         include_preprocessing=True,
     )
+    return network if weights is None else replace_head(network, data.num_classes)
 
 
 def main() -> None:

@@ -21,9 +21,17 @@ import importlib, json, pkgutil
 import keras_attn
 modules = {}
 for info in pkgutil.walk_packages(keras_attn.__path__, "keras_attn."):
+    if info.name.endswith("__main__"):  # runs the command line
+        continue
     module = importlib.import_module(info.name)
     modules[info.name] = sorted(name for name in vars(module) if not name.startswith("_"))
 print(json.dumps({"file": keras_attn.__file__, "modules": modules}))
+"""
+
+DATA = """
+import keras_attn
+keras_attn.applications.CIFARResNet(20, attention="se", weights="cifar10")
+keras_attn.applications.ResidualAttentionCIFAR(56, weights="cifar10")
 """
 
 
@@ -65,10 +73,13 @@ def main() -> None:
         client = folder / "env/lib/python3.11/site-packages/keras_attn/serving/client.py"
         run(python, "-I", client, "--help", cwd=folder)
         print(run(folder / "env/bin/keras-attn", "models", cwd=folder).splitlines()[0])
+        run(python, "-c", DATA, cwd=folder)
         print(run(python, "-m", "keras_attn.demo", "--epochs", "8", cwd=folder))
         accuracy = json.loads((folder / "demo/run/run.json").read_text())["metrics"]["accuracy"]
         if accuracy < 0.9:
             sys.exit(f"the demo's network reached only {accuracy:.1%}")
+        kit = ("kit", "--model", "demo/served/digits", "--out", "kit")
+        print(run(folder / "env/bin/keras-attn", *kit, cwd=folder))
     print("the wheel works")
 
 

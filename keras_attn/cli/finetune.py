@@ -100,9 +100,14 @@ def _builder(weights: str, name: str | None, data: Any) -> Callable[[], Any]:
 
     if name is None:
         return lambda: replace_head(training.load_run(weights)[0], data.num_classes)
-    return lambda: get_model(name)(
-        weights=weights,
-        input_shape=data.image_shape,
-        classes=data.num_classes,
-        include_preprocessing=True,
-    )
+
+    def build() -> Any:
+        network = get_model(name)(
+            weights=weights,
+            input_shape=data.image_shape,
+            classes=data.num_classes,
+            include_preprocessing=True,
+        )
+        return replace_head(network, data.num_classes)  # also where the numbers of classes agree
+
+    return build

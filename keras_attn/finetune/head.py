@@ -1,8 +1,13 @@
 """A new classifier on the features of a network."""
 
+import dataclasses
 from typing import Any
 
 import keras
+
+from keras_attn.weights import get_metadata, set_metadata
+
+DROPOUT = "head_dropout"
 
 
 def replace_head(
@@ -11,8 +16,9 @@ def replace_head(
     """Puts a new softmax classifier in the place of a network's last layer.
 
     All other layers are shared with `model`: training one trains both. The new layer has the old
-    one's name. Its kernel begins at zero by default, so that the first gradients that reach the
-    features come from a head that already has learnt something.
+    one's name, and replaces a dropout that an earlier call put before it. Its kernel begins at zero
+    by default, so that the first gradients that reach the features come from a head that already
+    has learnt something. The labels that belong to the weights are forgotten, in `model`, too.
 
     Args:
         model: A functional or Sequential model that ends in `Dense`.
@@ -41,8 +47,11 @@ def replace_head(
             f"{model.name!r}, which ends in {type(last).__name__} {last.name!r}"
         )
     x = last.input
+    before = x._keras_history.operation
+    if before.name == DROPOUT:
+        x = before.input
     if dropout:
-        x = keras.layers.Dropout(dropout, name="head_dropout")(x)
+        x = keras.layers.Dropout(dropout, name=DROPOUT)(x)
     x = keras.layers.Dense(
         classes,
         activation="softmax",
@@ -50,4 +59,7 @@ def replace_head(
         dtype=last.dtype_policy,
         name=last.name,
     )(x)
+    metadata = get_metadata(model)
+    if metadata is not None:
+        set_metadata(model, dataclasses.replace(metadata, labels=None))
     return keras.Model(model.inputs[0], x, name=model.name)
