@@ -119,4 +119,8 @@ def preprocess_input(
 
 
 def _normalises(model: keras.Model) -> bool:
-    return bool({layer.name for layer in model.layers} & {"normalization", "rescaling"})
+    return any(
+        layer.name in ("normalization", "rescaling")
+        or (isinstance(layer, keras.Model) and _normalises(layer))
+        for layer in model.layers
+    )

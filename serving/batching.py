@@ -138,6 +138,8 @@ class BatchScheduler:
         )
         key = (id(new.run), tuple(new.fetches), shapes)
         with self._changed:
+            if self._stopped:
+                raise ServingError(Code.UNAVAILABLE, "The server stops: no batch is run any more")
             queue = self._queues.setdefault(key, new)
             try:
                 for task in tasks:

@@ -11,6 +11,7 @@ lists deep), or a list of them (four deep), or a whole request, `{"instances": [
 
 import argparse
 import base64
+import http.client
 import json
 import sys
 import urllib.error
@@ -234,7 +235,7 @@ def _open(request: urllib.request.Request, timeout: float) -> dict[str, Any]:
             raise ServerError(error.code, _message(error.read())) from None
     except TimeoutError:
         raise TimeoutError(f"{request.full_url} did not answer within {timeout:g} s") from None
-    except OSError as error:  # URLError is one
+    except (OSError, http.client.HTTPException) as error:  # URLError is one of the first
         reason = getattr(error, "reason", error)
         raise ConnectionError(f"{request.full_url} can't be reached: {reason}") from None
 

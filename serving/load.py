@@ -14,7 +14,10 @@ import threading
 import time
 from collections.abc import Callable
 
-import client
+if __package__:
+    from keras_attn.serving import client
+else:  # a kit's copy, beside client.py
+    import client  # type: ignore[no-redef]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -182,7 +182,7 @@ class ModelManager:
             self._warn(entry.name, f"{entry.base_path} has no version to serve; what serves stays")
             return
         self._warned = {key for key in self._warned if key[0] != entry.name}
-        new = [number for number in wanted if self._is_new(entry.name, number)]
+        new = [number for number in wanted if self._is_new(entry.name, number, wanted[number])]
         while True:
             ready = self._available(entry.name)
             unwanted = [number for number in ready if number not in wanted]
@@ -197,7 +197,7 @@ class ModelManager:
 
     def _load(self, name: str, version: int, folder: pathlib.Path) -> None:
         servable = self._servables.get(name, {}).get(version)
-        if servable is None or servable.error is None:
+        if servable is None or servable.error is None or servable.folder != folder:
             servable = Servable(name, version, folder)
             versions = {**self._servables.get(name, {}), version: servable}
             self._servables = {**self._servables, name: versions}
@@ -207,12 +207,15 @@ class ModelManager:
         # A new dict, so that a request that saw the old state looks again.
         self._servables = {**self._servables, name: dict(self._servables[name])}
 
-    def _is_new(self, name: str, version: int) -> bool:
+    def _is_new(self, name: str, version: int, folder: pathlib.Path) -> bool:
         servable = self._servables.get(name, {}).get(version)
         if servable is None or (servable.state == State.END and servable.error is None):
             return True
-        return servable.error is not None and servable.may_retry(
-            max_retries=self._max_load_retries, interval=self._load_retry_seconds
+        return servable.error is not None and (
+            servable.folder != folder
+            or servable.may_retry(
+                max_retries=self._max_load_retries, interval=self._load_retry_seconds
+            )
         )
 
     def _available(self, name: str) -> list[int]:

@@ -55,9 +55,9 @@ class Servable:
         """Loads it. A failure becomes its `error`, is logged, and leaves the state END."""
         self.state, self.error = State.LOADING, None
         self._tries += 1
-        self._tried = fingerprint(self.folder)
         self._tried_at = time.monotonic()
         try:
+            self._tried = fingerprint(self.folder)
             model = loader(self.folder)
         except ServingError as error:
             self._fail(error)

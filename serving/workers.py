@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 
 from keras_attn.serving.metrics import MULTIPROCESS
+from keras_attn.serving.model_config import read_model_config
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.running_server import RunningServer, check_port
 from keras_attn.serving.signals import Signals
@@ -24,6 +25,8 @@ from keras_attn.serving.tls import Tls
 from keras_attn.serving.version_policy import ModelEntry
 
 logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0  # after a worker that could not be replaced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +61,12 @@ def run_workers(job: Job, listener: socket.socket, *, count: int, signals: Signa
             for _ in range(count):
                 workers.append(_start(context, job, listener))
             logger.info("serving at http%s", _place(job, listener))
+            next_try = 0.0
             while not signals.received:
-                _replace_ended(workers, context, job, listener)
+                if time.monotonic() >= next_try and not _replace_ended(
+                    workers, context, job, listener
+                ):
+                    next_try = time.monotonic() + RETRY_SECONDS
                 time.sleep(0.2)
         finally:
             del os.environ[MULTIPROCESS]
@@ -76,11 +83,17 @@ def _place(job: Job, listener: socket.socket) -> str:
     return f"{'' if job.tls is None else 's'}://{host}:{port}: {names}{grpc_place}"
 
 
-def _replace_ended(workers: list[BaseProcess], context, job: Job, listener: socket.socket) -> None:
+def _replace_ended(workers: list[BaseProcess], context, job: Job, listener: socket.socket) -> bool:
+    """Starts another for each that has ended. Where that fails the others go on; returns False."""
     for index, worker in enumerate(workers):
         if not worker.is_alive():
             logger.warning("worker %s has ended (%s); another starts", worker.pid, worker.exitcode)
-            workers[index] = _start(context, job, listener)
+            try:
+                workers[index] = _start(context, job, listener)
+            except RuntimeError as error:
+                logger.error("%s; the others go on, the next try is in %g s", error, RETRY_SECONDS)
+                return False
+    return True
 
 
 def _start(context, job: Job, listener: socket.socket) -> BaseProcess:
@@ -109,7 +122,7 @@ def _work(job: Job, listener: socket.socket, pipe: multiprocessing.connection.Co
     with Signals(signal.SIGTERM) as signals:
         try:
             server = RunningServer(
-                job.entries,
+                _entries(job),
                 listener,
                 host=job.host,
                 grpc_port=job.grpc_port,
@@ -125,6 +138,17 @@ def _work(job: Job, listener: socket.socket, pipe: multiprocessing.connection.Co
         with server:
             while not signals.received and parent is not None and parent.is_alive():
                 time.sleep(0.2)
+
+
+def _entries(job: Job) -> Sequence[ModelEntry]:
+    """The models by the file as it is now, for a worker that replaces another."""
+    if job.model_config_file is None or not job.options.model_config_file_poll_wait_seconds:
+        return job.entries
+    try:
+        return read_model_config(job.model_config_file)
+    except (ValueError, OSError) as error:
+        logger.error("%s; the models are those of the start", error)
+        return job.entries
 
 
 class _Nothing:
@@ -143,6 +167,8 @@ def _reserve(job: Job) -> "socket.socket | _Nothing":
     family = socket.AF_INET6 if ":" in job.host else socket.AF_INET
     try:
         with socket.socket(family) as alone:  # fails where even one that shares has it
+            # But not where connections of a server that has ended linger.
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             alone.bind((job.host, job.grpc_port))
             port = alone.getsockname()[1]
         reserved = socket.socket(family)

@@ -15,7 +15,9 @@ from tensorflow_serving.apis import prediction_log_pb2
 import keras_attn
 from keras_attn.explain import attention_maps
 from keras_attn.export import Preprocessing, export_saved_model
+from keras_attn.export.attention import attention_endpoint
 from keras_attn.export.loaders import LOADERS
+from keras_attn.export.preprocessing import find_preprocessing
 
 SIZE = (13, 17)
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
@@ -43,6 +45,37 @@ def network(size=SIZE, channels=3, *, pixels=True, classes=7):
             )
             weight.assign(values)
     return model
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubled(keras.layers.Layer):
+    """A layer of a user's, which has no attention to show."""
+
+    def call(self, x):
+        return 2 * x
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def test_attention_that_can_not_be_shown_is_left_out():
+    image = keras.Input((*SIZE, 3))
+    x = keras_attn.layers.SelfAttention2D(
+        num_heads=2, key_depth=8, value_depth=8, max_logits_bytes=4 * 221, name="large"
+    )(image)
+    x = keras_attn.layers.SqueezeExcite(ratio=2, name="gate")(x)
+    x = keras.layers.Activation("relu", name="last")(x)
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    model = keras_attn.insert_attention(model, Doubled(), where="last")
+    _, found = attention_endpoint(model)(np.zeros((1, *SIZE, 3), "float32"))
+    assert list(found) == ["attention_gate"]
+
+
+def test_other_channels_than_the_weights():
+    model = keras_attn.applications.CIFARResNet(
+        20, attention="se", weights="cifar10", input_shape=(32, 32, 1)
+    )
+    assert find_preprocessing(model) is None
 
 
 def picture(height=29, width=23, channels=3):

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import keras_attn
+from keras_attn.export.preprocessing import names_of_weights
 from keras_attn.finetune import find_stages, finetune, freeze, replace_head
 from keras_attn.training import ImageDataset, load_run
+from keras_attn.weights import get_metadata
 
 CLASSES = ("low", "high")
 QUICK = {"batch_size": 8, "augment": (), "jit_compile": False, "verbose": 0}
@@ -84,6 +86,22 @@ def test_replace_head():
     headless = keras.Model(model.inputs, model.layers[-2].output)
     with pytest.raises(ValueError, match="which ends in GlobalAveragePooling2D"):
         replace_head(headless, 3)
+
+
+def test_a_head_that_is_replaced_again():
+    again = replace_head(replace_head(pretrained(), 5, dropout=0.5), 3, dropout=0.25)
+    assert [layer.name for layer in again.layers].count("head_dropout") == 1
+    assert again.get_layer("head_dropout").rate == 0.25 and again.output_shape == (None, 3)
+
+
+def test_a_new_head_forgets_the_labels():
+    """Also where the numbers of classes agree, so that an aeroplane is no zero."""
+    network = keras_attn.applications.CIFARResNet(20, attention="se", weights="cifar10")
+    assert names_of_weights(network)[0] == "airplane"
+    replaced = replace_head(network, 10)
+    assert not replaced.get_layer("predictions").kernel.numpy().any()
+    assert names_of_weights(replaced) is None
+    assert get_metadata(replaced).top1 == get_metadata(network).top1  # the rest stays
 
 
 def weights_of(model):
@@ -184,6 +202,19 @@ def test_other_arguments_in_the_same_folder_are_refused(dataset, tmp_path):
         finetune(pretrained, dataset, tmp_path, callbacks=[KillAt(1)], **options)
     with pytest.raises(ValueError, match=r"another unfinished fine-tuning.*learning_rate: 0.01"):
         finetune(pretrained, dataset, tmp_path, **options, learning_rate=0.02)
+    with pytest.raises(ValueError, match=r"another unfinished fine-tuning.*another source"):
+        finetune(pretrained, dataset, tmp_path, **options, source="elsewhere")
+    with pytest.raises(Killed):  # begins anew, at the head
+        finetune(
+            pretrained, dataset, tmp_path, resume=False, source="elsewhere",
+            callbacks=[KillAt(0)], **options,
+        )  # fmt: skip
+    assert not (tmp_path / "phases" / "1" / "run.json").exists()
+
+
+def test_averages_of_weights(dataset, tmp_path):
+    result = finetune(pretrained, dataset, tmp_path, epochs=1, ema=0.9, **QUICK)
+    assert "best" not in result.run.paths
 
 
 def test_the_best_epoch_is_kept(dataset, tmp_path):
@@ -207,6 +238,8 @@ def test_the_best_epoch_is_kept(dataset, tmp_path):
         ({"through": "predictions"}, r"`through` must be None or a stage before the head"),
         ({"unfreeze_every": 0}, "`unfreeze_every` must be a positive integer or None"),
         ({"unfreeze_every": 1}, r"`epochs` must leave one for the last of 4 phases.*epochs=2"),
+        ({"learning_rate_factors": {}}, "`learning_rate_factors` are made here"),
+        ({"strategy": "multi-worker"}, "`strategy` must be of one machine"),
         ({"weight_decay_factors": {"neck": 1.0}}, r"must be by the stages 'stem'.*'neck'"),
     ],
 )

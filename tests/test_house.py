@@ -83,7 +83,7 @@ def test_layers_and_networks_run_on_every_backend(path):
 
 
 def test_the_client_stands_alone():
-    outside = {"argparse", "base64", "json", "sys", "urllib", "typing"}
+    outside = {"argparse", "base64", "http", "json", "sys", "urllib", "typing"}
     for name in imported(Path("serving/client.py")):
         assert name.split(".")[0] in outside, f"serving/client.py imports {name}"
 

@@ -167,6 +167,15 @@ def test_what_has_no_batch_can_not_be_batched(make, x, fetch, message):
         make()({"x": x}, (fetch,))
 
 
+def test_after_the_stop_nothing_waits(session):
+    scheduler = BatchScheduler(BatchingOptions(), metrics=Metrics())
+    run = scheduler.wrap(session.run)
+    scheduler.stop()
+    with pytest.raises(ServingError, match="The server stops") as caught:
+        run({"x": np.ones((1, 2))}, ["y"])
+    assert caught.value.code == Code.UNAVAILABLE
+
+
 def test_unequal_batches_and_empty_ones(session, make):
     run = make()
     with pytest.raises(ServingError, match="must have equal 0th-dimension size"):

@@ -203,6 +203,23 @@ def test_wrong_arguments(model, tmp_path, arguments, error, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "resource"),
+    [
+        ("2024", "model-2024"),
+        ("3-digits", "model-3-digits"),
+        ("true", "true"),
+        ("n" * 70, "n" * 40),
+    ],
+)
+def test_names_that_kubernetes_takes(model, tmp_path, name, resource):
+    kit = write_kit(model, tmp_path / "kit", name=name)
+    for file in KUBERNETES:
+        found = read(kit / "kubernetes" / f"{file}.yaml")
+        kubernetes_validate.validate(found, "1.33", strict=True)
+        assert found["metadata"]["name"] == resource
+
+
 def test_nothing_is_overwritten(model, tmp_path, capsys):
     assert main(["kit", "--model", str(model), "--out", str(tmp_path / "kit")]) == 0
     assert "README.md" in capsys.readouterr().out

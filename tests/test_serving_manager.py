@@ -198,6 +198,16 @@ def test_a_copy_that_grows_is_tried_again_when_it_has_grown(manager, base, saved
     assert answer(manager) == (2, [6.0])
 
 
+def test_a_base_path_that_is_put_right(manager, base, tmp_path, saved):
+    (tmp_path / "wrong" / "1").mkdir(parents=True)
+    (tmp_path / "wrong" / "1" / "saved_model.pb").write_text("no model")
+    with pytest.raises(ServingError, match="did not become available"):
+        manager.configure([entry(tmp_path / "wrong")])
+    assert states(manager) == {1: State.END}
+    manager.configure([entry(base)])
+    assert answer(manager) == (1, [6.0])
+
+
 def test_retries(base, saved):
     tries = []
 

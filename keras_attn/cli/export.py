@@ -36,11 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_attn import export, training
+    from keras_attn.export.conversion import check_path
 
     if bool(args.int8) != bool(args.calibrate):
         raise ValueError("`--int8` and `--calibrate` must be given together, or neither")
     model, record = training.load_run(args.folder)
     shape = tuple(record["data"]["image_shape"])
+    for path, suffix in ((args.onnx, ".onnx"), (args.tflite, ".tflite"), (args.int8, ".tflite")):
+        if path is not None:  # now rather than when a version is in place
+            check_path(path, suffix)
     images: Any = _read_images(args.calibrate, shape) if args.calibrate else None
     saved_model = export.export_saved_model(
         model,
@@ -68,8 +72,12 @@ def _read_images(folder: str, shape: tuple[int, ...]) -> Any:
     import numpy as np
 
     from keras_attn.explain import read_image
+    from keras_attn.export.tflite import LEAST_IMAGES
 
     paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    if not paths:
-        raise ValueError(f"`--calibrate` must be a folder of image files. Received: {folder}")
+    if len(paths) < LEAST_IMAGES:
+        raise ValueError(
+            f"`--calibrate` must be a folder of image files, at least {LEAST_IMAGES}. "
+            f"Received: {folder} with {len(paths)}"
+        )
     return np.stack([read_image(path, shape) for path in paths]).astype("float32")

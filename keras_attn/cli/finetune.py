@@ -57,9 +57,15 @@ def run(args: argparse.Namespace) -> None:
     given = given_arguments(args)
     data_options = {name: given.pop(name) for name in DATA_OPTIONS if name in given}
     name, data_name = given.pop("model", None), given.pop("data", "digits")
-    size = None if name else _size_of_run(args.weights)
-    if size is not None:
-        data_options.setdefault("image_size", size)
+    if name is None:
+        record = _record_of_run(args.weights)
+        data_options.setdefault("image_size", tuple(record["data"]["image_shape"][:2]))
+        trained_in = record["arguments"]["mixed_precision"]
+        if given.setdefault("mixed_precision", trained_in) != trained_in:
+            raise ValueError(
+                "`--mixed-precision` must be the run's, whose network has it in its layers. "
+                f"Received: --mixed-precision {given['mixed_precision']}, a run with {trained_in}"
+            )
     data = load_dataset(data_name, data_dir=args.data_dir, seed=args.seed, **data_options)
     result = finetune(
         _builder(args.weights, name, data),
@@ -80,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"{kind:8} {path}")
 
 
-def _size_of_run(folder: str) -> tuple[int, int] | None:
+def _record_of_run(folder: str) -> dict[str, Any]:
     from keras_attn import training
 
     if not Path(folder, "run.json").exists():
@@ -88,8 +94,7 @@ def _size_of_run(folder: str) -> tuple[int, int] | None:
             "`--weights` must be the folder of a run, or else `--model` must name the network. "
             f"Received: --weights {folder}, no --model"
         )
-    height, width = training.load_run(folder)[1]["data"]["image_shape"][:2]
-    return height, width
+    return training.load_run(folder)[1]
 
 
 def _builder(weights: str, name: str | None, data: Any) -> Callable[[], Any]:

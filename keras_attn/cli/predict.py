@@ -34,7 +34,12 @@ def run(args: argparse.Namespace) -> None:
     else:
         from keras_attn.serving import client
 
-        if client.SERVE_BYTES in client.signatures(args.server) and not args.labels:
+        if client.SERVE_BYTES in client.signatures(args.server):
+            if args.labels:
+                raise ValueError(
+                    "`--labels` is for a model that answers with numbers; this one has "
+                    f"`{client.SERVE_BYTES}` with labels. Received: --labels {args.labels}"
+                )
             [answer] = client.classify(args.server, [Path(args.image).read_bytes()])
             probabilities, names = answer["scores"], answer["labels"]
         else:

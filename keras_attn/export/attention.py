@@ -6,6 +6,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from keras_attn.insertion.inserted_attention import InsertedAttention
 from keras_attn.layers import (
     AugmentedConv2D,
     BottleneckSelfAttention2D,
@@ -24,7 +25,7 @@ def attention_endpoint(
     A layer's attention is named `attention_<layer>`, float32. A mask gives its mean over the
     channels, `(B, h, w)`; self-attention what each place receives, the mean over heads and
     queries, `(B, h, w)`, which sums to 1; a gate its channels' values, `(B, C)`. What a layer
-    returns in another form is left out.
+    returns in another form is left out, and so is a map that is over the layer's bound.
 
     Args:
         model: A network that `check_image_model` accepts.
@@ -41,7 +42,10 @@ def attention_endpoint(
         values = probe(image, training=False)
         found = {}
         for layer in layers:
-            output, attention = layer(values[layer.name], return_attention=True, training=False)
+            try:
+                output, attention = layer(values[layer.name], return_attention=True, training=False)
+            except ValueError:  # a map over its bound: without the map, the layer has just run
+                continue
             if (kept := _reduced(layer, output, attention)) is not None:
                 found[PREFIX + layer.name] = tf.cast(kept, tf.float32)
         return values[""], found
@@ -71,6 +75,8 @@ def _reduced(
 
 
 def _returns_attention(layer: keras.layers.Layer) -> bool:
+    if isinstance(layer, InsertedAttention):
+        return _returns_attention(layer.layer)
     if isinstance(layer, AugmentedConv2D) and layer.attention is None:
         return False  # a plain convolution: its depth of values is zero
     return "return_attention" in inspect.signature(layer.call).parameters

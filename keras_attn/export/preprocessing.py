@@ -116,6 +116,8 @@ def find_preprocessing(model: keras.Model) -> Preprocessing | None:
     )
     if takes_pixels:
         return found
+    if model.inputs[0].shape[-1] != len(metadata.mean):
+        return None  # of other channels nothing is known
     mean, std = Normalisation.of(metadata).in_pixels
     return dataclasses.replace(found, mean=tuple(mean), std=tuple(std))
 

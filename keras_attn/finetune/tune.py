@@ -51,7 +51,7 @@ def finetune(
     weight_decay_factors: Mapping[str, float] | None = None,
     optimizer: str = "sgd",
     learning_rate: float | None = None,
-    keep_best: bool = True,
+    keep_best: bool | None = None,
     source: str | None = None,
     **training: Any,
 ) -> FinetuneResult:
@@ -81,9 +81,10 @@ def finetune(
         weight_decay_factors: Name of a stage -> what its weight decay is multiplied by.
         optimizer: `"sgd"` or `"adamw"`.
         learning_rate: The head's peak. `None` means a tenth of what `train` takes.
-        keep_best: As in `train`, of the last phase.
+        keep_best: As in `train`, of the last phase; `None` does so but with `ema`.
         source: Where the weights are from, for the report.
-        **training: Further arguments of `train`.
+        **training: Further arguments of `train`, but for `learning_rate_factors`. Phases follow
+            each other in one process: `strategy` must be of one machine.
 
     Returns:
         A `FinetuneResult`.
@@ -103,9 +104,16 @@ def finetune(
         raise ValueError(
             f"`layer_decay` must be above 0 and at most 1. Received: layer_decay={layer_decay!r}"
         )
+    if "learning_rate_factors" in training:
+        raise ValueError("`learning_rate_factors` are made here: give `layer_decay` or `stages`")
+    _check_strategy(training.get("strategy"))
+    if keep_best is None:
+        keep_best = training.get("ema") is None
     if learning_rate is None and optimizer in LEARNING_RATES:
         learning_rate = LEARNING_RATES[optimizer]
     out = Path(out)
+    if training.get("resume") is False:
+        shutil.rmtree(out / PHASES, ignore_errors=True)
     probe = build_model()
     found = find_stages(probe, stages)
     plan = _plan(list(found), epochs, through, unfreeze_every)
@@ -131,6 +139,9 @@ def finetune(
             "keep_best": keep_best and is_last,
             **training,
         }
+        origin = {"source": source, "network": report["network"], "stages": found, "frozen": frozen}
+        if not is_last:
+            _keep_origin(out / PHASES / f"{number}.json", origin)
         done = None if is_last else _finished(folder, arguments, dataset)
         if done is None:
             trained = ", ".join(stage for stage in found if stage not in frozen)
@@ -267,19 +278,48 @@ def _finished(
     differing = [
         f"{name}: {record['arguments'].get(name)!r} there, {value!r} now"
         for name, value in arguments.items()
-        if name in record["arguments"] and not _same(record["arguments"][name], value)
+        if name in record["arguments"]
+        and value is not None
+        and not _same(record["arguments"][name], value)
     ]
     if record["data"]["fingerprint"] != dataset.fingerprint():
         differing.append("other data")
+    _refuse(folder, differing)
+    return model, record["metrics"]
+
+
+def _keep_origin(path: Path, origin: Mapping[str, Any]) -> None:
+    """Writes what a phase begins with, or compares it with what it began with before."""
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        now = json.loads(json.dumps(origin))
+        _refuse(path.parent, [f"another {name}" for name in now if before.get(name) != now[name]])
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+
+
+def _refuse(folder: Path, differing: Sequence[str]) -> None:
     if differing:
         raise ValueError(
             f"`out` holds another unfinished fine-tuning, in {folder}; give another folder, or "
             f"remove it. Received: {'; '.join(differing)}"
         )
-    return model, record["metrics"]
+
+
+def _check_strategy(strategy: Any) -> None:
+    name = strategy if isinstance(strategy, str) else type(strategy).__name__
+    if name.lower().replace("-", "").startswith(("multiworker", "parameterserver", "collective")):
+        raise ValueError(
+            "`strategy` must be of one machine: phases follow each other in one process. On "
+            "several, `train` takes a `build_model` that freezes, and `learning_rate_factors`. "
+            f"Received: strategy={strategy!r}"
+        )
 
 
 def _same(kept: Any, now: Any) -> bool:
+    if not isinstance(now, str) and type(now).__name__ == kept:  # a strategy
+        return True
     return kept == json.loads(json.dumps(now, default=str))
 
 

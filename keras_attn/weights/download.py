@@ -29,6 +29,10 @@ class DownloadError(RuntimeError):
     """A file of weights could not be had; the message says what to do."""
 
 
+class MissingError(DownloadError):
+    """Its source has no such file."""
+
+
 @dataclass(frozen=True)
 class RemoteFile:
     """A file of weights and where it is.
@@ -175,7 +179,10 @@ def _from_hub(file: RemoteFile) -> Path:
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         reason = "HF_HUB_OFFLINE forbids to ask for it" if is_offline() else str(error)
         reason = reason.strip().splitlines()[0] if reason.strip() else type(error).__name__
-        raise DownloadError(f"{file.url} could not be had: {reason} {_advice(file)}") from error
+        missing = isinstance(error, errors.EntryNotFoundError)
+        missing = missing and not isinstance(error, errors.LocalEntryNotFoundError)
+        kind = MissingError if missing else DownloadError
+        raise kind(f"{file.url} could not be had: {reason} {_advice(file)}") from error
 
 
 def _hash_of_the_hub(path: Path) -> str | None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from keras_attn.weights.download import DownloadError, RemoteFile, fetch
+from keras_attn.weights.download import MissingError, RemoteFile, fetch
 from keras_attn.weights.metadata import Metadata
 
 
@@ -34,7 +34,7 @@ def fetch_repository(tag: str, constructor: str) -> tuple[Path, Metadata]:
     )
     try:
         config_file = fetch(RemoteFile(f"hf://{tag}/config.json"))
-    except DownloadError:
+    except MissingError:
         note = "Its repository has no config.json: mean, std and size are taken to be usual."
         return path, dataclasses.replace(metadata, note=note)
     try:

@@ -89,7 +89,7 @@ def write_kit(
     values = {
         "model": str(base),
         "name": name,
-        "resource": re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-"),
+        "resource": _resource(name),
         "image": image,
         "claim": claim,
         "cores": str(cores),
@@ -123,6 +123,13 @@ def write_kit(
             out.rmdir()
         os.replace(folder, out)
     return out
+
+
+def _resource(name: str) -> str:
+    """A name that Kubernetes takes for a Service, also with a suffix behind: letters first."""
+    resource = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")
+    resource = resource if resource[:1].isalpha() else f"model-{resource}"
+    return resource[:40].strip("-")
 
 
 def _fill(template: pathlib.Path, values: dict[str, str]) -> str:

@@ -8,8 +8,8 @@ tenfold) and spares biases and BatchNormalization. The SE paper (Hu et al. 2018,
 trains its CIFAR networks with the same augmentation.
 
 Result: the full schedule was not run. Its short form, 10,000 images for 10 epochs, is measured in
-`benchmarks/results/cifar10.csv`. All 50,000 images for 6 epochs (`--epochs 6`), seed 0, 2 CPU cores,
-2026-11-21: 79.57 % of the test images; these are the weights of `weights="cifar10"`.
+`benchmarks/results/cifar10.csv`. All 50,000 images for 6 epochs (`--epochs 6`), seed 0, 2 CPU
+cores, 2026-11-21: 79.57 % of the test images; these are the weights of `weights="cifar10"`.
 
     keras-attn train --recipe cifar10_se_resnet20 --data-dir FOLDER --out FOLDER
 """
