@@ -29,14 +29,17 @@ from keras_attn.training.recipes import get_recipe, recipe_names
 from keras_attn.weights.sources.cifar10 import FOLDER
 
 
-def recipe_of(model: str) -> str:
-    """The recipe that trains a network on CIFAR-10."""
+def recipe_of(model: str, arguments: dict) -> str:
+    """The recipe that trains a network on CIFAR-10, as the run was."""
     recipes = {name: get_recipe(name)[0] for name in recipe_names()}
     found = [
         name for name, each in recipes.items() if (each.model, each.data) == (model, "cifar10")
     ]
     if len(found) != 1:
         raise SystemExit(f"One recipe must train {model} on cifar10; there are {found}.")
+    for key, value in recipes[found[0]].training.items():
+        if key != "epochs" and json.loads(json.dumps(value)) != arguments[key]:
+            raise SystemExit(f"The run's {key} is {arguments[key]}, that of {found[0]} {value}.")
     return found[0]
 
 
@@ -56,8 +59,8 @@ def pack(run: Path, data: ImageDataset) -> None:
     entry = MODELS[model_name]
     model = entry()
     model.set_weights(trained.get_weights())
-    name, recipe = model_name.removesuffix("_cifar"), recipe_of(model_name)
     arguments, options = metadata["arguments"], metadata["data"]["options"]
+    name, recipe = model_name.removesuffix("_cifar"), recipe_of(model_name, arguments)
     command = f"keras-attn train --recipe {recipe} --epochs {arguments['epochs']}"
     if options.get("limit"):
         command += f" --limit {options['limit']}"

@@ -20,6 +20,7 @@ import urllib.request
 from typing import Any
 
 SERVE_BYTES = "serve_bytes"
+SERVE_UINT8 = "serve_uint8"
 # What JPEG and PNG files begin with.
 IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 

@@ -34,17 +34,15 @@ def run(args: argparse.Namespace) -> None:
     else:
         from keras_attn.serving import client
 
-        if client.SERVE_BYTES in client.signatures(args.server):
-            if args.labels:
-                raise ValueError(
-                    "`--labels` is for a model that answers with numbers; this one has "
-                    f"`{client.SERVE_BYTES}` with labels. Received: --labels {args.labels}"
-                )
+        signatures = client.signatures(args.server)
+        if client.SERVE_BYTES in signatures and not args.labels:
             [answer] = client.classify(args.server, [Path(args.image).read_bytes()])
             probabilities, names = answer["scores"], answer["labels"]
         else:
             image = read_image(args.image, client.input_shape(args.server)[1:])
-            [answer] = client.predict(args.server, [image.tolist()])
+            # Raw pixels, where the model takes them: its default may take other values.
+            pixels = client.SERVE_UINT8 if client.SERVE_UINT8 in signatures else None
+            [answer] = client.predict(args.server, [image.tolist()], signature_name=pixels)
             probabilities = answer["probabilities"] if isinstance(answer, dict) else answer
             names = [str(i) for i in range(len(probabilities))]
         if args.labels:
