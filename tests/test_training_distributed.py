@@ -59,8 +59,13 @@ def run_matrix(folder, fast_modes, cases):
         processes.append(start("mirrored", folder / "mirrored.npz", cases))
     if "workers" in fast_modes:
         processes += two_workers(folder / "worker{}.npz", cases)
-    for process in processes:
-        wait(process)
+    try:
+        for process in processes:
+            wait(process)
+    finally:  # where one fails, the others would wait for it
+        for process in processes:
+            process.kill()
+            process.communicate()
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 

@@ -2,8 +2,8 @@
 
 The two may differ by rounding: a graph fuses and orders its sums otherwise. An output's limit is
 1e-5 of its greatest value (at least 1e-5), or, where the network itself turns roundings into more
-than that, four times what it makes of moving its input by one step of float32 (the most of three
-draws), and 1e-3 at most.
+than that, four times what it makes of moving its input and its weights by one step of float32 (the
+most of three draws), and 1e-3 at most.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class Case:
         feeds: The one input.
         expected: The right outputs.
         limits: How far each output that is a number may be from that, but for the network's noise.
-        moved: Runs the signature on the input moved by a step of float32.
+        moved: Runs the signature on the input, with the weights, moved by a step of float32.
     """
 
     signature: str
@@ -113,7 +113,7 @@ def make_cases(
                 for name, value in expected.items()
                 if value.dtype != object
             }
-            moved = functools.partial(_run_moved, signature, image, generator)
+            moved = functools.partial(_run_moved, signature, model, image, generator)
             cases.append(Case(signature.name, {signature.spec.name: fed}, expected, limits, moved))
     return cases
 
@@ -127,10 +127,21 @@ def _check_repeatable(once: Arrays, again: Arrays, bound: float) -> None:
             )
 
 
-def _run_moved(signature: Signature, image: tf.Tensor, generator: np.random.Generator) -> Arrays:
-    """The outputs for each value of the image one step of float32 up or down."""
-    steps = FLOAT32_STEP * generator.choice([-1.0, 1.0], image.shape)
-    return _numbers(signature.answer(image * tf.constant(1 + steps, image.dtype)))
+def _run_moved(
+    signature: Signature, model: keras.Model, image: tf.Tensor, generator: np.random.Generator
+) -> Arrays:
+    """The outputs for each value of the image, and of each weight, a step of float32 up or down.
+
+    A graph rounds otherwise in every layer; moved weights do as much to every layer.
+    """
+
+    def moved(value: tf.Tensor) -> tf.Tensor:
+        steps = FLOAT32_STEP * generator.choice([-1.0, 1.0], value.shape)
+        return value * tf.constant(1 + steps, value.dtype)
+
+    weights = [w for w in model.weights if keras.backend.is_float_dtype(w.dtype)]
+    with keras.StatelessScope([(w, moved(w.value)) for w in weights]):
+        return _numbers(signature.answer(moved(image)))
 
 
 def _noise_limit(value: np.ndarray, moved: Sequence[np.ndarray]) -> float:
