@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +10,7 @@ from layer_contract import assert_close
 from test_self_attention_2d import attend_by_loops
 
 from keras_attn.layers import AugmentedConv2D, SelfAttention2D
-from keras_attn.layers.chunked_attention import attend, chunk_within
+from keras_attn.layers.chunked_attention import Chunk, attend, chunk_within
 
 
 def attend_plainly(q, k, v, places):
@@ -29,8 +30,10 @@ def problem(heads=5, places=13, depth=3, extra=4, values=2, dtype="float64"):
     return q, k, v, rng.integers(0, 2, (places, extra)).astype(dtype)
 
 
-CHUNKS = [None, (5, 13), (1, 13), (2, 13), (3, 13), (1, 1), (1, 4), (1, 12)]
-each_chunk = pytest.mark.parametrize("chunk", CHUNKS, ids=str)
+BATCHED = [(5, 13), (1, 13), (2, 13), (3, 13), (1, 1), (2, 4), (1, 12)]
+BY_HEAD = [(1, 13), (5, 13), (1, 4), (5, 12)]
+CHUNKS = [None, *(Chunk(*sizes) for sizes in BATCHED), *(Chunk(*s, by_head=True) for s in BY_HEAD)]
+each_chunk = pytest.mark.parametrize("chunk", CHUNKS, ids=lambda c: c and "-".join(map(str, c)))
 
 
 @each_chunk
@@ -58,15 +61,18 @@ def test_gradients(chunk):
     assert_close(dv, np.einsum("amn,ame->ane", weights, d_out), 1e-12)
 
 
+@pytest.mark.parametrize(
+    "chunk", [Chunk(2, 13), Chunk(5, 7, by_head=True)], ids=["batched", "head"]
+)
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_inside_a_graph(jit_compile):
+def test_inside_a_graph(jit_compile, chunk):
     q, k, v, places = problem(dtype="float32")
 
     @tf.function(jit_compile=jit_compile)
     def step(q, k, v):
         with tf.GradientTape() as tape:
             tape.watch((q, k, v))
-            y = attend(q, k, v, places, (2, 13))
+            y = attend(q, k, v, places, chunk)
             loss = tf.reduce_sum(y**2)
         return y, tape.gradient(loss, (q, k, v))
 
@@ -79,14 +85,31 @@ def test_inside_a_graph(jit_compile):
         assert_close(got.numpy(), expected.numpy(), 1e-5)
 
 
-def test_chunks_within_a_number_of_logits():
-    assert chunk_within(1000, 10) == (10, 10)
-    assert chunk_within(199, 10) == (1, 10)
-    assert chunk_within(100, 10) == (1, 10)
-    assert chunk_within(99, 10) == (1, 9)
-    assert chunk_within(10, 10) == (1, 1)
-    heads, queries = chunk_within(199, tf.constant(10))
-    assert (int(heads), int(queries)) == (1, 10)
+def test_chunks_within_a_number_of_logits(monkeypatch):
+    """On a CPU up to eight heads of an image side by side; whole rounds of equal length."""
+    assert chunk_within(8 * 10 * 10, 10, 8) == (8, 10, True)
+    assert chunk_within(8 * 10 * 10 - 1, 10, 8) == (8, 5, True)  # two rounds of 5, not 9 and 1
+    assert chunk_within(79, 10, 8) == (4, 1, True)
+    assert chunk_within(10, 10, 8) == (1, 1, True)
+    assert chunk_within(10_000, 10, 12) == (6, 10, True)
+    assert chunk_within(10_000, 10, 11) == (1, 10, True)
+    heads, queries, by_head = chunk_within(199, tf.constant(10), 8)
+    assert (heads, int(queries), by_head) == (8, 2, True)
+
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: ["gpu:0"])
+    assert chunk_within(1000, 10, 8) == (10, 10, False)
+    assert chunk_within(199, 10, 8) == (1, 10, False)
+    assert chunk_within(99, 10, 8) == (1, 5, False)
+    heads, queries, by_head = chunk_within(199, tf.constant(10), 8)
+    assert (int(heads), int(queries), by_head) == (1, 10, False)
+
+
+@pytest.mark.parametrize("devices", [[], ["gpu:0"]], ids=["cpu", "gpu"])
+def test_both_ways_are_the_same_layer(monkeypatch, devices):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: devices)
+    full, chunked = layers_of((5, 3), max_logits_bytes=8 * 15 * 4)
+    x = np.random.default_rng(5).normal(size=(2, 5, 3, 7))
+    assert_close(tf.function(chunked)(x).numpy(), full(x).numpy(), 1e-12)
 
 
 def layers_of(size, dtype="float64", **kwargs):
@@ -165,8 +188,8 @@ def test_logits_of_ten_thousand(implementation):
 def test_auto_is_full_up_to_one_mebibyte_a_head():
     layer = SelfAttention2D(num_heads=2, key_depth=2, value_depth=2)
     assert layer._chunk(512) is None
-    assert layer._chunk(513) == (15, 513)
-    assert layer._chunk(5000) == (1, 838)
+    assert layer._chunk(513) == (2, 513, True)
+    assert layer._chunk(5000) == (2, 834, True)  # of the 838 that fit, in 6 rounds
 
 
 def test_the_map_is_refused_above_its_bound():

@@ -49,6 +49,35 @@ def fixed(tmp_path_factory):
     return export_saved_model(model, tmp_path_factory.mktemp("e") / "fixed")
 
 
+def chunked(size, queries):
+    """Attention in chunks of `queries`, which do not divide the places."""
+    image = keras.Input((*size, 3))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras_attn.layers.AugmentedConv2D(
+        8, 3, num_heads=2, key_depth=8, value_depth=4, table_size=16, implementation="chunked",
+        max_logits_bytes=4 * 2 * queries * (size[0] or 128) * (size[1] or 96),
+    )(x)  # fmt: skip
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(3, "softmax")(x), name="chunked")
+
+
+@pytest.mark.parametrize(
+    "size, queries",
+    [
+        ((12, 10), 50),
+        pytest.param((12, 10), 120, marks=pytest.mark.slow),
+        pytest.param((None, None), 100, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_chunks(size, queries, tmp_path):
+    """Batch, height and width unknown, and loops within loops."""
+    keras.utils.set_random_seed(0)
+    saved_model = export_saved_model(chunked(size, queries), tmp_path / "chunked")
+    assert report_of(export_onnx(saved_model, tmp_path / "net.onnx"))["checks"]
+    assert report_of(export_tflite(saved_model, tmp_path / "net.tflite"))["checks"]
+
+
 def report_of(path):
     return json.loads(path.with_name(path.name + ".report.json").read_text())
 

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
+from keras_attn.layers._shapes import ceil_div
 from keras_attn.layers._validation import (
     check_choice,
     check_non_negative_int,
@@ -351,7 +352,7 @@ _NO_ATTENTION = "`return_attention` needs attention. Received: return_attention=
 
 def _strided(size: tuple, strides: tuple[int, int]) -> tuple[Any, Any]:
     height, width = (
-        None if length is None else -(-length // stride)
+        None if length is None else ceil_div(length, stride)
         for length, stride in zip(size, strides, strict=True)
     )
     return height, width

@@ -10,13 +10,32 @@ Rabe and Staats, "Self-attention Does Not Need O(n^2) Memory" (2021), split the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
+from keras_attn.layers._shapes import ceil_div
 
-def attend(q: Any, k: Any, v: Any, places: Any = None, chunk: tuple[Any, Any] | None = None) -> Any:
-    """softmax([q . [k, places]]) v, exactly, with gradients for q, k and v.
+
+class Chunk(NamedTuple):
+    """What is computed at a time.
+
+    Attributes:
+        heads: How many of the A heads; a scalar int tensor where `by_head` is false, or an int.
+        queries: How many queries of each, an int or a scalar int tensor.
+        by_head: Whether each head is a product of two matrices, side by side with the others,
+            instead of one batched product: on a CPU, TensorFlow multiplies matrices twice as fast.
+            `heads` must then be an int that divides A.
+    """
+
+    heads: Any
+    queries: Any
+    by_head: bool = False
+
+
+def attend(q: Any, k: Any, v: Any, places: Any = None, chunk: Chunk | None = None) -> Any:
+    """softmax(q . [k, places]) v, exactly, with gradients for q, k and v.
 
     Logits that are constant in the keys' weights, such as relative positions, are folded into the
     product: q brings p more columns, and `places` says which of them each key takes.
@@ -26,8 +45,8 @@ def attend(q: Any, k: Any, v: Any, places: Any = None, chunk: tuple[Any, Any] | 
         k: Keys, (A, M, d).
         v: Values, (A, M, e).
         places: (M, p), the same for all of A and not trained; `None` where p is 0.
-        chunk: `(heads, queries)` of a chunk, ints or scalar int tensors; `None` takes all at
-            once, and keeps their map for the backward pass.
+        chunk: What to take at a time; `None` takes all at once, and keeps the map for the
+            backward pass.
 
     Returns:
         Tensor of shape (A, M, e).
@@ -35,175 +54,229 @@ def attend(q: Any, k: Any, v: Any, places: Any = None, chunk: tuple[Any, Any] | 
 
     @ops.custom_gradient
     def attended(q: Any, k: Any, v: Any) -> tuple[Any, Any]:
-        keys = _with_places(k, places)
-        if chunk is None:
-            return _attend_at_once(q, keys, v, k.shape[-1])
-        return _attend_in_chunks(q, keys, v, k.shape[-1], *chunk)
+        return _at_once(q, k, v, places) if chunk is None else _in_turn(q, k, v, places, chunk)
 
     return attended(q, k, v)
 
 
-def chunk_within(logits: Any, places: Any) -> tuple[Any, Any]:
-    """The greatest chunk `(heads, queries)` of at most `logits` logits.
+def chunk_within(logits: Any, places: Any, num_heads: int) -> Chunk:
+    """The greatest chunk of at most `logits` logits, for a CPU or for an accelerator.
 
     Args:
         logits: How many logits of M keys each may be there at a time, at least M.
         places: M, an int or a scalar int tensor.
+        num_heads: N, the heads of one image.
 
     Returns:
-        Whole heads where at least one fits; else one head, and as many of its queries as fit.
+        Of a CPU under TensorFlow: up to eight heads side by side, and as many of their queries as
+        fit. Else whole heads where at least one fits, or one head and as many queries as fit.
     """
-    queries = logits // places
-    if isinstance(places, int):
-        return max(queries // places, 1), min(queries, places)
-    return ops.maximum(queries // places, 1), ops.minimum(queries, places)
+    known = isinstance(places, int)
+    smaller, greater = (min, max) if known else (ops.minimum, ops.maximum)
+    by_head = _multiplies_matrices_faster()
+    if by_head:
+        heads = max(
+            heads
+            for heads in range(1, 9)
+            if num_heads % heads == 0 and (not known or heads == 1 or heads * places <= logits)
+        )
+        queries = smaller(greater(logits // heads // places, 1), places)
+    else:
+        heads = greater(logits // places // places, 1)
+        queries = smaller(logits // places, places)
+    rounds = ceil_div(places, queries)
+    return Chunk(heads, ceil_div(places, rounds), by_head)
 
 
-def _attend_at_once(q: Any, keys: Any, v: Any, depth: int) -> tuple[Any, Any]:
-    weights = _softmax_of_product(q, _transposed(keys))  # (A, M, M)
+def _multiplies_matrices_faster() -> bool:
+    """Whether single products of two matrices are faster than batched ones."""
+    return keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+
+
+def _at_once(q: Any, k: Any, v: Any, places: Any) -> tuple[Any, Any]:
+    keys = _keys_and_places(k, places)  # (A, d + p, M)
+    weights = _softmax_of_product(q, keys)  # (A, M, M)
     outputs = ops.matmul(weights, v)
 
     def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
         d_out = arguments[0] if upstream is None else upstream
-        d_out_delta, values_one = _with_delta(d_out, outputs), _transposed(_with_one(v))
-        dq, dk, dv = _chunk_gradient(q, weights, keys, d_out_delta, values_one, depth)
-        return dq, _transposed(dk), _transposed(dv)
+        d_out_delta = _with_delta(d_out, outputs)
+        return _gradients(q, weights, keys, _values_and_ones(v), d_out_delta, k.shape[-1])
 
     return outputs, gradient
 
 
-def _attend_in_chunks(
-    q: Any, keys: Any, v: Any, depth: int, heads: Any, queries: Any
-) -> tuple[Any, Any]:
-    all_heads, places = ops.shape(q)[:2]
-    rounds = -(-places // queries)  # chunks of queries for each group of heads
-    chunks = -(-all_heads // heads) * rounds
-    q_chunks = _split(q, heads, queries)  # (chunks, h, c, d + p)
-    keys_t = _transposed_groups(keys, heads)  # (groups, h, d + p, M)
-    values = _groups(v, heads)  # (groups, h, M, e)
+def _in_turn(q: Any, k: Any, v: Any, places: Any, chunk: Chunk) -> tuple[Any, Any]:
+    all_heads, depth = ops.shape(q)[0], k.shape[-1]
+    q_groups, keys, v_groups = (_groups(x, chunk) for x in (q, _keys_and_places(k, places), v))
 
-    def forward(i: Any, done: Any) -> Any:
-        weights = _softmax_of_product(_after(q_chunks[i], done), keys_t[i // rounds])  # (h, c, M)
-        return _put(done, i, ops.matmul(weights, values[i // rounds]))
+    def outputs_of(q: Any, keys: Any, v: Any) -> tuple[Any]:
+        return (_outputs(q, keys, v, chunk.queries),)
 
-    blank = ops.zeros_like(_split(v, heads, queries))  # (chunks, h, c, e)
-    outputs = _join(ops.fori_loop(0, chunks, forward, blank), all_heads, places)
+    # A loop of plain tensors, which ONNX and TFLite know too.
+    def body(i: Any, done: Any) -> Any:
+        q = _after(q_groups[i], done)
+        [outputs] = _of_group(outputs_of, (q, keys[i], v_groups[i]), chunk)
+        return _put(done, i, outputs)
+
+    outputs = ops.fori_loop(0, ops.shape(q_groups)[0], body, ops.zeros_like(v_groups))
+    outputs = _ungrouped(outputs, all_heads)  # (A, M, e)
 
     def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
         d_out = arguments[0] if upstream is None else upstream
-        d_chunks = _split(_with_delta(d_out, outputs), heads, queries)  # (chunks, h, c, e + 1)
-        key_groups = _groups(keys, heads)
-        values_one = _transposed_groups(_with_one(v), heads)  # (groups, h, e + 1, M)
 
-        def backward(i: Any, sums: Any) -> Any:
-            dq, dk, dv = sums
-            group = i // rounds
-            chunk = _after(q_chunks[i], dv)
-            weights = _softmax_of_product(chunk, keys_t[group])  # (h, c, M)
-            dq_i, dk_i, dv_i = _chunk_gradient(
-                chunk, weights, key_groups[group], d_chunks[i], values_one[group], depth
-            )
-            dk = _put(dk, group, ops.add(dk[group], dk_i))
-            dv = _put(dv, group, ops.add(dv[group], dv_i))
-            return _put(dq, i, dq_i), dk, dv
+        def gradients_of(q: Any, keys: Any, v: Any, d_out_delta: Any) -> tuple[Any, Any, Any]:
+            values = _values_and_ones(v)
+            return _summed_gradients(q, keys, values, d_out_delta, depth, chunk.queries)
 
+        # A scan, as dq is large: what is put into a tensor may copy the whole of it.
+        def step(_: Any, i: Any) -> tuple[Any, Any]:
+            group = (q_groups[i], keys[i], v_groups[i], deltas[i])
+            gradients = _of_group(gradients_of, group, chunk)
+            return gradients, gradients
+
+        deltas = _groups(_with_delta(d_out, outputs), chunk)
         blanks = (
-            ops.zeros_like(q_chunks),
-            ops.zeros_like(keys_t[:, :, :depth]),
-            ops.zeros_like(values_one[:, :, :-1]),
+            ops.zeros_like(q_groups[0]),
+            ops.zeros_like(q_groups[0, :, :, :depth]),
+            ops.zeros_like(v_groups[0]),
         )
-        dq, dk, dv = ops.fori_loop(0, chunks, backward, blanks)
-        return (
-            _join(dq, all_heads, places),
-            _transposed(_ungrouped(dk, all_heads)),
-            _transposed(_ungrouped(dv, all_heads)),
-        )
+        _, gradients = ops.scan(step, blanks, ops.arange(ops.shape(q_groups)[0]))
+        dq, dk, dv = (_ungrouped(x, all_heads) for x in gradients)
+        return dq, dk, dv
 
     return outputs, gradient
 
 
-def _chunk_gradient(
-    q: Any, weights: Any, keys: Any, d_out_delta: Any, values_one: Any, depth: int
+def _of_group(function: Any, group: tuple, chunk: Chunk) -> tuple:
+    """What `function` gives for a group, a tuple: for all its heads, or for one after another."""
+    if not chunk.by_head:
+        return function(*group)
+    heads = [function(*(x[j] for x in group)) for j in range(chunk.heads)]
+    return tuple(ops.stack(results) for results in zip(*heads, strict=True))
+
+
+def _outputs(q: Any, keys: Any, v: Any, queries: Any) -> Any:
+    """(..., M, e), some queries at a time."""
+    places = ops.shape(q)[-2]
+    if _all_at_once(places, queries):
+        return ops.matmul(_softmax_of_product(q, keys), v)
+    rows = _rows(q, queries)  # (rounds, ..., c, d + p)
+
+    def body(i: Any, done: Any) -> Any:
+        weights = _softmax_of_product(_after(rows[i], done), keys)  # (..., c, M)
+        return _put(done, i, ops.matmul(weights, v))
+
+    done = ops.fori_loop(0, ops.shape(rows)[0], body, ops.zeros_like(_rows(v, queries)))
+    return _joined(done, places)
+
+
+def _summed_gradients(
+    q: Any, keys: Any, values: Any, d_out_delta: Any, depth: int, queries: Any
 ) -> tuple[Any, Any, Any]:
-    """The share of one chunk of queries in dq, dk^T and dv^T.
+    """dq, dk and dv, the map being made again, some queries at a time."""
+    places = ops.shape(q)[-2]
+    if _all_at_once(places, queries):
+        weights = _softmax_of_product(q, keys)
+        return _gradients(q, weights, keys, values, d_out_delta, depth)
+    rows, d_rows = _rows(q, queries), _rows(d_out_delta, queries)
+
+    def body(i: Any, sums: Any) -> Any:
+        dq, dk, dv = sums
+        some = _after(rows[i], dv)
+        weights = _softmax_of_product(some, keys)  # (..., c, M)
+        dq_i, dk_i, dv_i = _gradients(some, weights, keys, values, d_rows[i], depth)
+        return _put(dq, i, dq_i), ops.add(dk, dk_i), ops.add(dv, dv_i)
+
+    blanks = (
+        ops.zeros_like(rows),
+        ops.zeros_like(q[..., :depth]),
+        ops.zeros_like(d_out_delta[..., :-1]),
+    )
+    dq, dk, dv = ops.fori_loop(0, ops.shape(rows)[0], body, blanks)
+    return _joined(dq, places), dk, dv
+
+
+def _gradients(
+    q: Any, weights: Any, keys: Any, values: Any, d_out_delta: Any, depth: int
+) -> tuple[Any, Any, Any]:
+    """What some queries, (..., c, d + p), give to dq, dk and dv.
 
     With delta_i = do_i . o_i, the logits' gradient is P * (do v^T - delta): one product of
-    [do, -delta] and [v, 1], and one pass over the map. dk and dv come transposed, so that the map
-    never is.
+    [do, -delta] and [v, 1]^T, and one pass over the map. dk and dv come from transposed products,
+    so that the map never is.
     """
-    d_logits = ops.multiply(weights, ops.matmul(d_out_delta, values_one))  # (A, c, M)
-    dq = ops.matmul(d_logits, keys)  # (A, c, d + p)
-    dk = ops.matmul(_transposed(q[..., :depth]), d_logits)  # (A, d, M)
-    dv = ops.matmul(_transposed(d_out_delta[..., :-1]), weights)  # (A, e, M)
-    return dq, dk, dv
+    d_logits = ops.multiply(weights, ops.matmul(d_out_delta, values))  # (..., c, M)
+    dq = ops.matmul(d_logits, _transposed(keys))  # (..., c, d + p)
+    dk = ops.matmul(_transposed(q[..., :depth]), d_logits)  # (..., d, M)
+    dv = ops.matmul(_transposed(d_out_delta[..., :-1]), weights)  # (..., e, M)
+    return dq, _transposed(dk), _transposed(dv)
 
 
-def _softmax_of_product(q: Any, keys_t: Any) -> Any:
-    logits = ops.matmul(q, keys_t)
+def _softmax_of_product(q: Any, keys: Any) -> Any:
+    logits = ops.matmul(q, keys)
     # Keras warns of a softmax over one value; on a map of one place it is meant.
     return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
-def _with_places(k: Any, places: Any) -> Any:
-    """[k, places]: (A, M, d + p)."""
+def _keys_and_places(k: Any, places: Any) -> Any:
+    """[k, places]^T: (..., d + p, M)."""
+    keys = _transposed(k)
     if places is None:
-        return k
-    shape = (ops.shape(k)[0], *ops.shape(places))
-    return ops.concatenate([k, ops.broadcast_to(places, shape)], axis=-1)
+        return keys
+    places = ops.transpose(places)  # (p, M)
+    shape = (*ops.shape(keys)[:-2], *ops.shape(places))
+    return ops.concatenate([keys, ops.broadcast_to(places, shape)], axis=-2)
 
 
-def _with_one(v: Any) -> Any:
-    return ops.concatenate([v, ops.ones_like(v[..., :1])], axis=-1)
+def _values_and_ones(v: Any) -> Any:
+    """[v, 1]^T: (..., e + 1, M)."""
+    return _transposed(ops.concatenate([v, ops.ones_like(v[..., :1])], axis=-1))
 
 
 def _with_delta(d_out: Any, outputs: Any) -> Any:
+    """[do, -do . o]: (A, M, e + 1)."""
     delta = ops.sum(ops.multiply(d_out, outputs), axis=-1, keepdims=True)
-    return ops.concatenate([d_out, ops.negative(delta)], axis=-1)  # (A, M, e + 1)
+    return ops.concatenate([d_out, ops.negative(delta)], axis=-1)
 
 
 def _transposed(x: Any) -> Any:
-    return ops.transpose(x, (0, 2, 1))
+    *heads, rows, columns = range(len(x.shape))
+    return ops.transpose(x, (*heads, columns, rows))
 
 
-def _groups(x: Any, heads: Any) -> Any:
-    """(A, M, d) -> (groups, h, M, d), filled up with zeros."""
-    all_heads, places, depth = ops.shape(x)
-    groups = -(-all_heads // heads)
-    x = ops.pad(x, ((0, groups * heads - all_heads), (0, 0), (0, 0)))
-    return ops.reshape(x, (groups, heads, places, depth))
-
-
-def _transposed_groups(x: Any, heads: Any) -> Any:
-    """(A, M, d) -> (groups, h, d, M), filled up with zeros."""
-    return _groups(_transposed(x), heads)
+def _groups(x: Any, chunk: Chunk) -> Any:
+    """(A, M, d) -> (groups, h, M, d), filled up with zeros where h need not divide A."""
+    all_heads, *shape = ops.shape(x)
+    if not chunk.by_head:
+        groups = ceil_div(all_heads, chunk.heads)
+        x = ops.pad(x, ((0, groups * chunk.heads - all_heads), (0, 0), (0, 0)))
+    return ops.reshape(x, (-1, chunk.heads, *shape))
 
 
 def _ungrouped(x: Any, all_heads: Any) -> Any:
-    """(groups, h, d, M) -> (A, d, M)."""
-    groups, heads, depth, places = ops.shape(x)
-    return ops.reshape(x, (groups * heads, depth, places))[:all_heads]
+    """(groups, h, M, d) -> (A, M, d): undoes `_groups`."""
+    groups, heads, places, depth = ops.shape(x)
+    return ops.reshape(x, (groups * heads, places, depth))[:all_heads]
 
 
-def _split(x: Any, heads: Any, queries: Any) -> Any:
-    """(A, M, d) -> (chunks, h, c, d), filled up with zeros; a group's chunks follow each other."""
-    x = _groups(x, heads)
-    groups, _, places, depth = ops.shape(x)
-    rounds = -(-places // queries)
-    x = ops.pad(x, ((0, 0), (0, 0), (0, rounds * queries - places), (0, 0)))
-    x = ops.reshape(x, (groups, heads, rounds, queries, depth))
-    x = ops.transpose(x, (0, 2, 1, 3, 4))
-    return ops.reshape(x, (groups * rounds, heads, queries, depth))
+def _all_at_once(places: Any, queries: Any) -> bool:
+    return isinstance(places, int) and isinstance(queries, int) and queries >= places
 
 
-def _join(x: Any, all_heads: Any, places: Any) -> Any:
-    """(chunks, h, c, d) -> (A, M, d): undoes `_split`."""
-    chunks, heads, queries, depth = ops.shape(x)
-    rounds = -(-places // queries)
-    groups = chunks // rounds
-    x = ops.reshape(x, (groups, rounds, heads, queries, depth))
-    x = ops.transpose(x, (0, 2, 1, 3, 4))
-    x = ops.reshape(x, (groups * heads, rounds * queries, depth))
-    return x[:all_heads, :places]
+def _rows(x: Any, queries: Any) -> Any:
+    """(..., M, d) -> (rounds, ..., c, d), filled up with zeros."""
+    *heads, places, depth = ops.shape(x)
+    rounds = ceil_div(places, queries)
+    x = ops.pad(x, (*((0, 0) for _ in heads), (0, rounds * queries - places), (0, 0)))
+    return ops.moveaxis(ops.reshape(x, (*heads, rounds, queries, depth)), -3, 0)
+
+
+def _joined(x: Any, places: Any) -> Any:
+    """(rounds, ..., c, d) -> (..., M, d): undoes `_rows`."""
+    rounds, *heads, queries, depth = ops.shape(x)
+    x = ops.reshape(ops.moveaxis(x, 0, -3), (*heads, rounds * queries, depth))
+    return x[(*(slice(None) for _ in heads), slice(places))]
 
 
 def _put(x: Any, i: Any, chunk: Any) -> Any:
@@ -212,7 +285,7 @@ def _put(x: Any, i: Any, chunk: Any) -> Any:
 
 
 def _after(x: Any, done: Any) -> Any:
-    """x, but not before `done` is there: TensorFlow would run the chunks side by side.
+    """x, but not before `done` is there: TensorFlow would run the rounds side by side.
 
     A product with zero is what every backend understands; `done` is finite where x is.
     """

@@ -10,6 +10,7 @@ from keras import ops
 from keras_attn.layers._base import clone_initializer
 from keras_attn.layers._bottleneck import bottleneck_width
 from keras_attn.layers._composed import ComposedAttentionLayer, built
+from keras_attn.layers._shapes import ceil_div
 from keras_attn.layers._validation import check_choice, check_positive_int
 from keras_attn.layers.average_pool import average_pool_padded
 
@@ -21,7 +22,7 @@ def gathered_length(length: Any, extent: Any) -> Any:
     """ceil(length / extent), or 1 for the global extent; `None` stays `None`."""
     if extent == "global":
         return 1
-    return None if length is None else -(-length // extent)
+    return None if length is None else ceil_div(length, extent)
 
 
 def average_gather(x: Any, extent: Any, data_format: str = "channels_last") -> Any:

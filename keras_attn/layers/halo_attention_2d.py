@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers._heads import RelativeHeadsLayer
+from keras_attn.layers._shapes import ceil_div
 from keras_attn.layers._softmax import softmax_places
 from keras_attn.layers._validation import check_non_negative_int, check_positive_int
 from keras_attn.layers.self_attention_2d import relative_positions
@@ -213,7 +214,7 @@ class HaloAttention2D(RelativeHeadsLayer):
         k, q, v = self._project(inputs)  # (B, N, H, W, d)
         block, halo = self.block_size, self.halo_size
         height, width = size = tuple(ops.shape(v)[2:4])
-        blocks = tuple(-(-side // block) for side in size)
+        blocks = tuple(ceil_div(side, block) for side in size)
 
         def merged(x: Any) -> Any:
             return ops.reshape(x, (-1, height, width, ops.shape(x)[-1]))  # (B N, H, W, d)
@@ -245,7 +246,7 @@ class HaloAttention2D(RelativeHeadsLayer):
         height, width = self._spatial(input_shape)
         number = None
         if height is not None and width is not None:
-            number = (-(-height // self.block_size)) * (-(-width // self.block_size))
+            number = ceil_div(height, self.block_size) * ceil_div(width, self.block_size)
         places, side = self.block_size**2, self.block_size + 2 * self.halo_size
         return (input_shape[0], self.num_heads, number, places, side * side)
 

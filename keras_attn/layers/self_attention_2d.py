@@ -9,13 +9,13 @@ from keras import ops
 
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
 from keras_attn.layers._validation import check_choice, check_pair, check_positive_int
-from keras_attn.layers.chunked_attention import attend, chunk_within
+from keras_attn.layers.chunked_attention import Chunk, attend, chunk_within
 from keras_attn.layers.resize import interpolation_matrix
 
 # One head's map up to this size is kept whole by `implementation="auto"`: 22x22 in float32.
 FULL_MAP_BYTES = 2**20
 # The logits that are there at a time in chunks, and the map that `return_attention` may make.
-DEFAULT_LOGITS_BYTES = 2**24
+DEFAULT_LOGITS_BYTES = 2**25
 DEFAULT_MAP_BYTES = 2**30
 
 
@@ -87,10 +87,34 @@ def attention_map(q: Any, k: Any, tables: tuple[Any, Any] | None, dtype: str) ->
     return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
+def queries_and_positions(q: Any, width_table: Any, height_table: Any) -> Any:
+    """[q, s_w, s_h]: beside each query, what `relative_logits` gives for it.
+
+    Args:
+        q: Scaled queries, (B, N, H, W, d).
+        width_table: (2 W - 1, d), shared by the heads.
+        height_table: (2 H - 1, d), shared by the heads.
+
+    Returns:
+        Tensor of shape (B N, H W, d + W + H).
+    """
+    _, _, height, width, depth = ops.shape(q)
+    # Places first: each row, and each column, multiplies one matrix, and nothing is transposed
+    # between the two products.
+    q = ops.transpose(ops.reshape(q, (-1, height * width, depth)), (1, 0, 2))
+    q = ops.reshape(q, (height, width, -1, depth))  # (H, W, B N, d)
+    by_column = ops.transpose(relative_positions(width_table, width), (0, 2, 1))  # (W, d, W)
+    by_row = ops.transpose(relative_positions(height_table, height), (0, 2, 1))  # (H, d, H)
+    s_w, s_h = ops.matmul(q, by_column[None]), ops.matmul(q, by_row[:, None])
+    q = ops.concatenate([q, s_w, s_h], axis=-1)  # (H, W, B N, d + W + H)
+    q = ops.reshape(q, (height * width, -1, depth + width + height))
+    return ops.transpose(q, (1, 0, 2))
+
+
 def key_places(height: Any, width: Any, dtype: str) -> Any:
     """Which column and which row each key is in, one-hot: (H W, W + H).
 
-    With `relative_logits` beside the queries, one product gives all three terms of equation 3:
+    With `queries_and_positions`, one product gives all three terms of equation 3:
     [q, s_w, s_h] . [k, column, row].
     """
     place = ops.arange(height * width)[:, None]
@@ -172,7 +196,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
             N(0, d**-0.5), d = key_depth / num_heads.
         implementation: `"auto"`, `"full"` or `"chunked"`, see above.
         max_logits_bytes: Positive integer, the logits that `"chunked"` has in memory at a time;
-            `None` is 16 MiB. Given, it bounds one image's map for `return_attention` as well,
+            `None` is 32 MiB. Given, it bounds one image's map for `return_attention` as well,
             which otherwise may take 1 GiB.
         kernel_regularizer: Regularizer of both kernels.
         bias_regularizer: Regularizer of both biases.
@@ -339,7 +363,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
         places, positions = height * width, None
         tables = self._tables()
         if tables is not None:
-            q = ops.concatenate([q, *relative_logits(q, *tables)], axis=-1)
+            q = queries_and_positions(q, *tables)
             positions = key_places(height, width, self.attention_dtype)
         q, k, v = (
             ops.cast(ops.reshape(x, (-1, places, ops.shape(x)[-1])), self.attention_dtype)
@@ -348,8 +372,8 @@ class SelfAttention2D(ProjectingAttentionLayer):
         outputs = attend(q, k, v, positions, self._chunk(places))
         return ops.cast(outputs, self.compute_dtype)
 
-    def _chunk(self, places: Any) -> tuple[Any, Any] | None:
-        """The `(heads, queries)` of a chunk, or `None` for the full map."""
+    def _chunk(self, places: Any) -> Chunk | None:
+        """What is computed at a time, or `None` for the full map."""
         known = isinstance(places, int)
         fits = known and places**2 * self._logit_bytes <= FULL_MAP_BYTES
         if self.implementation == "full" or (self.implementation == "auto" and fits):
@@ -361,7 +385,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
                 f"{self._logit_bytes} * height * width bytes. "
                 f"Received: max_logits_bytes={self.max_logits_bytes}, {places} places"
             )
-        return chunk_within(logits, places)
+        return chunk_within(logits, places, self.num_heads)
 
     def _attention_map(self, q: Any, k: Any) -> Any:
         """The whole map (B, N, H W, H W), where it is within its bound."""
