@@ -8,7 +8,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check
 # TensorFlow's start-up chatter is no news in what these targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo lint test test-slow test-wheel clean
+.PHONY: help install demo lint test test-slow test-wheel bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -39,6 +39,10 @@ test-slow: $(READY)  ## what takes minutes
 
 test-wheel: $(READY)  ## build the wheel, install it in an empty environment, use it from elsewhere
 	$(BIN)/python tests/wheel_check.py
+
+bench: $(READY)  ## time attention and whole networks, in short: some minutes, tables and CSVs
+	@$(BIN)/python benchmarks/attention.py --short --out build/attention.csv
+	@$(BIN)/python benchmarks/networks.py --short --out build/networks.csv
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build dist demo *.egg-info

@@ -1,35 +1,81 @@
-"""SelfAttention2D's core against the paper's appendix: time and memory, forward and training step.
+"""SelfAttention2D against what else one would use: time and memory, forward and training step.
 
-    python benchmarks/attention.py [--sides 7 14 28] [--batch 8] [--rounds 9] [--out attention.csv]
+    python benchmarks/attention.py [--cases 7x7 14x14 28x28 ...] [--level core] [--rounds 9]
+        [--short] [--out attention.csv]
 
-Compared in one process, by turns, medians quoted; TensorFlow graphs on the CPU. The baseline is
-written from the appendix's published formula: relative logits by padding and reshaping, tiled to
-the whole N x N map. Memory is the process's greatest growth during one step, from `VmHWM`, each
-measured in a process of its own.
+Compared in one process, by turns, medians quoted: 8 heads with keys of 20 channels and values as in
+AA-ResNet-50; TensorFlow graphs on the CPU. A training step is the forward pass and all gradients.
+Two levels:
+
+    core   from queries, keys and values to the heads' outputs: the attention itself
+    layer  from an image of 64 channels to the output, with the projections
+
+The forms, beside ours (`full`, `chunked`):
+
+    appendix  the formula of the paper's appendix: relative logits by padding and reshaping, tiled
+              to the whole N x N map
+    mha       keras.layers.MultiHeadAttention over all places, which knows no positions (layer)
+    sdpa      PyTorch's scaled_dot_product_attention with the positions' N x N bias, where PyTorch
+              is installed (layer)
+
+Memory is measured in a process of its own for each: how much the first call lets it grow, and the
+greatest size of the whole process. A form whose maps alone are over `--most-gib` isn't run; what
+they would take is printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
-import os
-import platform
-import statistics
+import importlib.util
 import subprocess
 import sys
-import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from measuring import medians_by_turns, peak_mib, save
 
 from keras_attn.layers import SelfAttention2D
 
-HEADS, KEY_DIM = 8, 20
-VALUE_DIMS = {7: 6, 14: 3, 28: 1, 56: 1, 112: 1}  # AA-ResNet-50's, and on
-FORMS = ("appendix", "full", "chunked", "auto")
+HEADS, KEY_DIM, CHANNELS = 8, 20, 64
+PASSES = ("forward", "step")
+FORMS = {
+    "core": ("appendix", "full", "chunked"),
+    "layer": ("appendix", "full", "chunked", "mha", "sdpa"),
+}
+# Maps of H W x H W that are there at a time in a training step of the appendix's form.
+APPENDIX_MAPS = 4
+Run = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A map's size, the batch, and the channels of a head's values."""
+
+    height: int
+    width: int
+    batch: int
+    value_dim: int
+
+    @property
+    def map_gib(self) -> float:
+        """The size of all heads' maps in float32."""
+        return 4 * self.batch * HEADS * (self.height * self.width) ** 2 / 2**30
+
+
+CASES = {
+    "7x7": Case(7, 7, 8, 6),
+    "14x14": Case(14, 14, 8, 3),
+    "14x21": Case(14, 21, 8, 3),
+    "28x28": Case(28, 28, 8, 1),
+    "28x42": Case(28, 42, 4, 1),
+    "56x56": Case(56, 56, 2, 1),
+    "112x112": Case(112, 112, 1, 1),
+}
+SHORT = ("7x7", "14x14", "28x28")
 
 
 class AppendixAttention2D(SelfAttention2D):
@@ -50,7 +96,7 @@ class AppendixAttention2D(SelfAttention2D):
         return tf.reshape(outputs, (-1, places, v.shape[-1]))
 
 
-def _logits_1d(q: tf.Tensor, table: tf.Tensor, order: tuple[int, ...]) -> tf.Tensor:
+def _logits_1d(q: tf.Tensor, table: Any, order: tuple[int, ...]) -> tf.Tensor:
     _, heads, height, width, _ = q.shape
     x = tf.einsum("bhxyd,md->bhxym", q, tf.convert_to_tensor(table))
     x = tf.reshape(x, (-1, heads * height, width, 2 * width - 1))
@@ -63,113 +109,183 @@ def _logits_1d(q: tf.Tensor, table: tf.Tensor, order: tuple[int, ...]) -> tf.Ten
     return tf.reshape(x, (-1, heads, height * width, height * width))
 
 
-def make(form: str, side: int) -> SelfAttention2D:
-    """One layer with fixed weights on a map of `side` x `side`, 64 channels."""
-    kwargs = {
-        "num_heads": HEADS,
-        "key_depth": HEADS * KEY_DIM,
-        "value_depth": HEADS * VALUE_DIMS[side],
-        "use_bias": False,
+def runs(level: str, form: str, case: Case) -> dict[str, Run]:
+    """The forward pass and the training step."""
+    if form == "sdpa":
+        return _torch_runs(case)
+    rng = np.random.default_rng(1)
+    sizes = (case.height, case.width)
+    layer, depth = _layer(form, case), HEADS * case.value_dim
+    if level == "core":
+        shape = (case.batch, HEADS, *sizes)
+        dims = (KEY_DIM, KEY_DIM, case.value_dim)
+        inputs = [tf.constant(rng.normal(size=(*shape, dim)), tf.float32) for dim in dims]
+        variables = [layer.relative_width.value, layer.relative_height.value]
+
+        def call(*inputs: tf.Tensor) -> tf.Tensor:
+            return layer._attend(*inputs)
+    else:
+        x = rng.normal(size=(case.batch, *sizes, CHANNELS))
+        inputs, variables = [tf.constant(x, tf.float32)], [w.value for w in layer.weights]
+
+        def call(*inputs: tf.Tensor) -> tf.Tensor:
+            if form != "mha":
+                return layer(inputs[0])
+            flat = tf.reshape(inputs[0], (case.batch, -1, CHANNELS))
+            return tf.reshape(layer(flat, flat), (case.batch, *sizes, depth))
+
+    def step(*inputs: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            loss = tf.reduce_sum(call(*inputs) ** 2)
+        return tape.gradient(loss, [*inputs, *variables])
+
+    graphs = (tf.function(function, autograph=False) for function in (call, step))
+    return {
+        name: _call_of(graph.get_concrete_function(*inputs), inputs)
+        for name, graph in zip(PASSES, graphs, strict=True)
     }
-    cls = AppendixAttention2D if form == "appendix" else SelfAttention2D
-    layer = cls(implementation="full" if form == "appendix" else form, **kwargs)
-    layer.build((None, side, side, 64))
+
+
+def _call_of(graph: Any, inputs: list) -> Run:
+    return lambda: graph(*inputs)
+
+
+def _layer(form: str, case: Case) -> keras.layers.Layer:
+    """With fixed weights."""
+    depth, shape = HEADS * case.value_dim, (None, case.height, case.width, CHANNELS)
+    if form == "mha":
+        layer = keras.layers.MultiHeadAttention(
+            HEADS, KEY_DIM, case.value_dim, use_bias=False, output_shape=depth
+        )
+        layer.build((None, None, CHANNELS), (None, None, CHANNELS))
+    else:
+        cls = AppendixAttention2D if form == "appendix" else SelfAttention2D
+        layer = cls(
+            num_heads=HEADS,
+            key_depth=HEADS * KEY_DIM,
+            value_depth=depth,
+            use_bias=False,
+            implementation="full" if form == "appendix" else form,
+        )
+        layer.build(shape)
     rng = np.random.default_rng(0)
     layer.set_weights([rng.normal(0, 0.1, w.shape) for w in layer.weights])
     return layer
 
 
-def functions(form: str, side: int, batch: int) -> tuple:
-    """The forward pass and the training step (all gradients) as graphs, and their input."""
-    layer = make(form, side)
-    x = tf.constant(np.random.default_rng(1).normal(size=(batch, side, side, 64)), tf.float32)
+def _torch_runs(case: Case) -> dict[str, Run]:
+    import torch
 
-    @tf.function
-    def forward(x: tf.Tensor) -> tf.Tensor:
-        return layer(x)
+    generator = torch.Generator().manual_seed(0)
+    height, width, value_dim = case.height, case.width, case.value_dim
+    places, depth = height * width, HEADS * (2 * KEY_DIM + value_dim)
 
-    @tf.function
-    def step(x: tf.Tensor) -> list[tf.Tensor]:
-        variables = [w.value for w in layer.weights]
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_sum(layer(x) ** 2)
-        return tape.gradient(loss, [x, *variables])
+    def parameter(*shape: int) -> Any:
+        return (0.1 * torch.randn(*shape, generator=generator)).requires_grad_()
 
-    return forward, step, x
+    project, mix = parameter(CHANNELS, depth), parameter(HEADS * value_dim, HEADS * value_dim)
+    by_width, by_height = parameter(2 * width - 1, KEY_DIM), parameter(2 * height - 1, KEY_DIM)
+    x = torch.randn(case.batch, places, CHANNELS, generator=generator).requires_grad_()
+    columns = torch.arange(width)[None] - torch.arange(width)[:, None] + width - 1
+    rows = torch.arange(height)[None] - torch.arange(height)[:, None] + height - 1
+
+    def forward() -> Any:
+        dims = [HEADS * KEY_DIM, HEADS * KEY_DIM, HEADS * value_dim]
+        heads = (
+            part.reshape(case.batch, places, HEADS, -1).transpose(1, 2)
+            for part in (x @ project).split(dims, -1)
+        )
+        k, q, v = heads
+        on_map = q.reshape(case.batch, HEADS, height, width, KEY_DIM) * KEY_DIM**-0.5
+        bias = (
+            torch.einsum("bnxyd,xid->bnxyi", on_map, by_height[rows])[..., :, None]
+            + torch.einsum("bnxyd,yjd->bnxyj", on_map, by_width[columns])[..., None, :]
+        ).reshape(case.batch, HEADS, places, places)
+        out = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return out.transpose(1, 2).reshape(case.batch, places, -1) @ mix
+
+    def without_gradients() -> Any:
+        with torch.no_grad():
+            return forward()
+
+    def step() -> Any:
+        return torch.autograd.grad((forward() ** 2).sum(), [x, project, mix, by_width, by_height])
+
+    return {"forward": without_gradients, "step": step}
 
 
-def peak_mib(form: str, side: int, batch: int, which: str) -> float:
-    """How much one run lets the process grow, in a process of its own."""
-    command = [sys.executable, __file__, "--peak", form, str(side), str(batch), which]
+def _peak(level: str, form: str, name: str, which: str) -> tuple[float, float]:
+    command = [sys.executable, __file__, "--peak", level, form, name, which]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        return float("nan")
-    return float(done.stdout.split()[-1])
+        return float("nan"), float("nan")
+    grown, whole = done.stdout.split()[-2:]
+    return float(grown), float(whole)
 
 
-def _print_peak(form: str, side: str, batch: str, which: str) -> None:
-    forward, step, x = functions(form, int(side), int(batch))
-    run = forward if which == "forward" else step
-    run.get_concrete_function(x)
-    before = _status("VmRSS")
-    run(x)
-    print((_status("VmHWM") - before) / 1024)
-
-
-def _status(key: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1])
-
-
-def _medians(runs: dict, x: tf.Tensor, rounds: int) -> dict[str, float]:
-    times: dict[str, list[float]] = {form: [] for form in runs}
-    for run in runs.values():
-        run(x)
-    for _ in range(rounds):
-        for form, run in runs.items():
-            start = time.perf_counter()
-            run(x)
-            times[form].append(time.perf_counter() - start)
-    return {form: 1e3 * statistics.median(seconds) for form, seconds in times.items()}
+def compare(level: str, name: str, rounds: int, most_gib: float) -> list[dict[str, Any]]:
+    """The rows of one case, printed as they come."""
+    case, rows = CASES[name], []
+    forms = [form for form in FORMS[level] if form != "sdpa" or importlib.util.find_spec("torch")]
+    whole_maps = APPENDIX_MAPS * case.map_gib
+    runnable = [form for form in forms if form == "chunked" or whole_maps <= most_gib]
+    made = {form: runs(level, form, case) for form in runnable}
+    for which in PASSES:
+        times = medians_by_turns({form: made[form][which] for form in runnable}, rounds)
+        peaks = {form: _peak(level, form, name, which) for form in runnable}
+        for form in forms:
+            row = {"level": level, "map": name, "batch": case.batch, "pass": which, "form": form}
+            if form not in runnable:
+                print(f"{level:5} {name:8} {which:8} {form:9} not run: its maps take", end=" ")
+                print(f"{case.map_gib:.1f} GiB each, some {APPENDIX_MAPS} at a time", flush=True)
+                rows.append({**row, "ms": "not run"})
+                continue
+            grown, whole = peaks[form]
+            row |= {"ms": round(times[form], 3), "call_mib": round(grown, 1)}
+            row["process_mib"] = round(whole, 1)
+            if "appendix" in runnable:
+                row["times_faster"] = round(times["appendix"] / times[form], 3)
+                row["of_memory"] = round(grown / peaks["appendix"][0], 4)
+            rows.append(row)
+            print(
+                f"{level:5} {name:8} {which:8} {form:9} {times[form]:9.2f} "
+                f"{row.get('times_faster', float('nan')):6.2f} {grown:9.1f} "
+                f"{row.get('of_memory', float('nan')):6.3f} {whole:9.1f}",
+                flush=True,
+            )
+    return rows
 
 
 def main() -> None:
     """The command line."""
     if "--peak" in sys.argv:
-        _print_peak(*sys.argv[sys.argv.index("--peak") + 1 :])
+        level, form, name, which = sys.argv[sys.argv.index("--peak") + 1 :]
+        print(*peak_mib(runs(level, form, CASES[name])[which]))
         return
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--sides", type=int, nargs="+", default=[7, 14, 28])
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--forms", nargs="+", default=["appendix", "full", "chunked"])
-    parser.add_argument("--out", default="attention.csv")
+    parser.add_argument("--cases", nargs="+", choices=[*CASES], default=[*CASES], metavar="HxW")
+    parser.add_argument("--level", choices=[*FORMS], help="default: both")
+    parser.add_argument("--rounds", type=int, default=9, help="default: %(default)s")
+    parser.add_argument("--short", action="store_true", help=f"only {', '.join(SHORT)}, 5 rounds")
+    parser.add_argument("--most-gib", type=float, default=12.0, help="default: %(default)s")
+    parser.add_argument("--out", default="attention.csv", help="default: %(default)s")
     arguments = parser.parse_args()
-    rows = []
-    print(f"{'side':>4} {'pass':8} {'form':9} {'ms':>9} {'times':>6} {'MiB':>8} {'share':>6}")
-    for side in arguments.sides:
-        made = {form: functions(form, side, arguments.batch) for form in arguments.forms}
-        for index, which in enumerate(("forward", "step")):
-            x = next(iter(made.values()))[2]
-            medians = _medians({form: m[index] for form, m in made.items()}, x, arguments.rounds)
-            peaks = {form: peak_mib(form, side, arguments.batch, which) for form in medians}
-            base = arguments.forms[0]
-            for form, ms in medians.items():
-                faster, share = medians[base] / ms, peaks[form] / peaks[base]
-                rows.append((side, arguments.batch, which, form, ms, faster, peaks[form], share))
-                print(
-                    f"{side:4} {which:8} {form:9} {ms:9.2f} {faster:6.2f} {peaks[form]:8.1f} "
-                    f"{share:6.3f}",
-                    flush=True,
-                )
-    hardware = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    with open(arguments.out, "w", newline="", encoding="utf-8") as file:
-        file.write(f"# {' '.join(sys.argv)}; {datetime.date.today()}; {hardware}; ")
-        file.write(f"tensorflow {tf.__version__}, keras {keras.__version__}; seeds 0 and 1\n")
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["side", "batch", "pass", "form", "ms", "times_faster", "MiB", "of_memory"])
-        writer.writerows(rows)
+    cases, rounds = (SHORT, 5) if arguments.short else (arguments.cases, arguments.rounds)
+    print(
+        f"{'level':5} {'map':8} {'pass':8} {'form':9} {'ms':>9} {'times':>6} {'call MiB':>9} "
+        f"{'share':>6} {'process':>9}"
+    )
+    rows = [
+        row
+        for level in ([arguments.level] if arguments.level else FORMS)
+        for name in cases
+        for row in compare(level, name, rounds, arguments.most_gib)
+    ]
+    fields = dict.fromkeys(key for row in rows for key in row)
+    save(
+        arguments.out, [{**dict.fromkeys(fields, ""), **row} for row in rows], "tensorflow", "keras"
+    )
 
 
 if __name__ == "__main__":

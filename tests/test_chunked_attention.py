@@ -148,6 +148,49 @@ def test_layer_gradients_equal_the_full_ones():
         assert_close(got.numpy(), expected.numpy(), 1e-12)
 
 
+def outputs_and_gradients(layer, x):
+    image = tf.Variable(x.astype(layer.compute_dtype))
+    with tf.GradientTape() as tape:
+        y = layer(image)
+        loss = tf.reduce_sum(tf.cast(y, layer.variable_dtype) ** 2)
+    gradients = tape.gradient(loss, [image, *[w.value for w in layer.weights]])
+    return [tf.cast(value, "float64").numpy() for value in (y, *gradients)]
+
+
+@pytest.mark.parametrize("size", [(11, 5), (3, 17)])
+@pytest.mark.parametrize("queries", [1, 7, 20, 55])
+def test_float32_against_float64(size, queries):
+    """Outputs to 1e-6 and every gradient to 1e-5 of the greatest value."""
+    exact, _ = layers_of(size)
+    _, layer = layers_of(size, "float32", max_logits_bytes=4 * 2 * 55 * queries)
+    x = np.random.default_rng(7).normal(size=(2, *size, 7))
+    for w in (layer, exact):
+        w.set_weights([0.5 * value for value in w.get_weights()])
+    (y, *gradients), (expected, *exact_gradients) = (
+        outputs_and_gradients(w, x) for w in (layer, exact)
+    )
+    assert abs(y - expected).max() <= 1e-6 * abs(expected).max()
+    for got, wanted in zip(gradients, exact_gradients, strict=True):
+        assert abs(got - wanted).max() <= 1e-5 * abs(wanted).max()
+
+
+@pytest.mark.parametrize("implementation", ["full", "chunked"])
+@pytest.mark.parametrize("policy, step", [("mixed_float16", 2.0**-11), ("mixed_bfloat16", 2.0**-8)])
+def test_16_bits_against_float64(implementation, policy, step):
+    """Within a few roundings of the 16-bit keys, queries and values: four half steps."""
+    exact, _ = layers_of((5, 3))
+    exact.set_weights([0.3 * value for value in exact.get_weights()])
+    layer = SelfAttention2D(
+        num_heads=2, key_depth=6, value_depth=10, dtype=policy, implementation=implementation
+    )
+    layer.build((None, 5, 3, 7))
+    layer.set_weights(exact.get_weights())
+    x = np.random.default_rng(8).normal(size=(2, 5, 3, 7))
+    results, exact_results = (outputs_and_gradients(w, x) for w in (layer, exact))
+    for got, wanted in zip(results, exact_results, strict=True):
+        assert abs(got - wanted).max() <= 4 * step * abs(wanted).max()
+
+
 def test_one_graph_for_every_size():
     """Batch, height and width unknown: the number of chunks is found at run time."""
     layer = SelfAttention2D(

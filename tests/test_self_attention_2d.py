@@ -7,7 +7,8 @@ import tensorflow as tf
 from layer_contract import assert_close
 
 from keras_attn.layers import SelfAttention2D, stretch_relative_table
-from keras_attn.layers.self_attention_2d import relative_logits, relative_positions, split_heads
+from keras_attn.layers.relative_positions import relative_logits, relative_positions
+from keras_attn.layers.self_attention_2d import split_heads
 
 
 def attend_by_loops(x, weights, num_heads, key_depth, value_depth):

@@ -24,11 +24,11 @@ from keras_attn.layers.grouped_conv2d import GroupedConv2D as GroupedConv2D
 from keras_attn.layers.halo_attention_2d import HaloAttention2D as HaloAttention2D
 from keras_attn.layers.inception_unit import InceptionResNetUnit as InceptionResNetUnit
 from keras_attn.layers.non_local_2d import NonLocal2D as NonLocal2D
+from keras_attn.layers.relative_positions import stretch_relative_table as stretch_relative_table
 from keras_attn.layers.residual_units import PreActivationBottleneck as PreActivationBottleneck
 from keras_attn.layers.residual_units import ResNeXtBottleneck as ResNeXtBottleneck
 from keras_attn.layers.selective_kernel import SelectiveKernel as SelectiveKernel
 from keras_attn.layers.self_attention_2d import SelfAttention2D as SelfAttention2D
-from keras_attn.layers.self_attention_2d import stretch_relative_table as stretch_relative_table
 from keras_attn.layers.sinusoidal_position_encoding_2d import (
     SinusoidalPositionEncoding2D as SinusoidalPositionEncoding2D,
 )

@@ -18,7 +18,7 @@ from keras_attn.layers._validation import (
 )
 from keras_attn.layers.average_pool import average_pool_same
 from keras_attn.layers.resize import resize_bilinear
-from keras_attn.layers.self_attention_2d import SelfAttention2D
+from keras_attn.layers.self_attention_2d import IMPLEMENTATIONS, SelfAttention2D
 
 
 def depths_from_ratios(
@@ -106,7 +106,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
         kernel_initializer: Initializer of all kernels.
         bias_initializer: Initializer of all biases.
         relative_initializer: Initializer of the tables; `None` is N(0, (dk / N)**-0.5).
-        implementation: `"auto"`, `"full"` or `"chunked"`; see `SelfAttention2D`.
+        implementation: `"auto"`, `"full"`, `"chunked"` or `"fused"`; see `SelfAttention2D`.
         max_logits_bytes: Memory for logits at a time; see `SelfAttention2D`.
         kernel_regularizer: Regularizer of all kernels.
         bias_regularizer: Regularizer of all biases.
@@ -192,9 +192,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
         self.relative = relative
         self.table_size = None if table_size is None else check_pair("table_size", table_size)
         self.relative_initializer = keras.initializers.get(relative_initializer)
-        self.implementation = check_choice(
-            "implementation", implementation, ("auto", "full", "chunked")
-        )
+        self.implementation = check_choice("implementation", implementation, IMPLEMENTATIONS)
         if max_logits_bytes is not None:
             check_positive_int("max_logits_bytes", max_logits_bytes)
         self.max_logits_bytes = max_logits_bytes

@@ -11,7 +11,7 @@ from keras_attn.layers._heads import RelativeHeadsLayer
 from keras_attn.layers._shapes import ceil_div
 from keras_attn.layers._softmax import softmax_places
 from keras_attn.layers._validation import check_non_negative_int, check_positive_int
-from keras_attn.layers.self_attention_2d import relative_positions
+from keras_attn.layers.relative_positions import relative_positions
 
 MASKED = -1e9  # added to the logits of places beyond the edge; their weight is 0 in float32
 

@@ -8,10 +8,21 @@ import keras
 from keras import ops
 
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
-from keras_attn.layers._validation import check_choice, check_pair, check_positive_int
+from keras_attn.layers._validation import (
+    check_choice,
+    check_divisible,
+    check_pair,
+    check_positive_int,
+)
 from keras_attn.layers.chunked_attention import Chunk, attend, chunk_within
-from keras_attn.layers.resize import interpolation_matrix
+from keras_attn.layers.fused_attention import attend_fused, has_fused_kernel
+from keras_attn.layers.relative_positions import (
+    key_places,
+    queries_and_positions,
+    relative_logits,
+)
 
+IMPLEMENTATIONS = ("auto", "full", "chunked", "fused")
 # One head's map up to this size is kept whole by `implementation="auto"`: 22x22 in float32.
 FULL_MAP_BYTES = 2**20
 # The logits that are there at a time in chunks, and the map that `return_attention` may make.
@@ -24,42 +35,6 @@ def split_heads(x: Any, num_heads: int) -> Any:
     _, height, width, depth = ops.shape(x)
     x = ops.reshape(x, (-1, height, width, num_heads, depth // num_heads))
     return ops.transpose(x, (0, 3, 1, 2, 4))
-
-
-def relative_positions(table: Any, length: Any) -> Any:
-    """Lays a table of relative positions out by query and key along one axis.
-
-    Args:
-        table: Tensor of shape (2 L - 1, d); row `offset + L - 1` belongs to `offset = key - query`.
-        length: Number of places along the axis, an int or a scalar int tensor. Where it is
-            greater than L, offsets beyond the table take its edge rows.
-
-    Returns:
-        Tensor of shape (length, length, d): `[query, key]` holds the row of `key - query`.
-    """
-    rows = table.shape[0]
-    place = ops.arange(length)
-    row = ops.clip(place[None, :] - place[:, None] + (rows // 2), 0, rows - 1)  # (length, length)
-    # Selecting by a product rather than a gather keeps the table's gradient dense.
-    return ops.matmul(ops.one_hot(row, rows, dtype=table.dtype), table)
-
-
-def relative_logits(q: Any, width_table: Any, height_table: Any) -> tuple[Any, Any]:
-    """The terms q_i . r^W and q_i . r^H of equation 3, before they are spread over the map.
-
-    Args:
-        q: Scaled queries, (B, N, H, W, d).
-        width_table: (2 W - 1, d), shared by the heads.
-        height_table: (2 H - 1, d), shared by the heads.
-
-    Returns:
-        `(s_w, s_h)` of shapes (B, N, H, W, W) and (B, N, H, W, H): the last axis is the key's
-        column, and the key's row.
-    """
-    _, _, height, width, _ = ops.shape(q)
-    s_w = ops.einsum("bnxyd,yjd->bnxyj", q, relative_positions(width_table, width))
-    s_h = ops.einsum("bnxyd,xid->bnxyi", q, relative_positions(height_table, height))
-    return s_w, s_h
 
 
 def attention_map(q: Any, k: Any, tables: tuple[Any, Any] | None, dtype: str) -> Any:
@@ -87,75 +62,6 @@ def attention_map(q: Any, k: Any, tables: tuple[Any, Any] | None, dtype: str) ->
     return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
-def queries_and_positions(q: Any, width_table: Any, height_table: Any) -> Any:
-    """[q, s_w, s_h]: beside each query, what `relative_logits` gives for it.
-
-    Args:
-        q: Scaled queries, (B, N, H, W, d).
-        width_table: (2 W - 1, d), shared by the heads.
-        height_table: (2 H - 1, d), shared by the heads.
-
-    Returns:
-        Tensor of shape (B N, H W, d + W + H).
-    """
-    _, _, height, width, depth = ops.shape(q)
-    # Places first: each row, and each column, multiplies one matrix, and nothing is transposed
-    # between the two products.
-    q = ops.transpose(ops.reshape(q, (-1, height * width, depth)), (1, 0, 2))
-    q = ops.reshape(q, (height, width, -1, depth))  # (H, W, B N, d)
-    by_column = ops.transpose(relative_positions(width_table, width), (0, 2, 1))  # (W, d, W)
-    by_row = ops.transpose(relative_positions(height_table, height), (0, 2, 1))  # (H, d, H)
-    s_w, s_h = ops.matmul(q, by_column[None]), ops.matmul(q, by_row[:, None])
-    q = ops.concatenate([q, s_w, s_h], axis=-1)  # (H, W, B N, d + W + H)
-    q = ops.reshape(q, (height * width, -1, depth + width + height))
-    return ops.transpose(q, (1, 0, 2))
-
-
-def key_places(height: Any, width: Any, dtype: str) -> Any:
-    """Which column and which row each key is in, one-hot: (H W, W + H).
-
-    With `queries_and_positions`, one product gives all three terms of equation 3:
-    [q, s_w, s_h] . [k, column, row].
-    """
-    place = ops.arange(height * width)[:, None]
-    column = ops.equal(place % width, ops.arange(width)[None])  # (H W, W)
-    row = ops.equal(place // width, ops.arange(height)[None])  # (H W, H)
-    return ops.cast(ops.concatenate([column, row], axis=-1), dtype)
-
-
-def stretch_relative_table(table: Any, length: int) -> Any:
-    """Stretches a table of relative positions linearly to another length of its axis.
-
-    Offset 0 stays in the middle and the greatest offsets stay at the edges. `SelfAttention2D`
-    never does this by itself; it is for weights that are loaded into a network of another size.
-
-    Args:
-        table: Array or tensor of shape (2 L - 1, d).
-        length: The new length L'.
-
-    Returns:
-        Tensor of shape (2 L' - 1, d).
-
-    Raises:
-        ValueError: If the table has an even number of rows, or `length` is not positive.
-
-    Example:
-
-    >>> table = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0]], "float32")  # L = 3
-    >>> print(keras.ops.convert_to_numpy(stretch_relative_table(table, 2)).ravel())
-    [-2.  0.  2.]
-    """
-    check_positive_int("length", length)
-    table = ops.convert_to_tensor(table)
-    dtype = keras.backend.standardize_dtype(table.dtype)
-    if len(table.shape) != 2 or table.shape[0] % 2 == 0:
-        raise ValueError(
-            "`table` must have the shape (2 L - 1, d), an odd number of rows. "
-            f"Received: table of shape {tuple(table.shape)}"
-        )
-    return ops.matmul(interpolation_matrix(table.shape[0], 2 * length - 1, dtype=dtype), table)
-
-
 @keras.saving.register_keras_serializable(package="keras_attn")
 class SelfAttention2D(ProjectingAttentionLayer):
     """Multi-head self-attention over the places of an image, with relative positions.
@@ -175,11 +81,19 @@ class SelfAttention2D(ProjectingAttentionLayer):
 
     Logits are added, and the softmax taken, in float32 (or wider) under 16-bit policies.
 
-    Memory: `implementation="full"` holds all (H W)^2 logits of every head. `"chunked"` takes some
-    heads or queries at a time, at most `max_logits_bytes` of logits, and computes them again in
-    the backward pass: exact, in memory that grows with H W, and about as fast at inference.
-    `"auto"` is full where one head's map takes at most 1 MiB (22x22 places in float32), and
-    chunked above or where H and W are unknown. `return_attention` always makes the whole map.
+    Four implementations give the same numbers:
+
+    - `"full"` holds all (H W)^2 logits of every head.
+    - `"chunked"` takes some heads or queries at a time, at most `max_logits_bytes` of logits, and
+      computes them again in the backward pass: memory that grows with H W, and faster where the
+      map is large.
+    - `"fused"` is the fused kernel of JAX or PyTorch, in the layer's compute dtype; positions are
+      folded into its product. TensorFlow has none: there it is `"auto"`.
+    - `"auto"` is fused where there is a kernel that never holds the map (a GPU or TPU, 16 bits, at
+      most 256 for d + W + H), else full where one head's map takes at most 1 MiB (22x22 places in
+      float32), and chunked above or where H and W are unknown.
+
+    `return_attention` always makes the whole map.
 
     Args:
         num_heads: Positive integer N.
@@ -194,7 +108,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
         bias_initializer: Initializer of both biases.
         relative_initializer: Initializer of the tables; `None` is the appendix's
             N(0, d**-0.5), d = key_depth / num_heads.
-        implementation: `"auto"`, `"full"` or `"chunked"`, see above.
+        implementation: `"auto"`, `"full"`, `"chunked"` or `"fused"`, see above.
         max_logits_bytes: Positive integer, the logits that `"chunked"` has in memory at a time;
             `None` is 32 MiB. Given, it bounds one image's map for `return_attention` as well,
             which otherwise may take 1 GiB.
@@ -262,14 +176,12 @@ class SelfAttention2D(ProjectingAttentionLayer):
             **kwargs,
         )
         self.num_heads = check_positive_int("num_heads", num_heads)
-        self.key_depth = _check_depth("key_depth", key_depth, num_heads)
-        self.value_depth = _check_depth("value_depth", value_depth, num_heads)
+        self.key_depth = check_divisible("key_depth", key_depth, "num_heads", num_heads)
+        self.value_depth = check_divisible("value_depth", value_depth, "num_heads", num_heads)
         self.relative = relative
         self.table_size = None if table_size is None else check_pair("table_size", table_size)
         self.relative_initializer = keras.initializers.get(relative_initializer)
-        self.implementation = check_choice(
-            "implementation", implementation, ("auto", "full", "chunked")
-        )
+        self.implementation = check_choice("implementation", implementation, IMPLEMENTATIONS)
         if max_logits_bytes is not None:
             check_positive_int("max_logits_bytes", max_logits_bytes)
         self.max_logits_bytes = max_logits_bytes
@@ -364,19 +276,26 @@ class SelfAttention2D(ProjectingAttentionLayer):
         tables = self._tables()
         if tables is not None:
             q = queries_and_positions(q, *tables)
-            positions = key_places(height, width, self.attention_dtype)
-        q, k, v = (
-            ops.cast(ops.reshape(x, (-1, places, ops.shape(x)[-1])), self.attention_dtype)
-            for x in (q, k, v)
+            positions = key_places(height, width, self.compute_dtype)
+        q, k, v = (ops.reshape(x, (-1, places, ops.shape(x)[-1])) for x in (q, k, v))
+        if self._fuses(q):
+            return attend_fused(q, k, v, positions)
+        q, k, v, positions = (
+            None if x is None else ops.cast(x, self.attention_dtype) for x in (q, k, v, positions)
         )
         outputs = attend(q, k, v, positions, self._chunk(places))
         return ops.cast(outputs, self.compute_dtype)
+
+    def _fuses(self, q: Any) -> bool:
+        if self.implementation == "fused":
+            return keras.backend.backend() != "tensorflow"
+        return self.implementation == "auto" and has_fused_kernel(q)
 
     def _chunk(self, places: Any) -> Chunk | None:
         """What is computed at a time, or `None` for the full map."""
         known = isinstance(places, int)
         fits = known and places**2 * self._logit_bytes <= FULL_MAP_BYTES
-        if self.implementation == "full" or (self.implementation == "auto" and fits):
+        if self.implementation == "full" or (self.implementation != "chunked" and fits):
             return None
         logits = (self.max_logits_bytes or DEFAULT_LOGITS_BYTES) // self._logit_bytes
         if known and logits < places:
@@ -416,13 +335,3 @@ class SelfAttention2D(ProjectingAttentionLayer):
             shape=(2 * length - 1, self.key_dim),
             initializer=clone_initializer(initializer),
         )
-
-
-def _check_depth(name: str, depth: Any, num_heads: int) -> int:
-    check_positive_int(name, depth)
-    if depth % num_heads:
-        raise ValueError(
-            f"`{name}` must be divisible by `num_heads`. "
-            f"Received: {name}={depth}, num_heads={num_heads}"
-        )
-    return depth

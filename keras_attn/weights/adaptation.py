@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_attn.layers.self_attention_2d import stretch_relative_table
+from keras_attn.layers.relative_positions import stretch_relative_table
 
 HEAD = re.compile(r"(.*/)?predictions/(kernel|bias)")
 TABLE = re.compile(r"(.*/)?relative_(width|height)(/.*)?")

@@ -1,0 +1,64 @@
+"""What the benchmarks share: runs by turns, peak memory, and a CSV that says where it is from."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import importlib.metadata
+import os
+import platform
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def medians_by_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each, run by turns in this process after one turn to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
+
+
+def peak_mib(run: Callable[[], Any]) -> tuple[float, float]:
+    """How much one call lets this process grow, and the greatest size it has had, in MiB.
+
+    Only the first call of a process tells: the size never falls again.
+    """
+    before = _status_kib("VmRSS")
+    run()
+    greatest = _status_kib("VmHWM")
+    return (greatest - before) / 1024, greatest / 1024
+
+
+def _status_kib(key: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1])
+
+
+def hardware() -> str:
+    """The processor and how many cores there are."""
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
+
+
+def save(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]], *packages: str) -> None:
+    """Writes the rows, each with its command, the packages' versions, hardware and date."""
+    record = {
+        "command": shlex.join(["python", *sys.argv]),
+        "versions": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages),
+        "hardware": hardware(),
+        "date": str(datetime.date.today()),
+    }
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0], *record], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, **record} for row in rows)
