@@ -135,7 +135,9 @@ def test_too_little_agreement_leaves_nothing(fixed, tmp_path, monkeypatch):
     monkeypatch.setattr(tflite_export, "_runner", other_classes)
     images = np.random.default_rng(0).integers(0, 256, (8, 12, 10, 3)).astype("float32")
     monkeypatch.setattr(
-        tflite_export.Reference, "__call__", lambda self, x: {"probabilities": np.eye(3)[[0]]}
+        tflite_export.Reference,
+        "__call__",
+        lambda self, *batches: [{"probabilities": np.eye(3)[[0]]} for _ in batches],
     )
     with pytest.raises(RuntimeError, match=r"share of 0.95 .* Received: 0.000 of 4"):
         export_tflite_int8(fixed, tmp_path / "net.tflite", images)

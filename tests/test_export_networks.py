@@ -70,7 +70,8 @@ def normalised(model):
     """The model, its BatchNormalization holding what random images give, as after training.
 
     A deep network whose statistics are still 0 and 1 grows with every block, until it makes a
-    rounding into another answer.
+    rounding into another answer. The images are of several coarsenesses and contrasts: what it has
+    not seen would grow as well.
     """
     layers = [
         layer
@@ -80,8 +81,17 @@ def normalised(model):
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
-    images = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]))
-    model(images.astype("float32"), training=True)
+    *size, channels = model.input_shape[1:]
+    rng = np.random.default_rng(0)
+    images = [
+        keras.ops.image.resize(
+            rng.integers(0, 256, (side, side, channels)).astype("float32"),
+            size,
+            interpolation="nearest",
+        )
+        for side in (1, 1, 2, 4, 8, 16, 32)
+    ]
+    model(keras.ops.stack(images), training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     return model

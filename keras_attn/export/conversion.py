@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_attn.export.check import image_shapes
-from keras_attn.export.loaders import Arrays
+from keras_attn.export.loaders import Arrays, run_session, signature_definitions
 from keras_attn.export.preprocessing import Preprocessing
 from keras_attn.export.saved_model import REPORT_FILE
 from keras_attn.export.signatures import DEFAULT
@@ -36,10 +35,10 @@ class Reference:
                 "`saved_model` must be a version folder, with saved_model.pb in it. "
                 f"Received: saved_model={os.fspath(saved_model)!r}"
             )
-        self._loaded = tf.saved_model.load(str(self.folder))
-        self._run = self._loaded.signatures[DEFAULT]
-        self.shape = tuple(self._run.structured_input_signature[1]["image"].shape)
-        self.outputs = sorted(self._run.structured_outputs)
+        definition = signature_definitions(self.folder)[DEFAULT]
+        dims = definition.inputs["image"].tensor_shape.dim
+        self.shape = tuple(None if dim.size < 0 else dim.size for dim in dims)
+        self.outputs = sorted(definition.outputs)
         report = self.folder / REPORT_FILE
         self._report = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
         self.noise: dict[str, float] = {}
@@ -48,9 +47,9 @@ class Reference:
                 name = check["output"]
                 self.noise[name] = max(self.noise.get(name, 0.0), check["bound"])
 
-    def __call__(self, images: np.ndarray) -> Arrays:
-        """Float images (B, H, W, C) -> what the SavedModel gives."""
-        return {name: value.numpy() for name, value in self._run(tf.constant(images)).items()}
+    def __call__(self, *batches: np.ndarray) -> list[Arrays]:
+        """Batches of float images (B, H, W, C) -> what the SavedModel gives for each."""
+        return run_session(self.folder, [(DEFAULT, {"image": images}) for images in batches])
 
     def images(self) -> list[np.ndarray]:
         """Random ones of several batch and image sizes, in the range that the network takes."""
@@ -78,8 +77,9 @@ def compare(
         A record of each output at each size.
     """
     records = []
-    for images in reference.images():
-        expected, actual = reference(images), run(images)
+    batches = reference.images()
+    for images, expected in zip(batches, reference(*batches), strict=True):
+        actual = run(images)
         for name, value in expected.items():
             got = actual.get(name)
             if got is None or got.shape != value.shape:

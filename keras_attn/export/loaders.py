@@ -67,7 +67,7 @@ def run_cpp(folder: str | os.PathLike[str], runs: Sequence[Run]) -> list[Arrays]
     library = pathlib.Path(tf.__file__).parent / "libtensorflow_cc.so.2"
     if not library.exists():
         raise LoaderMissingError(f"TensorFlow's C++ library is not at {library}")
-    definitions = _signature_definitions(folder)
+    definitions = signature_definitions(folder)
     with tempfile.TemporaryDirectory() as plan:
         steps = []
         for i, (signature, feeds) in enumerate(runs):
@@ -105,7 +105,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _signature_definitions(folder: str | os.PathLike[str]) -> Any:
+def signature_definitions(folder: str | os.PathLike[str]) -> Any:
+    """Name -> SignatureDef, as the SavedModel has them."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved_model = saved_model_pb2.SavedModel()

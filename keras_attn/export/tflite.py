@@ -120,7 +120,8 @@ def export_tflite_int8(
     with written_whole(path) as (written, report):
         written.write_bytes(_converted(converter))
         run, refused = _runner(written, held_out[:1])
-        expected = np.concatenate([main_output(reference(x[None])) for x in held_out])
+        answers = reference(*(x[None] for x in held_out))
+        expected = np.concatenate([main_output(answer) for answer in answers])
         actual = np.concatenate([main_output(run(x[None])) for x in held_out])
         agreement = float(np.mean(expected.argmax(-1) == actual.argmax(-1)))
         if not agreement >= least_agreement:
