@@ -46,8 +46,9 @@ FORMS = {
     "core": ("appendix", "full", "chunked"),
     "layer": ("appendix", "full", "chunked", "mha", "sdpa"),
 }
-# Maps of H W x H W that are there at a time in a training step of the appendix's form.
-APPENDIX_MAPS = 4
+# Maps of H W x H W that are there at a time in a training step of the appendix's form, as measured
+# at 56x56.
+APPENDIX_MAPS = 6
 Run = Callable[[], Any]
 
 

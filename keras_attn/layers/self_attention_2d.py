@@ -110,8 +110,9 @@ class SelfAttention2D(ProjectingAttentionLayer):
             N(0, d**-0.5), d = key_depth / num_heads.
         implementation: `"auto"`, `"full"`, `"chunked"` or `"fused"`, see above.
         max_logits_bytes: Positive integer, the logits that `"chunked"` has in memory at a time;
-            `None` is 32 MiB. Given, it bounds one image's map for `return_attention` as well,
-            which otherwise may take 1 GiB.
+            `None` is 32 MiB. It is at least one query's for each head that is computed at a time.
+            Given, it bounds one image's map for `return_attention` as well, which otherwise may
+            take 1 GiB.
         kernel_regularizer: Regularizer of both kernels.
         bias_regularizer: Regularizer of both biases.
         kernel_constraint: Constraint of both kernels.
