@@ -88,7 +88,9 @@ def test_inside_a_graph(jit_compile, chunk):
 def test_chunks_within_a_number_of_logits(monkeypatch):
     """On a CPU up to eight heads of an image side by side; whole rounds of equal length."""
     assert chunk_within(8 * 10 * 10, 10, 8) == (8, 10, True)
-    assert chunk_within(8 * 10 * 10 - 1, 10, 8) == (8, 5, True)  # two rounds of 5, not 9 and 1
+    assert chunk_within(8 * 10 * 10 - 1, 10, 8) == (4, 10, True)  # whole ones before more
+    assert chunk_within(99, 10, 8) == (8, 1, True)
+    assert chunk_within(99, 10, 1) == (1, 5, True)  # two rounds of 5, not 9 and 1
     assert chunk_within(79, 10, 8) == (4, 1, True)
     assert chunk_within(10, 10, 8) == (1, 1, True)
     assert chunk_within(10_000, 10, 12) == (6, 10, True)
@@ -232,7 +234,7 @@ def test_auto_is_full_up_to_one_mebibyte_a_head():
     layer = SelfAttention2D(num_heads=2, key_depth=2, value_depth=2)
     assert layer._chunk(512) is None
     assert layer._chunk(513) == (2, 513, True)
-    assert layer._chunk(5000) == (2, 834, True)  # of the 838 that fit, in 6 rounds
+    assert layer._chunk(5000) == (2, 417, True)  # of the 419 that fit, in 12 rounds
 
 
 def test_the_map_is_refused_above_its_bound():

@@ -68,18 +68,18 @@ def chunk_within(logits: Any, places: Any, num_heads: int) -> Chunk:
         num_heads: N, the heads of one image.
 
     Returns:
-        Of a CPU under TensorFlow: up to eight heads side by side, and as many of their queries as
-        fit. Else whole heads where at least one fits, or one head and as many queries as fit.
+        Of a CPU under TensorFlow: up to eight heads side by side, whole ones where one fits, or as
+        many of their queries as fit. Else whole heads where at least one fits, or one head and as
+        many queries as fit.
     """
     known = isinstance(places, int)
     smaller, greater = (min, max) if known else (ops.minimum, ops.maximum)
     by_head = _multiplies_matrices_faster()
     if by_head:
-        heads = max(
-            heads
-            for heads in range(1, 9)
-            if num_heads % heads == 0 and (not known or heads == 1 or heads * places <= logits)
-        )
+        together = [heads for heads in range(1, 9) if num_heads % heads == 0]
+        whole = [heads for heads in together if known and heads * places**2 <= logits]
+        some = [heads for heads in together if not known or heads * places <= logits]
+        heads = (whole or some or [1])[-1]
         queries = smaller(greater(logits // heads // places, 1), places)
     else:
         heads = greater(logits // places // places, 1)
