@@ -26,7 +26,7 @@ IMPLEMENTATIONS = ("auto", "full", "chunked", "fused")
 # One head's map up to this size is kept whole by `implementation="auto"`: 22x22 in float32.
 FULL_MAP_BYTES = 2**20
 # The logits that are there at a time in chunks, and the map that `return_attention` may make.
-DEFAULT_LOGITS_BYTES = 2**24
+DEFAULT_LOGITS_BYTES = 20 * 2**20
 DEFAULT_MAP_BYTES = 2**30
 
 
@@ -110,7 +110,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
             N(0, d**-0.5), d = key_depth / num_heads.
         implementation: `"auto"`, `"full"`, `"chunked"` or `"fused"`, see above.
         max_logits_bytes: Positive integer, the logits that `"chunked"` has in memory at a time;
-            `None` is 16 MiB. It is at least one query's for each head that is computed at a time.
+            `None` is 20 MiB. It is at least one query's for each head that is computed at a time.
             Given, it bounds one image's map for `return_attention` as well, which otherwise may
             take 1 GiB.
         kernel_regularizer: Regularizer of both kernels.
