@@ -89,7 +89,7 @@ def normalised(model):
             size,
             interpolation="nearest",
         )
-        for side in (1, 1, 2, 4, 8, 16, 32)
+        for side in (1, 1, 2, 4, 8, 16, 32, size[0])
     ]
     model(keras.ops.stack(images), training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
