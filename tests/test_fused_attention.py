@@ -114,4 +114,5 @@ def queries(dtype, depth, device="cuda"):
 def test_where_auto_takes_a_kernel(monkeypatch, backend, devices, q, taken):
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices)
-    assert fused.has_fused_kernel(q) is taken
+    assert fused.has_fused_kernel(q, 256) is taken
+    assert not fused.has_fused_kernel(q, 257)

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.layers._shapes import ceil_div
+
 # What the kernels take: depths that are multiples of the one, up to the other.
 DEPTH_STEP, MAX_DEPTH = 8, 256
 
@@ -31,8 +33,7 @@ def attend_fused(q: Any, k: Any, v: Any, places: Any = None) -> Any:
     if places is not None:
         shape = (ops.shape(k)[0], *ops.shape(places))
         k = ops.concatenate([k, ops.broadcast_to(places, shape)], axis=-1)
-    depth = max(q.shape[-1], value_dim)
-    depth = -(-depth // DEPTH_STEP) * DEPTH_STEP
+    depth = ceil_div(max(q.shape[-1], value_dim), DEPTH_STEP) * DEPTH_STEP
 
     def filled(x: Any) -> Any:
         x = ops.pad(x, ((0, 0), (0, 0), (0, depth - x.shape[-1])))
@@ -42,8 +43,8 @@ def attend_fused(q: Any, k: Any, v: Any, places: Any = None) -> Any:
     return outputs[:, :, 0, :value_dim]
 
 
-def has_fused_kernel(q: Any) -> bool:
-    """Whether a kernel that never holds the map takes such queries, (A, M, d + p).
+def has_fused_kernel(q: Any, value_dim: int) -> bool:
+    """Whether a kernel that never holds the map takes such queries, (A, M, d + p), and values.
 
     That is on a GPU or TPU under JAX or PyTorch, in 16 bits, up to a depth of 256.
     """
@@ -55,4 +56,5 @@ def has_fused_kernel(q: Any) -> bool:
     else:
         return False
     short = keras.backend.standardize_dtype(q.dtype) in ("float16", "bfloat16")
-    return accelerated and short and q.shape[-1] is not None and q.shape[-1] <= MAX_DEPTH
+    depth = q.shape[-1]
+    return accelerated and short and depth is not None and max(depth, value_dim) <= MAX_DEPTH

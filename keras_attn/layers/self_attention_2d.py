@@ -290,7 +290,9 @@ class SelfAttention2D(ProjectingAttentionLayer):
     def _fuses(self, q: Any) -> bool:
         if self.implementation == "fused":
             return keras.backend.backend() != "tensorflow"
-        return self.implementation == "auto" and has_fused_kernel(q)
+        return self.implementation == "auto" and has_fused_kernel(
+            q, self.value_depth // self.num_heads
+        )
 
     def _chunk(self, places: Any) -> Chunk | None:
         """What is computed at a time, or `None` for the full map."""
