@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_attn.layers import GroupedConv2D
+from keras_attn.layers import BatchNormalization, GroupedConv2D
 
 
 def channel_axis() -> int:
@@ -18,7 +18,7 @@ def channel_axis() -> int:
 
 def norm(x: Any, name: str) -> Any:
     """BatchNormalization over the channels: epsilon 1e-5, momentum 0.9."""
-    return layers.BatchNormalization(axis=channel_axis(), momentum=0.9, epsilon=1e-5, name=name)(x)
+    return BatchNormalization(axis=channel_axis(), momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
 def norm_relu(x: Any, prefix: str, suffix: str = "") -> Any:

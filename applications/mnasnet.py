@@ -22,7 +22,7 @@ from keras_attn.applications.imagenet import decode_predictions as decode_predic
 from keras_attn.applications.preprocessing import IMAGENET
 from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
 from keras_attn.applications.pretrained import takes_weights
-from keras_attn.layers import AugmentedConv2D, SqueezeExcite
+from keras_attn.layers import AugmentedConv2D, BatchNormalization, SqueezeExcite
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _mnasnet(
 
     def normalised(x: Any, prefix: str) -> Any:
         # The authors' momentum and epsilon are not those of the residual networks.
-        return layers.BatchNormalization(
+        return BatchNormalization(
             axis=channel_axis(), momentum=0.99, epsilon=1e-3, name=f"{prefix}_bn"
         )(x)
 

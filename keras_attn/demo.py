@@ -18,7 +18,7 @@ from keras import layers
 from PIL import Image
 
 from keras_attn import explain, export, serving, training
-from keras_attn.layers import AttentionModule, SqueezeExcite
+from keras_attn.layers import AttentionModule, BatchNormalization, SqueezeExcite
 from keras_attn.training.pipeline import evaluation_batches
 
 
@@ -35,7 +35,7 @@ def make_network(image_shape: tuple[int, int, int] = (32, 32, 3), classes: int =
 
     def block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
         x = layers.Conv2D(filters, 3, 2, padding="same", use_bias=False, name=f"{name}_conv")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
+        x = BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
         x = layers.Activation("relu", name=f"{name}_relu")(x)
         return SqueezeExcite(ratio=8, name=f"{name}_se")(x)
 

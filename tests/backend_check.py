@@ -46,7 +46,7 @@ def check_golden(case):
 def check_channels_first(case):
     golden = contract.load_golden(case)
     b, h, w, c = case.shape
-    layer = case.make(data_format="channels_first")
+    layer = case.make(**case.channels_first)
     layer.build((b, c, h, w))
     layer.set_weights(golden["weights"])
     x = golden["input"].transpose(0, 3, 1, 2)

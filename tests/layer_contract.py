@@ -29,6 +29,9 @@ class Case:
     shape: tuple[int, ...] = (2, 7, 5, 12)
     dynamic_kwargs: dict[str, Any] = field(default_factory=dict)  # where H and W are unknown
     dynamic_sizes: tuple[tuple[int, int], ...] = ((3, 8), (10, 4), (2, 1), (1, 1))  # () if none
+    channels_first: dict[str, Any] = field(
+        default_factory=lambda: {"data_format": "channels_first"}
+    )
     zero_gradients: dict[str, str] = field(default_factory=dict)  # weight -> why it is zero
 
     def make(self, **kwargs: Any) -> keras.layers.Layer:
@@ -70,6 +73,12 @@ CASES = [
             "gate_activation": "hard_sigmoid",
             "use_bias": False,
         },
+    ),
+    Case(
+        "batch_normalization",
+        layers.BatchNormalization,
+        {"epsilon": 1e-5, "momentum": 0.9},
+        channels_first={"axis": 1},
     ),
     Case(
         "self_attention_2d",

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
+    "backend": -1,
     "layers": 0,
     "weights": 1,
     "insertion": 1,
@@ -80,6 +81,12 @@ def test_layers_and_networks_run_on_every_backend(path):
     for name in imported(path):
         assert name.split(".")[0] not in BACKENDS, f"{path} imports {name}"
         assert not name.startswith("keras.src"), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if room(p) == "backend"], ids=str)
+def test_a_backend_s_operations_import_that_backend_alone(path):
+    for name in imported(path):
+        assert name.split(".")[0] not in BACKENDS - {path.stem}, f"{path} imports {name}"
 
 
 def test_the_client_stands_alone():

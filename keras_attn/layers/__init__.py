@@ -4,6 +4,7 @@ from keras_attn.layers.attention_module import AttentionModule as AttentionModul
 from keras_attn.layers.augmented_conv2d import AugmentedConv2D as AugmentedConv2D
 from keras_attn.layers.augmented_conv2d import depths_from_ratios as depths_from_ratios
 from keras_attn.layers.bam import BAM as BAM
+from keras_attn.layers.batch_normalization import BatchNormalization as BatchNormalization
 from keras_attn.layers.bottleneck_self_attention_2d import (
     BottleneckSelfAttention2D as BottleneckSelfAttention2D,
 )

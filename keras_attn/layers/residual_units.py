@@ -13,6 +13,7 @@ from keras import ops
 
 from keras_attn.layers._base import clone_initializer
 from keras_attn.layers._validation import check_data_format, check_positive_int
+from keras_attn.layers.batch_normalization import BatchNormalization
 from keras_attn.layers.grouped_conv2d import GroupedConv2D
 
 BATCH_NORM_MOMENTUM = 0.9
@@ -82,7 +83,7 @@ class _ResidualUnit(keras.layers.Layer):
             **kwargs,
         )
 
-    def _batch_norm(self, name: str) -> keras.layers.BatchNormalization:
+    def _batch_norm(self, name: str) -> BatchNormalization:
         return batch_norm(name, self.data_format, self.dtype_policy)
 
     def _pad(self, name: str) -> keras.layers.ZeroPadding2D:
@@ -103,9 +104,9 @@ def batch_norm(
     dtype: Any = None,
     momentum: float = BATCH_NORM_MOMENTUM,
     gamma_initializer: Any = "ones",
-) -> keras.layers.BatchNormalization:
+) -> BatchNormalization:
     """The authors' BatchNormalization: epsilon 1e-5, momentum 0.9, over the channels."""
-    return keras.layers.BatchNormalization(
+    return BatchNormalization(
         axis=-1 if data_format == "channels_last" else 1,
         momentum=momentum,
         epsilon=BATCH_NORM_EPSILON,
