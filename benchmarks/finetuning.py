@@ -12,19 +12,14 @@ epoch, mean and deviation over the seeds.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
-import os
-import platform
-import shlex
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
+from measuring import save
 
 from keras_attn.applications import get_model
 from keras_attn.finetune import finetune, replace_head
@@ -81,12 +76,6 @@ def main() -> None:
         schedule["batch_size"] = min(128, arguments.limit)
     if arguments.learning_rate:
         schedule["learning_rate"] = arguments.learning_rate
-    origin = {
-        "command": shlex.join(["python", *sys.argv]),
-        "keras": keras.__version__,
-        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "date": datetime.date.today().isoformat(),
-    }
     rows = []
     print(f"{'held-out accuracy, %, by epoch':16}")
     for name, way in WAYS.items():
@@ -107,7 +96,6 @@ def main() -> None:
                     "accuracy": round(statistics.mean(values), 2),
                     "deviation": round(statistics.stdev(values), 2) if len(values) > 1 else "",
                     "seeds": len(values),
-                    **origin,
                 }
             )
     print(f"\n{'epoch':>5}" + "".join(f"{name:>18}" for name in WAYS))
@@ -116,10 +104,7 @@ def main() -> None:
         cells = (f"{row['accuracy']:.1f} +- {row['deviation'] or 0:.1f}" for row in line)
         print(f"{epoch:5}" + "".join(f"{cell:>18}" for cell in cells))
     if arguments.out:
-        with open(arguments.out, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        save(arguments.out, rows, "keras")
 
 
 if __name__ == "__main__":

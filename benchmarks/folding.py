@@ -9,68 +9,49 @@ sessions as TF Serving loads them, by turns in one process: medians of a call's 
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import json
-import os
-import platform
-import shlex
 import statistics
-import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from measuring import median_ratio, save, seconds_by_turns
 
 from keras_attn.applications import get_model
 from keras_attn.export import export_saved_model
 from keras_attn.export.saved_model import REPORT_FILE
 from keras_attn.serving.session import ModelSession
 
-FIELDS = ("model", "batch", "folded", "plain_ms", "folded_ms", "times_faster", "command",
-          "versions", "hardware", "date")  # fmt: skip
 
-
-def measure(name: str, batch: int, rounds: int, folder: Path) -> dict:
+def measure(name: str, batch: int, rounds: int, folder: Path) -> dict[str, Any]:
     """Exports a network both ways, and times the two."""
     keras.utils.set_random_seed(0)
     model = get_model(name)()
-    sessions, count = {}, 0
+    images = np.random.default_rng(0).random((batch, *model.input_shape[1:]), np.float32)
+    sessions, runs, count = [], {}, 0
     for fold in (False, True):
         path = export_saved_model(model, folder / f"{name}_{fold}", fold=fold)
         report = json.loads((path / REPORT_FILE).read_text(encoding="utf-8"))
         count = report["batch_normalizations_folded"]
-        sessions[fold] = ModelSession(path)
-    images = np.random.default_rng(0).random((batch, *model.input_shape[1:]), np.float32)
-    seconds: dict[bool, list[float]] = {fold: [] for fold in sessions}
-    for turn in range(rounds + 2):  # the first two are for warming up
-        for fold, session in sessions.items():
-            signature = session.signatures["serving_default"]
-            feeds = {signature.inputs["image"].name: images}
-            fetches = [output.name for output in signature.outputs.values()]
-            start = time.perf_counter()
-            session.run(feeds, fetches)
-            if turn > 1:
-                seconds[fold].append(time.perf_counter() - start)
-    for session in sessions.values():
+        session = ModelSession(path)
+        signature = session.signatures["serving_default"]
+        feeds = {signature.inputs["image"].name: images}
+        fetches = [output.name for output in signature.outputs.values()]
+        sessions.append(session)
+        runs[fold] = partial(session.run, feeds, fetches)
+    seconds = seconds_by_turns(runs, rounds)
+    for session in sessions:
         session.close()
-    ratio = statistics.median(
-        plain / folded for plain, folded in zip(seconds[False], seconds[True], strict=True)
-    )
     return {
         "model": name,
         "batch": batch,
         "folded": count,
         "plain_ms": round(1e3 * statistics.median(seconds[False]), 2),
         "folded_ms": round(1e3 * statistics.median(seconds[True]), 2),
-        "times_faster": round(ratio, 3),
-        "command": shlex.join(["python", *sys.argv]),
-        "versions": f"tensorflow {tf.__version__}, keras {keras.__version__}",
-        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "date": datetime.date.today().isoformat(),
+        "times_faster": median_ratio(seconds[False], seconds[True]),
     }
 
 
@@ -94,10 +75,7 @@ def main() -> None:
                 f"{row['folded_ms']:9.2f} {row['times_faster']:6.2f}",
                 flush=True,
             )
-    with open(arguments.out, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    save(arguments.out, rows, "tensorflow", "keras")
 
 
 if __name__ == "__main__":

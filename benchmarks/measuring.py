@@ -16,16 +16,28 @@ from pathlib import Path
 from typing import Any
 
 
-def medians_by_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each, run by turns in this process after one turn to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+def seconds_by_turns(runs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, list[float]]:
+    """Seconds of each round, run by turns in this process after one turn to warm up."""
+    seconds: dict[Any, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
         for name, run in runs.items():
             start = time.perf_counter()
             run()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def medians_by_turns(runs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:
+    """Median milliseconds of each, of `seconds_by_turns`."""
+    seconds = seconds_by_turns(runs, rounds)
     return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
+
+
+def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """The median of the ratios of each round, to three places."""
+    ratios = [a / b for a, b in zip(numerators, denominators, strict=True)]
+    return round(statistics.median(ratios), 3)
 
 
 def peak_mib(run: Callable[[], Any]) -> tuple[float, float]:
@@ -49,16 +61,27 @@ def hardware() -> str:
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
 
 
-def save(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]], *packages: str) -> None:
-    """Writes the rows, each with its command, the packages' versions, hardware and date."""
+def save(
+    path: str | os.PathLike[str],
+    rows: Sequence[Mapping[str, Any]],
+    *packages: str,
+    append: bool = False,
+) -> None:
+    """Writes the rows, each with its command, the packages' versions, hardware and date.
+
+    The columns are those of all rows. With `append`, the rows go behind those of the file.
+    """
     record = {
         "command": shlex.join(["python", *sys.argv]),
         "versions": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages),
         "hardware": hardware(),
         "date": str(datetime.date.today()),
     }
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    append = append and Path(path).exists()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*rows[0], *record], lineterminator="\n")
-        writer.writeheader()
+    with open(path, "a" if append else "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*columns, *record], lineterminator="\n")
+        if not append:
+            writer.writeheader()
         writer.writerows({**row, **record} for row in rows)

@@ -20,12 +20,9 @@ import argparse
 import base64
 import concurrent.futures
 import contextlib
-import csv
-import datetime
 import io
 import json
 import os
-import platform
 import re
 import shutil
 import signal
@@ -38,12 +35,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from measuring import save
 
-FIELDS = ("part", "case", "clients", "batch", "requests", "failed", "images_s", "p50_ms", "p95_ms",
-          "p99_ms", "not_network", "over_network", "body_mb", "command", "versions", "hardware",
-          "date")  # fmt: skip
 # A call that reaches a worker in the moment of its end is cancelled unheard: clients send it again.
 RETRY = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": {
     "maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 2,
@@ -380,26 +376,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default="serving.csv", help="default: %(default)s")
     arguments = parser.parse_args()
 
-    import tensorflow as tf
-
-    about = {
-        "command": " ".join(["python", *sys.argv]),
-        "versions": f"tensorflow {tf.__version__}",
-        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "date": datetime.date.today().isoformat(),
-    }
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open(arguments.out, "w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
         for part in arguments.parts:
             for row in globals()[f"measure_{part}"](Path(folder), arguments.rounds):
-                rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
-                print(", ".join(f"{key} {value}" for key, value in rounded.items()), flush=True)
-                writer.writerow({**rounded, **about})
-                file.flush()
+                row = {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
+                print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+                rows.append(row)
+                save(arguments.out, rows, "tensorflow")
 
 
 if __name__ == "__main__":

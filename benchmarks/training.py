@@ -12,22 +12,16 @@ logical CPU devices.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import functools
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from measuring import median_ratio, save, seconds_by_turns
 
-FIELDS = ("what", "replicas", "keras_images_s", "ours_images_s", "ratio", "command", "versions",
-          "hardware", "date")  # fmt: skip
 PIPELINE_STEPS = 200  # a round of the pipeline alone; it is that much faster than a network
 
 
@@ -106,28 +100,14 @@ def _puller(batches: Iterable, steps: int) -> Callable[[], None]:
 def _compared(
     what: str, sides: dict[str, Callable], images: int, replicas: int, rounds: int
 ) -> dict[str, str | int | float]:
-    """Runs the sides by turns, after one run of each that is not counted."""
-    import keras
-    import tensorflow as tf
-
-    speeds: dict[str, list[float]] = {side: [] for side in sides}
-    for i in range(rounds + 1):
-        for side, work in sides.items():
-            start = time.perf_counter()
-            work()
-            if i:
-                speeds[side].append(images / (time.perf_counter() - start))
-    ratios = [a / b for a, b in zip(speeds["ours"], speeds["keras"], strict=True)]
+    """Images a second of both sides, by turns."""
+    seconds = seconds_by_turns(sides, rounds)
     return {
         "what": what,
         "replicas": replicas,
-        "keras_images_s": round(statistics.median(speeds["keras"]), 1),
-        "ours_images_s": round(statistics.median(speeds["ours"]), 1),
-        "ratio": round(statistics.median(ratios), 3),
-        "command": " ".join(["python", *sys.argv]),
-        "versions": f"keras {keras.__version__}, tensorflow {tf.__version__}",
-        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "date": datetime.date.today().isoformat(),
+        "keras_images_s": round(images / statistics.median(seconds["keras"]), 1),
+        "ours_images_s": round(images / statistics.median(seconds["ours"]), 1),
+        "ratio": median_ratio(seconds["keras"], seconds["ours"]),
     }
 
 
@@ -163,12 +143,7 @@ def main() -> None:
             f"ours {row['ours_images_s']}, ratio {row['ratio']}",
             flush=True,
         )
-        new = not arguments.out.exists()
-        with open(arguments.out, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        save(arguments.out, [row], "keras", "tensorflow", append=True)
 
 
 if __name__ == "__main__":
