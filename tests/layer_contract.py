@@ -33,6 +33,7 @@ class Case:
         default_factory=lambda: {"data_format": "channels_first"}
     )
     zero_gradients: dict[str, str] = field(default_factory=dict)  # weight -> why it is zero
+    rounding: float = 1e-6  # what is left of a zero gradient where terms cancel, of the greatest
 
     def make(self, **kwargs: Any) -> keras.layers.Layer:
         return self.layer(**{**self.kwargs, "name": "layer", **kwargs})
@@ -275,6 +276,7 @@ CASES += [
         layers.NonLocal2D,
         {"mode": "concatenation", "sub_sample": True},
         zero_gradients={"layer/z/bias": _BEFORE_NORM},
+        rounding=5e-6,
     ),
     Case(
         "non_local_2d_sagan",

@@ -63,6 +63,7 @@ class NetworkChecks:
     @pytest.fixture(scope="class")
     @classmethod
     def model(cls):
+        keras.utils.set_random_seed(0)  # with some, all units of a small gate are dead
         return cls.make(input_shape=(None, None, 3), classes=7)
 
     def test_any_size_with_a_top(self, model):

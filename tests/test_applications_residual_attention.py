@@ -17,6 +17,7 @@ from keras_attn import applications
 from keras_attn.applications.residual_attention import MASK_DEPTHS
 from keras_attn.layers import (
     AttentionModule,
+    BatchNormalization,
     InceptionResNetUnit,
     PreActivationBottleneck,
     ResNeXtBottleneck,
@@ -78,7 +79,7 @@ def recorded_calls(model, x, monkeypatch):
         monkeypatch.setattr(cls, "call", call)
 
     record(keras.layers.Conv2D)
-    record(keras.layers.BatchNormalization)
+    record(BatchNormalization)
     model(x)
     return calls
 

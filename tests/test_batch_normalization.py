@@ -14,8 +14,8 @@ CHANNELS = 5
 def layer_of(cls, kwargs, dtype="float32"):
     """With random weights, the same for both classes."""
     layer = cls(**kwargs, dtype=dtype)
-    axis = kwargs.get("axis", -1)
-    layer.build((None, CHANNELS, None, None) if axis == 1 else (None, None, None, CHANNELS))
+    channels_first = kwargs.get("axis") in (1, -3)
+    layer.build((None, CHANNELS, None, None) if channels_first else (None, None, None, CHANNELS))
     rng = np.random.default_rng(0)
     layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.weights])
     return layer
@@ -40,8 +40,9 @@ def image(axis=-1, shape=(3, 7, 11), offset=2.0):
     return np.moveaxis(x, -1, axis).astype("float32")
 
 
-def fused_operations(layer, x, training):
-    graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(x).graph
+def fused_operations(layer, x, training, **kwargs):
+    function = tf.function(lambda x: layer(x, training=training, **kwargs))
+    graph = function.get_concrete_function(x).graph
     return sum(op.type == "FusedBatchNormV3" for op in graph.get_operations())
 
 
@@ -53,6 +54,7 @@ def fused_operations(layer, x, training):
         {"epsilon": 1e-5, "momentum": 0.9},
         {"axis": 3, "scale": False},
         {"axis": 1, "center": False},
+        {"axis": -3},
     ],
     ids=str,
 )
@@ -65,16 +67,36 @@ def test_numbers_are_keras_s(kwargs, training):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-6 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
-def test_16_bits_are_normalized_in_float32(dtype):
-    """Squares of 2,000 are over what float16 holds."""
-    x = image(offset=2000.0)
-    ours = results(layer_of(BatchNormalization, {}, dtype), x, training=True)
-    keras_s = results(layer_of(keras.layers.BatchNormalization, {}, dtype), x, training=True)
-    assert np.isfinite(ours[0]).all()
-    step = 2.0**-10 if dtype == "mixed_float16" else 2.0**-7
-    np.testing.assert_allclose(ours[0], keras_s[0], atol=step * np.abs(keras_s[0]).max())
-    np.testing.assert_allclose(ours[-1], keras_s[-1], rtol=1e-4)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
+def test_16_bits_are_normalized_in_float32(dtype, training):
+    """Squares of 2,000 are over what float16 holds; a bfloat16 has 8 bits."""
+    x = image(offset=2000.0 if training and dtype.endswith("_float16") else 20.0)
+    ours = layer_of(BatchNormalization, {}, dtype)
+    assert fused_operations(ours, tf.constant(x, ours.compute_dtype), training) == 1
+    ours = results(ours, x, training)
+    keras_s = results(layer_of(keras.layers.BatchNormalization, {}, dtype), x, training)
+    step = 2.0**-7 if "bfloat16" in dtype else 2.0**-10
+    for got, expected in zip(ours, keras_s, strict=True):
+        assert np.isfinite(got).all()
+        np.testing.assert_allclose(got, expected, atol=step * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["outright", "in a function inside"])
+def test_xla_gets_keras_s_form(inner):
+    """XLA takes E[x^2] - E[x]^2 for the fused one's variance: NaN for a constant channel."""
+    x = tf.constant(np.concatenate([np.full((3, 7, 11, 1), 333.3), image()[..., 1:]], axis=-1))
+    layer, keras_s = (
+        layer_of(cls, {"epsilon": 1e-5, "momentum": 0.0})
+        for cls in (BatchNormalization, keras.layers.BatchNormalization)
+    )
+
+    def step(x):
+        return layer(x, training=True)
+
+    outputs = tf.function(tf.function(step) if inner else step, jit_compile=True)(x)
+    np.testing.assert_allclose(outputs, keras_s(x, training=True), atol=0.05)  # 333.3 is rounded
+    np.testing.assert_allclose(layer.moving_variance, keras_s.moving_variance, rtol=1e-5, atol=1e-6)
 
 
 def test_one_place_has_no_variance():
@@ -90,9 +112,34 @@ def test_a_frozen_layer_stays_as_it_is():
     ours.trainable = False
     before = ours.get_weights()
     x = image()
-    np.testing.assert_allclose(ours(x, training=True), ours(x, training=False))
+    keras_s = layer_of(keras.layers.BatchNormalization, {})
+    keras_s.trainable = False
+    for got, expected in zip(results(ours, x, True), results(keras_s, x, True), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
     for weight, old in zip(ours.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+def test_stateless():
+    """A call in a scope takes its values and leaves the layer's alone."""
+    ours = layer_of(BatchNormalization, {"momentum": 0.9})
+    before, x = ours.get_weights(), image()
+    new = [tf.constant(2 * w) for w in before]
+    outputs, statistics = ours.stateless_call(new[:2], new[2:], x, training=True)
+    for weight, old in zip(ours.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+    ours.set_weights(new)
+    np.testing.assert_allclose(outputs, ours(x, training=True))
+    np.testing.assert_allclose(statistics[0], ours.moving_mean)
+
+
+def test_an_empty_batch():
+    ours = layer_of(BatchNormalization, {})
+    assert ours(image()[:0], training=False).shape == (0, 7, 11, CHANNELS)
+    ours(image()[:0], training=True)
+    keras_s = layer_of(keras.layers.BatchNormalization, {})
+    keras_s(image()[:0], training=True)
+    np.testing.assert_array_equal(ours.moving_mean, keras_s.moving_mean)
 
 
 @pytest.mark.parametrize("what", ["mask", "renorm", "synchronized", "float64", "three axes"])
@@ -107,11 +154,16 @@ def test_the_rest_is_keras_s_own(what):
     ours, keras_s = (cls(**kwargs, dtype=dtype) for cls in classes)
     for layer in (ours, keras_s):
         layer.build(x.shape)
-    assert fused_operations(ours, x, training=True) == (what == "mask")  # asked without one
+    assert fused_operations(ours, x, training=True, **call) == 0
     for got, expected in zip(
         results(ours, x, True, **call), results(keras_s, x, True, **call), strict=True
     ):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_synchronized_matters_in_training_alone():
+    ours = layer_of(BatchNormalization, {"synchronized": True})
+    assert fused_operations(ours, image(), training=False) == 1
 
 
 def test_a_mask_of_another_rank():

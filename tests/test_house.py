@@ -81,6 +81,7 @@ def test_layers_and_networks_run_on_every_backend(path):
     for name in imported(path):
         assert name.split(".")[0] not in BACKENDS, f"{path} imports {name}"
         assert not name.startswith("keras.src"), f"{path} imports {name}"
+        assert not name.startswith("keras_attn.backend."), f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if room(p) == "backend"], ids=str)

@@ -133,8 +133,7 @@ def test_gradients(case):
         assert isinstance(gradient, tf.Tensor), f"the gradient of {name} is sparse"
     greatest = [float(tf.reduce_max(tf.abs(gradient))) for gradient in gradients]
     for name, size in zip(names, greatest, strict=True):
-        # Where the terms cancel, some hundred of them, their roundings are left.
-        is_zero = size <= 1e-5 * max(greatest)
+        is_zero = size <= case.rounding * max(greatest)
         assert is_zero == (name in case.zero_gradients), f"gradient of {name} is zero: {is_zero}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_attn.layers._base import AttentionLayer, clone_initializer
+from keras_attn.layers.batch_normalization import BatchNormalization
 from keras_attn.layers.grouped_conv2d import GroupedConv2D
 from keras_attn.layers.residual_units import batch_norm
 
@@ -53,7 +54,7 @@ class ComposedAttentionLayer(AttentionLayer):
     def _dense(self, name: str, units: int, **kwargs: Any) -> keras.layers.Dense:
         return keras.layers.Dense(units, **{"name": name, **self._kernel_arguments(), **kwargs})
 
-    def _batch_norm(self, name: str, **kwargs: Any) -> keras.layers.BatchNormalization:
+    def _batch_norm(self, name: str, **kwargs: Any) -> BatchNormalization:
         """Over the channels of an image in the layer's data format."""
         return batch_norm(name, **{"data_format": self.data_format, **self._dtype(), **kwargs})
 

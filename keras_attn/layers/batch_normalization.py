@@ -15,13 +15,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's BatchNormalization: the same arguments, weights and numbers, in less time.
 
     [Ioffe and Szegedy, ICML 2015](https://arxiv.org/abs/1502.03167). Keras puts it together from
-    moments, products and sums, each of which is a pass over the map, and their gradients from some
-    twenty more. On TensorFlow this layer normalizes images by one operation, with one for the
-    gradient. TensorFlow's graph optimizer knows it, and puts an inference's into the convolution
-    before it.
+    moments, products and sums, each of them a pass over the map, and their gradients from more. On
+    a CPU under TensorFlow, images are normalized by one operation here, and one for the gradient;
+    in inference, TensorFlow's graph optimizer joins it to the convolution before it.
 
-    It is Keras's own on JAX and PyTorch; and on TensorFlow for what isn't an image, in float64,
-    with a mask, with `renorm`, and in training with `synchronized`.
+    It is Keras's own on other devices, on JAX and PyTorch and under XLA; and for what isn't an
+    image, in float64, with a mask, with `renorm`, and in training with `synchronized`.
 
     Args:
         **kwargs: The arguments of `keras.layers.BatchNormalization`.
@@ -52,30 +51,32 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Returns the normalized inputs."""
         from_batch = bool(training and self.trainable)
         data_format = self._image_format(inputs)
+        fused = backend.fused_batch_norm()
         if (
-            backend.batch_norm is None
+            fused is None
             or data_format is None
             or mask is not None
             or self.renorm
             or (from_batch and self.synchronized)
         ):
             return super().call(inputs, training=training, mask=mask)
-        moving = self.moving_mean, self.moving_variance
-        outputs, *batch = backend.batch_norm(
+        mean, variance = (ops.cast(x, "float32") for x in (self.moving_mean, self.moving_variance))
+        outputs, batch_mean, batch_variance = fused(
             ops.cast(inputs, "float32"),
-            ops.ones_like(moving[0]) if self.gamma is None else self.gamma,
-            ops.zeros_like(moving[0]) if self.beta is None else self.beta,
-            statistics=None if from_batch else moving,
+            gamma=ops.ones_like(mean) if self.gamma is None else ops.cast(self.gamma, "float32"),
+            beta=ops.zeros_like(mean) if self.beta is None else ops.cast(self.beta, "float32"),
+            statistics=None if from_batch else (mean, variance),
             epsilon=self.epsilon,
             data_format=data_format,
         )
         if from_batch:
-            for average, value in zip(moving, batch, strict=True):
-                average.assign(average * self.momentum + value * (1.0 - self.momentum))
+            rest = 1.0 - self.momentum
+            self.moving_mean.assign(mean * self.momentum + batch_mean * rest)
+            self.moving_variance.assign(variance * self.momentum + batch_variance * rest)
         return ops.cast(outputs, self.compute_dtype)
 
     def _image_format(self, inputs: Any) -> str | None:
         """The data format of an image in at most 32 bits."""
         if len(inputs.shape) != 4 or keras.backend.standardize_dtype(inputs.dtype) == "float64":
             return None
-        return {-1: "channels_last", 3: "channels_last", 1: "channels_first"}.get(self.axis)
+        return {3: "channels_last", 1: "channels_first"}.get(self.axis % 4)
