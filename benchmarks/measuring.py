@@ -16,11 +16,19 @@ from pathlib import Path
 from typing import Any
 
 
-def seconds_by_turns(runs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, list[float]]:
-    """Seconds of each round, run by turns in this process after one turn to warm up."""
+def seconds_by_turns(
+    runs: Mapping[Any, Callable[[], Any]], rounds: int, before: int = 0
+) -> dict[Any, list[float]]:
+    """Seconds of each round, run by turns in this process after one turn to warm up.
+
+    With `before`, each is run so many times untimed before it is timed, so that the caches hold
+    its weights and not another's.
+    """
     seconds: dict[Any, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
         for name, run in runs.items():
+            for _ in range(before):
+                run()
             start = time.perf_counter()
             run()
             if turn:
@@ -28,9 +36,11 @@ def seconds_by_turns(runs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict
     return seconds
 
 
-def medians_by_turns(runs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:
+def medians_by_turns(
+    runs: Mapping[Any, Callable[[], Any]], rounds: int, before: int = 0
+) -> dict[Any, float]:
     """Median milliseconds of each, of `seconds_by_turns`."""
-    seconds = seconds_by_turns(runs, rounds)
+    seconds = seconds_by_turns(runs, rounds, before)
     return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
 
 
@@ -69,7 +79,8 @@ def save(
 ) -> None:
     """Writes the rows, each with its command, the packages' versions, hardware and date.
 
-    The columns are those of all rows. With `append`, the rows go behind those of the file.
+    The columns are those of all rows. With `append`, the rows go behind those of the file, whose
+    columns must be the same.
     """
     record = {
         "command": shlex.join(["python", *sys.argv]),
@@ -78,10 +89,16 @@ def save(
         "date": str(datetime.date.today()),
     }
     columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns += record
     append = append and Path(path).exists()
+    if append:
+        with open(path, newline="", encoding="utf-8") as file:
+            there = next(csv.reader(file))
+        if there != columns:
+            raise ValueError(f"{path} has the columns {there}; these rows have {columns}")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a" if append else "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*columns, *record], lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         if not append:
             writer.writeheader()
         writer.writerows({**row, **record} for row in rows)

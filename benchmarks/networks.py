@@ -4,10 +4,12 @@
         [--torch-python ENVIRONMENT/bin/python] [--short] [--out networks.csv]
 
 Forward passes and training steps (loss, all gradients, SGD's update) of images of 224x224 by turns
-on the same machine, medians quoted; ours and Keras's as TensorFlow graphs. `folded` is our network
-after `fold_batch_norm`, as `keras-attn export` runs it. With `--torch-python`, an interpreter of an
-environment with torch and timm, timm's networks take their turns too (channels_last, in a process
-of their own that waits meanwhile). `per MAC` is against ResNet-50's time per multiply-accumulate.
+on the same machine, each twice and the second timed; medians quoted. Ours and Keras's are
+TensorFlow graphs. `folded` is our network after `fold_batch_norm`, as `keras-attn export` runs it;
+`unfused` is ours with Keras's BatchNormalization in the place of our own.
+With `--torch-python`, an interpreter of an environment with torch and timm, timm's networks take
+their turns too (channels_last, in a process of their own that waits meanwhile). `per MAC` is
+against ResNet-50's time per multiply-accumulate.
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ from measuring import medians_by_turns, save
 from keras_attn import applications
 from keras_attn.cost import count_cost
 from keras_attn.export.fold import fold_batch_norm
+from keras_attn.layers import BatchNormalization
 
 BASE = "ResNet50"
 # Our name or `keras.`Name -> the network; `timm.`name runs in the other environment.
 NETWORKS = (
     BASE,
     "ResNet50 folded",
+    "ResNet50 unfused",
     "SEResNet50",
     "SEResNet50 folded",
     "AAResNet50",
@@ -49,13 +53,16 @@ Run = Callable[[], Any]
 def our_runs(name: str, batches: list[int], side: int) -> tuple[dict[tuple[str, int], Run], int]:
     """The passes of a network of ours or of Keras's, by name and batch, and its MACs."""
     keras.utils.set_random_seed(0)
-    library, _, plain_name = name.removesuffix(" folded").rpartition(".")
+    plain, _, form = name.partition(" ")
+    library, _, plain_name = plain.rpartition(".")
     source = keras.applications if library else applications
     kwargs = {"weights": None} if library else {}
     model = getattr(source, plain_name)(input_shape=(side, side, 3), **kwargs)
     macs = count_cost(model).macs
-    if name.endswith(" folded"):
+    if form == "folded":
         model, _ = fold_batch_norm(model)
+    elif form == "unfused":
+        model = keras.models.clone_model(model, clone_function=_with_keras_norm)
     optimizer = keras.optimizers.SGD(1e-6, momentum=0.9)
     optimizer.build(model.trainable_variables)
 
@@ -79,9 +86,16 @@ def our_runs(name: str, batches: list[int], side: int) -> tuple[dict[tuple[str, 
         images, labels = tf.constant(images, tf.float32), tf.range(batch)
         runs["forward", batch] = lambda x=images: forward(x).numpy()
         runs["step", batch] = lambda x=images, y=labels: step(x, y)
-    if name.endswith(" folded"):
+    if form == "folded":
         runs = {key: run for key, run in runs.items() if key[0] == "forward"}
     return runs, macs
+
+
+def _with_keras_norm(layer: keras.layers.Layer) -> keras.layers.Layer:
+    norm = isinstance(layer, BatchNormalization)
+    return (keras.layers.BatchNormalization if norm else type(layer)).from_config(
+        layer.get_config()
+    )
 
 
 class Torch:
@@ -149,7 +163,7 @@ def main() -> None:
                 runs[name] = lambda line=line: torch.ask(line)
             elif (which, batch) in made[name]:
                 runs[name] = made[name][which, batch]
-        times = medians_by_turns(runs, arguments.rounds)
+        times = medians_by_turns(runs, arguments.rounds, before=1)
         for name, ms in times.items():
             ratio = ms / times[BASE]
             per_mac = ratio * macs[BASE] / macs[name] if name in macs else None
