@@ -39,6 +39,7 @@ import tensorflow as tf
 from measuring import medians_by_turns, peak_mib, save
 
 from keras_attn.layers import SelfAttention2D
+from keras_attn.layers.self_attention_2d import split_heads
 
 HEADS, KEY_DIM, CHANNELS = 8, 20, 64
 PASSES = ("forward", "step")
@@ -83,8 +84,8 @@ class AppendixAttention2D(SelfAttention2D):
     """The same layer with the appendix's relative logits: pad, reshape, tile, add."""
 
     def _attend(self, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
-        _, heads, height, width, _ = q.shape
-        places = height * width
+        heads, places = self.num_heads, q.shape[1] * q.shape[2]
+        q, k, v = (split_heads(x, heads) for x in (q, k, v))  # (B, N, H, W, d)
 
         def flat(x: tf.Tensor) -> tf.Tensor:
             return tf.reshape(x, (-1, heads, places, x.shape[-1]))
@@ -94,7 +95,7 @@ class AppendixAttention2D(SelfAttention2D):
         along_height = _logits_1d(turned, self.relative_height, (0, 1, 4, 2, 5, 3))
         logits = tf.matmul(flat(q), flat(k), transpose_b=True) + along_height + along_width
         outputs = tf.matmul(tf.nn.softmax(logits), flat(v))
-        return tf.reshape(outputs, (-1, places, v.shape[-1]))
+        return tf.reshape(outputs, (-1, heads, places, v.shape[-1]))
 
 
 def _logits_1d(q: tf.Tensor, table: Any, order: tuple[int, ...]) -> tf.Tensor:
@@ -118,9 +119,8 @@ def runs(level: str, form: str, case: Case) -> dict[str, Run]:
     sizes = (case.height, case.width)
     layer, depth = _layer(form, case), HEADS * case.value_dim
     if level == "core":
-        shape = (case.batch, HEADS, *sizes)
-        dims = (KEY_DIM, KEY_DIM, case.value_dim)
-        inputs = [tf.constant(rng.normal(size=(*shape, dim)), tf.float32) for dim in dims]
+        shapes = [(case.batch, *sizes, HEADS * dim) for dim in (KEY_DIM, KEY_DIM, case.value_dim)]
+        inputs = [tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes]
         variables = [layer.relative_width.value, layer.relative_height.value]
 
         def call(*inputs: tf.Tensor) -> tf.Tensor:

@@ -13,10 +13,13 @@ from keras_attn.layers import AugmentedConv2D, SelfAttention2D
 from keras_attn.layers.chunked_attention import Chunk, attend, chunk_within
 
 
-def attend_plainly(q, k, v, places):
+def keys_and_places(keys, places):
+    return np.concatenate([keys, np.broadcast_to(places.T, (len(keys), *places.T.shape))], axis=1)
+
+
+def attend_plainly(q, keys, v, places):
     """float64 NumPy, the whole map at once; returns the output and the map."""
-    keys = np.concatenate([k, np.broadcast_to(places, (len(k), *places.shape))], axis=-1)
-    logits = np.einsum("amd,and->amn", q, keys)
+    logits = np.einsum("amd,adn->amn", q, keys_and_places(keys, places))
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     return weights @ v, weights
@@ -25,9 +28,9 @@ def attend_plainly(q, k, v, places):
 def problem(heads=5, places=13, depth=3, extra=4, values=2, dtype="float64"):
     rng = np.random.default_rng(0)
     q = rng.normal(size=(heads, places, depth + extra)).astype(dtype)
-    k = rng.normal(size=(heads, places, depth)).astype(dtype)
+    keys = rng.normal(size=(heads, depth, places)).astype(dtype)
     v = rng.normal(size=(heads, places, values)).astype(dtype)
-    return q, k, v, rng.integers(0, 2, (places, extra)).astype(dtype)
+    return q, keys, v, rng.integers(0, 2, (places, extra)).astype(dtype)
 
 
 BATCHED = [(5, 13), (1, 13), (2, 13), (3, 13), (1, 1), (2, 4), (1, 12)]
@@ -38,26 +41,25 @@ each_chunk = pytest.mark.parametrize("chunk", CHUNKS, ids=lambda c: c and "-".jo
 
 @each_chunk
 def test_outputs(chunk):
-    q, k, v, places = problem()
-    assert_close(attend(q, k, v, places, chunk).numpy(), attend_plainly(q, k, v, places)[0], 1e-12)
+    arguments = problem()
+    assert_close(attend(*arguments, chunk).numpy(), attend_plainly(*arguments)[0], 1e-12)
 
 
 @each_chunk
 def test_gradients(chunk):
     """Against the formulas written out in NumPy on the whole map."""
-    q, k, v, places = problem()
+    q, keys, v, places = problem()
     d_out = np.random.default_rng(1).normal(size=v.shape)
-    inputs = [tf.Variable(x) for x in (q, k, v)]
+    inputs = [tf.Variable(x) for x in (q, keys, v)]
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(attend(*inputs, places, chunk) * d_out)
-    dq, dk, dv = (g.numpy() for g in tape.gradient(loss, inputs))
+    dq, d_keys, dv = (g.numpy() for g in tape.gradient(loss, inputs))
 
-    _, weights = attend_plainly(q, k, v, places)
+    _, weights = attend_plainly(q, keys, v, places)
     d_weights = np.einsum("ame,ane->amn", d_out, v)
     d_logits = weights * (d_weights - (d_weights * weights).sum(axis=-1, keepdims=True))
-    keys = np.concatenate([k, np.broadcast_to(places, (len(k), *places.shape))], axis=-1)
-    assert_close(dq, d_logits @ keys, 1e-12)
-    assert_close(dk, np.einsum("amn,amd->and", d_logits, q[..., :3]), 1e-12)
+    assert_close(dq, np.einsum("amn,adn->amd", d_logits, keys_and_places(keys, places)), 1e-12)
+    assert_close(d_keys, np.einsum("amn,amd->adn", d_logits, q[..., :3]), 1e-12)
     assert_close(dv, np.einsum("amn,ame->ane", weights, d_out), 1e-12)
 
 
@@ -66,21 +68,21 @@ def test_gradients(chunk):
 )
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_inside_a_graph(jit_compile, chunk):
-    q, k, v, places = problem(dtype="float32")
+    q, keys, v, places = problem(dtype="float32")
 
     @tf.function(jit_compile=jit_compile)
-    def step(q, k, v):
+    def step(q, keys, v):
         with tf.GradientTape() as tape:
-            tape.watch((q, k, v))
-            y = attend(q, k, v, places, chunk)
+            tape.watch((q, keys, v))
+            y = attend(q, keys, v, places, chunk)
             loss = tf.reduce_sum(y**2)
-        return y, tape.gradient(loss, (q, k, v))
+        return y, tape.gradient(loss, (q, keys, v))
 
-    y, gradients = step(*map(tf.constant, (q, k, v)))
+    y, gradients = step(*map(tf.constant, (q, keys, v)))
     with tf.GradientTape() as tape:
-        inputs = [tf.Variable(x) for x in (q, k, v)]
+        inputs = [tf.Variable(x) for x in (q, keys, v)]
         loss = tf.reduce_sum(attend(*inputs, places) ** 2)
-    assert_close(y.numpy(), attend_plainly(q, k, v, places)[0], 1e-5)
+    assert_close(y.numpy(), attend_plainly(q, keys, v, places)[0], 1e-5)
     for got, expected in zip(gradients, tape.gradient(loss, inputs), strict=True):
         assert_close(got.numpy(), expected.numpy(), 1e-5)
 

@@ -34,15 +34,15 @@ class Chunk(NamedTuple):
     by_head: bool = False
 
 
-def attend(q: Any, k: Any, v: Any, places: Any = None, chunk: Chunk | None = None) -> Any:
-    """softmax(q . [k, places]) v, exactly, with gradients for q, k and v.
+def attend(q: Any, keys: Any, v: Any, places: Any = None, chunk: Chunk | None = None) -> Any:
+    """softmax(q . [keys, places]) v, exactly, with gradients for q, keys and v.
 
     Logits that are constant in the keys' weights, such as relative positions, are folded into the
     product: q brings p more columns, and `places` says which of them each key takes.
 
     Args:
         q: Scaled queries, (A, M, d + p), A being images times heads.
-        k: Keys, (A, M, d).
+        keys: Keys as the product takes them, (A, d, M).
         v: Values, (A, M, e).
         places: (M, p), the same for all of A and not trained; `None` where p is 0.
         chunk: What to take at a time; `None` takes all at once, and keeps the map for the
@@ -53,10 +53,12 @@ def attend(q: Any, k: Any, v: Any, places: Any = None, chunk: Chunk | None = Non
     """
 
     @ops.custom_gradient
-    def attended(q: Any, k: Any, v: Any) -> tuple[Any, Any]:
-        return _at_once(q, k, v, places) if chunk is None else _in_turn(q, k, v, places, chunk)
+    def attended(q: Any, keys: Any, v: Any) -> tuple[Any, Any]:
+        if chunk is None:
+            return _at_once(q, keys, v, places)
+        return _in_turn(q, keys, v, places, chunk)
 
-    return attended(q, k, v)
+    return attended(q, keys, v)
 
 
 def chunk_within(logits: Any, places: Any, num_heads: int) -> Chunk:
@@ -93,22 +95,24 @@ def _multiplies_matrices_faster() -> bool:
     return keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
 
 
-def _at_once(q: Any, k: Any, v: Any, places: Any) -> tuple[Any, Any]:
-    keys = _keys_and_places(k, places)  # (A, d + p, M)
+def _at_once(q: Any, keys: Any, v: Any, places: Any) -> tuple[Any, Any]:
+    depth = keys.shape[-2]
+    keys = _keys_and_places(keys, places)  # (A, d + p, M)
     weights = _softmax_of_product(q, keys)  # (A, M, M)
     outputs = ops.matmul(weights, v)
 
     def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
         d_out = arguments[0] if upstream is None else upstream
         d_out_delta = _with_delta(d_out, outputs)
-        return _gradients(q, weights, keys, _values_and_ones(v), d_out_delta, k.shape[-1])
+        return _gradients(q, weights, keys, _values_and_ones(v), d_out_delta, depth)
 
     return outputs, gradient
 
 
-def _in_turn(q: Any, k: Any, v: Any, places: Any, chunk: Chunk) -> tuple[Any, Any]:
-    all_heads, depth = ops.shape(q)[0], k.shape[-1]
-    q_groups, keys, v_groups = (_groups(x, chunk) for x in (q, _keys_and_places(k, places), v))
+def _in_turn(q: Any, keys: Any, v: Any, places: Any, chunk: Chunk) -> tuple[Any, Any]:
+    all_heads, depth = ops.shape(q)[0], keys.shape[-2]
+    keys = _keys_and_places(keys, places)
+    q_groups, keys, v_groups = (_groups(x, chunk) for x in (q, keys, v))
 
     def outputs_of(q: Any, keys: Any, v: Any) -> tuple[Any]:
         return (_outputs(q, keys, v, chunk.queries),)
@@ -138,12 +142,12 @@ def _in_turn(q: Any, k: Any, v: Any, places: Any, chunk: Chunk) -> tuple[Any, An
         deltas = _groups(_with_delta(d_out, outputs), chunk)
         blanks = (
             ops.zeros_like(q_groups[0]),
-            ops.zeros_like(q_groups[0, :, :, :depth]),
+            ops.zeros_like(keys[0, :, :depth]),
             ops.zeros_like(v_groups[0]),
         )
         _, gradients = ops.scan(step, blanks, ops.arange(ops.shape(q_groups)[0]))
-        dq, dk, dv = (_ungrouped(x, all_heads) for x in gradients)
-        return dq, dk, dv
+        dq, d_keys, dv = (_ungrouped(x, all_heads) for x in gradients)
+        return dq, d_keys, dv
 
     return outputs, gradient
 
@@ -174,7 +178,7 @@ def _outputs(q: Any, keys: Any, v: Any, queries: Any) -> Any:
 def _summed_gradients(
     q: Any, keys: Any, values: Any, d_out_delta: Any, depth: int, queries: Any
 ) -> tuple[Any, Any, Any]:
-    """dq, dk and dv, the map being made again, some queries at a time."""
+    """The gradients, the map being made again, some queries at a time."""
     places = ops.shape(q)[-2]
     if _all_at_once(places, queries):
         weights = _softmax_of_product(q, keys)
@@ -182,35 +186,35 @@ def _summed_gradients(
     rows, d_rows = _rows(q, queries), _rows(d_out_delta, queries)
 
     def body(i: Any, sums: Any) -> Any:
-        dq, dk, dv = sums
+        dq, d_keys, dv = sums
         some = _after(rows[i], dv)
         weights = _softmax_of_product(some, keys)  # (..., c, M)
-        dq_i, dk_i, dv_i = _gradients(some, weights, keys, values, d_rows[i], depth)
-        return _put(dq, i, dq_i), ops.add(dk, dk_i), ops.add(dv, dv_i)
+        dq_i, d_keys_i, dv_i = _gradients(some, weights, keys, values, d_rows[i], depth)
+        return _put(dq, i, dq_i), ops.add(d_keys, d_keys_i), ops.add(dv, dv_i)
 
     blanks = (
         ops.zeros_like(rows),
-        ops.zeros_like(q[..., :depth]),
+        ops.zeros_like(keys[..., :depth, :]),
         ops.zeros_like(d_out_delta[..., :-1]),
     )
-    dq, dk, dv = ops.fori_loop(0, ops.shape(rows)[0], body, blanks)
-    return _joined(dq, places), dk, dv
+    dq, d_keys, dv = ops.fori_loop(0, ops.shape(rows)[0], body, blanks)
+    return _joined(dq, places), d_keys, dv
 
 
 def _gradients(
     q: Any, weights: Any, keys: Any, values: Any, d_out_delta: Any, depth: int
 ) -> tuple[Any, Any, Any]:
-    """What some queries, (..., c, d + p), give to dq, dk and dv.
+    """What some queries, (..., c, d + p), give to the gradients of q, keys and v.
 
     With delta_i = do_i . o_i, the logits' gradient is P * (do v^T - delta): one product of
-    [do, -delta] and [v, 1]^T, and one pass over the map. dk and dv come from transposed products,
-    so that the map never is.
+    [do, -delta] and [v, 1]^T, and one pass over the map. The keys' and values' come from transposed
+    products, so that the map never is.
     """
     d_logits = ops.multiply(weights, ops.matmul(d_out_delta, values))  # (..., c, M)
     dq = ops.matmul(d_logits, _transposed(keys))  # (..., c, d + p)
-    dk = ops.matmul(_transposed(q[..., :depth]), d_logits)  # (..., d, M)
+    d_keys = ops.matmul(_transposed(q[..., :depth]), d_logits)  # (..., d, M)
     dv = ops.matmul(_transposed(d_out_delta[..., :-1]), weights)  # (..., e, M)
-    return dq, _transposed(dk), _transposed(dv)
+    return dq, d_keys, _transposed(dv)
 
 
 def _softmax_of_product(q: Any, keys: Any) -> Any:
@@ -219,9 +223,8 @@ def _softmax_of_product(q: Any, keys: Any) -> Any:
     return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
-def _keys_and_places(k: Any, places: Any) -> Any:
-    """[k, places]^T: (..., d + p, M)."""
-    keys = _transposed(k)
+def _keys_and_places(keys: Any, places: Any) -> Any:
+    """[keys; places^T]: (..., d + p, M)."""
     if places is None:
         return keys
     places = ops.transpose(places)  # (p, M)

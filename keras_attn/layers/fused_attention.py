@@ -13,8 +13,8 @@ from keras_attn.layers._shapes import ceil_div
 DEPTH_STEP, MAX_DEPTH = 8, 256
 
 
-def attend_fused(q: Any, k: Any, v: Any, places: Any = None) -> Any:
-    """softmax(q . [k, places]) v by `keras.ops.dot_product_attention`.
+def attend_fused(q: Any, keys: Any, v: Any, places: Any = None) -> Any:
+    """softmax(q . [keys, places]) v by `keras.ops.dot_product_attention`.
 
     Positions are folded into the product as in `chunked_attention.attend`, so that no bias of the
     map's size is needed, with which the kernels would hold the map. They want one depth for all
@@ -22,7 +22,7 @@ def attend_fused(q: Any, k: Any, v: Any, places: Any = None) -> Any:
 
     Args:
         q: Scaled queries, (A, M, d + p), A being images times heads.
-        k: Keys, (A, M, d).
+        keys: Keys, (A, d, M).
         v: Values, (A, M, e).
         places: (M, p), the same for all of A; `None` where p is 0.
 
@@ -30,6 +30,7 @@ def attend_fused(q: Any, k: Any, v: Any, places: Any = None) -> Any:
         Tensor of shape (A, M, e).
     """
     value_dim = v.shape[-1]
+    k = ops.transpose(keys, (0, 2, 1))  # (A, M, d)
     if places is not None:
         shape = (ops.shape(k)[0], *ops.shape(places))
         k = ops.concatenate([k, ops.broadcast_to(places, shape)], axis=-1)

@@ -51,17 +51,17 @@ def queries_and_positions(q: Any, width_table: Any, height_table: Any) -> Any:
     """[q, s_w, s_h]: beside each query, what `relative_logits` gives for it.
 
     Args:
-        q: Scaled queries, (B, N, H, W, d).
+        q: Scaled queries, (B, H, W, N, d).
         width_table: (2 W - 1, d), shared by the heads.
         height_table: (2 H - 1, d), shared by the heads.
 
     Returns:
         Tensor of shape (B N, H W, d + W + H).
     """
-    _, _, height, width, depth = ops.shape(q)
+    _, height, width, heads, depth = ops.shape(q)
     # Places first: each row, and each column, multiplies one matrix, and nothing is transposed
     # between the two products.
-    q = ops.transpose(ops.reshape(q, (-1, height * width, depth)), (1, 0, 2))
+    q = ops.transpose(ops.reshape(q, (-1, height * width, heads, depth)), (1, 0, 2, 3))
     q = ops.reshape(q, (height, width, -1, depth))  # (H, W, B N, d)
     by_column = ops.transpose(relative_positions(width_table, width), (0, 2, 1))  # (W, d, W)
     by_row = ops.transpose(relative_positions(height_table, height), (0, 2, 1))  # (H, d, H)

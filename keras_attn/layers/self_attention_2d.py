@@ -221,16 +221,16 @@ class SelfAttention2D(ProjectingAttentionLayer):
             kqv = ops.add(kqv, self.kqv_bias)
         k, q, v = ops.split(kqv, (self.key_depth, 2 * self.key_depth), axis=-1)
         q = ops.multiply(q, self.key_dim**-0.5)
-        k, q, v = (split_heads(x, self.num_heads) for x in (k, q, v))  # (B, N, H, W, d)
+        _, height, width, _ = ops.shape(q)
 
-        attention = self._attention_map(q, k) if return_attention else None
-        if attention is not None:
-            values = ops.reshape(v, (-1, *ops.shape(attention)[1:3], ops.shape(v)[-1]))
-            outputs = ops.matmul(ops.cast(attention, self.compute_dtype), values)
+        attention = None
+        if return_attention:
+            q, k, v = (split_heads(x, self.num_heads) for x in (q, k, v))  # (B, N, H, W, d)
+            attention = self._attention_map(q, k)
+            v = ops.reshape(v, (-1, self.num_heads, height * width, v.shape[-1]))
+            outputs = ops.matmul(ops.cast(attention, self.compute_dtype), v)
         else:
-            outputs = self._attend(q, k, v)
-        _, heads, height, width, value_dim = ops.shape(v)
-        outputs = ops.reshape(outputs, (-1, heads, height * width, value_dim))
+            outputs = self._attend(q, k, v)  # (B, N, H W, dv / N)
         outputs = ops.transpose(outputs, (0, 2, 1, 3))
         outputs = ops.reshape(outputs, (-1, height, width, self.value_depth))
         outputs = ops.matmul(outputs, self.output_kernel)  # (B, H, W, dv)
@@ -271,20 +271,31 @@ class SelfAttention2D(ProjectingAttentionLayer):
         return tuple(ops.cast(table, self.compute_dtype) for table in tables)
 
     def _attend(self, q: Any, k: Any, v: Any) -> Any:
-        """The heads' outputs without their map: (B N, H W, dv / N)."""
-        _, _, height, width, _ = ops.shape(q)
-        places, positions = height * width, None
-        tables = self._tables()
-        if tables is not None:
+        """The heads' outputs without their map: (B, N, H W, dv / N), from (B, H, W, N d)."""
+        _, height, width, _ = ops.shape(q)
+        places, positions, tables = height * width, None, self._tables()
+
+        def by_head(x: Any, *axes: int) -> Any:
+            x = ops.reshape(x, (-1, places, self.num_heads, x.shape[-1] // self.num_heads))
+            x = ops.transpose(x, axes)
+            return ops.reshape(x, (-1, *ops.shape(x)[2:]))
+
+        keys, v = by_head(k, 0, 2, 3, 1), by_head(v, 0, 2, 1, 3)  # (B N, d, H W), (B N, H W, e)
+        if tables is None:
+            q = by_head(q, 0, 2, 1, 3)
+        else:
+            q = ops.reshape(q, (-1, height, width, self.num_heads, self.key_dim))
             q = queries_and_positions(q, *tables)
             positions = key_places(height, width, self.compute_dtype)
-        q, k, v = (ops.reshape(x, (-1, places, ops.shape(x)[-1])) for x in (q, k, v))
         if self._fuses(q):
-            return attend_fused(q, k, v, positions)
-        q, k, v, positions = (
-            None if x is None else ops.cast(x, self.attention_dtype) for x in (q, k, v, positions)
-        )
-        outputs = attend(q, k, v, positions, self._chunk(places))
+            outputs = attend_fused(q, keys, v, positions)
+        else:
+            dtype = self.attention_dtype
+            q, keys, v, positions = (
+                None if x is None else ops.cast(x, dtype) for x in (q, keys, v, positions)
+            )
+            outputs = attend(q, keys, v, positions, self._chunk(places))
+        outputs = ops.reshape(outputs, (-1, self.num_heads, places, v.shape[-1]))
         return ops.cast(outputs, self.compute_dtype)
 
     def _fuses(self, q: Any) -> bool:
