@@ -187,7 +187,7 @@ def _summed_gradients(
 
     def body(i: Any, sums: Any) -> Any:
         dq, d_keys, dv = sums
-        some = _after(rows[i], dv)
+        some = _after(rows[i], *sums)
         weights = _softmax_of_product(some, keys)  # (..., c, M)
         dq_i, d_keys_i, dv_i = _gradients(some, weights, keys, values, d_rows[i], depth)
         return _put(dq, i, dq_i), ops.add(d_keys, d_keys_i), ops.add(dv, dv_i)
@@ -287,9 +287,12 @@ def _put(x: Any, i: Any, chunk: Any) -> Any:
     return ops.scatter_update(x, ops.reshape(i, (1, 1)), chunk[None])
 
 
-def _after(x: Any, done: Any) -> Any:
-    """x, but not before `done` is there: TensorFlow would run the rounds side by side.
+def _after(x: Any, *done: Any) -> Any:
+    """x, but not before all of `done` is there: TensorFlow would run the rounds side by side.
 
+    What isn't waited for may lag behind by several rounds, whose maps are then there together.
     A product with zero is what every backend understands; `done` is finite where x is.
     """
-    return ops.add(x, ops.multiply(ops.reshape(done, (-1,))[0], 0))
+    for each in done:
+        x = ops.add(x, ops.multiply(ops.reshape(each, (-1,))[0], 0))
+    return x
