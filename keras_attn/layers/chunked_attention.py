@@ -249,7 +249,7 @@ def _transposed(x: Any) -> Any:
 
 
 def _groups(x: Any, chunk: Chunk) -> Any:
-    """(A, M, d) -> (groups, h, M, d), filled up with zeros where h need not divide A."""
+    """(A, ...) -> (groups, h, ...), filled up with zeros where h need not divide A."""
     all_heads, *shape = ops.shape(x)
     if not chunk.by_head:
         groups = ceil_div(all_heads, chunk.heads)
@@ -258,9 +258,9 @@ def _groups(x: Any, chunk: Chunk) -> Any:
 
 
 def _ungrouped(x: Any, all_heads: Any) -> Any:
-    """(groups, h, M, d) -> (A, M, d): undoes `_groups`."""
-    groups, heads, places, depth = ops.shape(x)
-    return ops.reshape(x, (groups * heads, places, depth))[:all_heads]
+    """(groups, h, ...) -> (A, ...): undoes `_groups`."""
+    groups, heads, *shape = ops.shape(x)
+    return ops.reshape(x, (groups * heads, *shape))[:all_heads]
 
 
 def _all_at_once(places: Any, queries: Any) -> bool:
