@@ -99,6 +99,15 @@ def test_xla_gets_keras_s_form(inner):
     np.testing.assert_allclose(layer.moving_variance, keras_s.moving_variance, rtol=1e-5, atol=1e-6)
 
 
+def test_another_device_gets_keras_s_form(monkeypatch):
+    devices = [tf.config.PhysicalDevice(f"/physical_device:{k}:0", k) for k in ("CPU", "GPU")]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda: devices)
+    layer = layer_of(BatchNormalization, {})
+    assert fused_operations(layer, image(), training=True) == 0
+    devices.pop()
+    assert fused_operations(layer, image(), training=True) == 1
+
+
 def test_one_place_has_no_variance():
     x = image(shape=(1, 1, 1))
     ours = results(layer_of(BatchNormalization, {}), x, training=True)

@@ -7,6 +7,13 @@ from collections.abc import Callable
 
 import keras
 
+__all__ = ["fused_batch_norm", "on_tensorflow_cpu"]
+
+
+def on_tensorflow_cpu() -> bool:
+    """Whether TensorFlow runs here, and no device but CPUs."""
+    return False
+
 
 def fused_batch_norm() -> Callable | None:
     """One operation that normalizes images, where it is better than several of `keras.ops`."""
@@ -14,4 +21,4 @@ def fused_batch_norm() -> Callable | None:
 
 
 if keras.backend.backend() == "tensorflow":
-    from keras_attn.backend.tensorflow import fused_batch_norm as fused_batch_norm  # noqa: F811
+    from keras_attn.backend.tensorflow import fused_batch_norm, on_tensorflow_cpu  # noqa: F811

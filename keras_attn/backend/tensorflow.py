@@ -7,14 +7,18 @@ from collections.abc import Callable
 import tensorflow as tf
 
 
+def on_tensorflow_cpu() -> bool:
+    """Whether TensorFlow sees no device but CPUs. Doesn't start its runtime."""
+    return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
+
+
 def fused_batch_norm() -> Callable | None:
     """`batch_norm`, for what TensorFlow's own kernels run on a CPU.
 
     XLA, which fuses by itself, would take E[x^2] - E[x]^2 for the variance: less than zero where
     a channel is nearly constant. On other devices it wasn't tried.
     """
-    cpu_only = {device.device_type for device in tf.config.list_physical_devices()} <= {"CPU"}
-    return batch_norm if cpu_only and not _compiled_by_xla() else None
+    return batch_norm if on_tensorflow_cpu() and not _compiled_by_xla() else None
 
 
 def batch_norm(

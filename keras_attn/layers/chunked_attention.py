@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
+from keras_attn import backend
 from keras_attn.layers._shapes import ceil_div
 
 
@@ -76,7 +76,7 @@ def chunk_within(logits: Any, places: Any, num_heads: int) -> Chunk:
     """
     known = isinstance(places, int)
     smaller, greater = (min, max) if known else (ops.minimum, ops.maximum)
-    by_head = _multiplies_matrices_faster()
+    by_head = backend.on_tensorflow_cpu()
     if by_head:
         together = [heads for heads in range(1, 9) if num_heads % heads == 0]
         whole = [heads for heads in together if known and heads * places**2 <= logits]
@@ -88,11 +88,6 @@ def chunk_within(logits: Any, places: Any, num_heads: int) -> Chunk:
         queries = smaller(logits // places, places)
     rounds = ceil_div(places, queries)
     return Chunk(heads, ceil_div(places, rounds), by_head)
-
-
-def _multiplies_matrices_faster() -> bool:
-    """Whether single products of two matrices are faster than batched ones."""
-    return keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
 
 
 def _at_once(q: Any, keys: Any, v: Any, places: Any) -> tuple[Any, Any]:
