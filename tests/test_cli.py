@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import serving_models
 from PIL import Image
 
 from keras_attn import demo
-from keras_attn.cli import main
+from keras_attn.cli import main, recipes
 from keras_attn.serving import start_server
 
 COMMANDS = [
@@ -265,6 +266,23 @@ def test_the_installed_command():
     done = subprocess.run([program, "--version"], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith("keras-attn 0.")
+
+
+def test_what_nobody_reads_ends_in_silence(monkeypatch, capfd):
+    """As before `| head`; a pipe to another process that breaks is an error."""
+    there, here = os.pipe()
+    os.close(there)
+    with os.fdopen(here, "w") as nobody, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", nobody)
+        assert main(["recipes"]) == 141
+    assert capfd.readouterr().err == ""
+
+    def breaks(*_):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(recipes, "run", breaks)
+    assert main(["recipes"]) == 1
+    assert "Broken pipe" in capfd.readouterr().err
 
 
 @pytest.mark.slow

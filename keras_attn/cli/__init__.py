@@ -2,12 +2,16 @@
 
 A file for each command: its `HELP`, its arguments, and what it runs. A command reads its arguments,
 calls the library and prints what came of it. An error that a user can cause is one line on stderr
-and exit code 1; a wrong command line exits with 2.
+and exit code 1; a wrong command line exits with 2. Where nobody reads on (`| head`), it ends in
+silence.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -34,14 +38,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     parsed = make_parser().parse_args(arguments)
     try:
-        return parsed.run(parsed) or 0
+        code = parsed.run(parsed) or 0
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("keras-attn: stopped", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError, ImportError, ArithmeticError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 128 + signal.SIGPIPE  # as any command before `| head`
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"keras-attn: error: {reason}", file=sys.stderr)
         return 1
+
+
+def _nobody_reads() -> bool:
+    """Whether it is stdout's pipe that broke, not one to another process; if so, closes it."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    broken = any(event & select.POLLERR for _, event in poll.poll(0))
+    if broken:  # what the interpreter still wants to write, it writes to nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return broken
 
 
 def make_parser() -> argparse.ArgumentParser:
