@@ -66,21 +66,25 @@ def test_one_of_each_family(name, tmp_path):
         export_tflite(saved_model, tmp_path / "net.tflite")
 
 
-def normalised(model):
-    """The model, its BatchNormalization holding what random images give, as after training.
+def as_trained(model):
+    """The model, as well conditioned as a trained one: else a rounding grows with every block.
 
-    A deep network whose statistics are still 0 and 1 grows with every block, until it makes a
-    rounding into another answer. The images are of several coarsenesses and contrasts: what it has
-    not seen would grow as well.
+    Its BatchNormalization holds what random images give, of several coarsenesses and contrasts:
+    what it has not seen would grow as well. And a branch is small beside what it is added to:
+    without that, one rounding step of the images moves AA-ResNet-110's logits by 0.5 of 16, in
+    float64 too.
     """
-    layers = [
+    norms = [
         layer
         for layer in model._flatten_layers()
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
         layer.momentum = 0.0
+        behind = [node.operation for node in layer._outbound_nodes]
+        if any(isinstance(operation, keras.layers.Add) for operation in behind):
+            layer.gamma.assign(layer.gamma / 4)
     *size, channels = model.input_shape[1:]
     rng = np.random.default_rng(0)
     images = [
@@ -92,7 +96,7 @@ def normalised(model):
         for side in (1, 1, 2, 4, 8, 16, 32, size[0])
     ]
     model(keras.ops.stack(images), training=True)
-    for layer, momentum in zip(layers, momenta, strict=True):
+    for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     return model
 
@@ -101,7 +105,7 @@ def normalised(model):
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network(name, tmp_path):
     keras.utils.set_random_seed(0)
-    saved_model = export(normalised(MODELS[name](include_preprocessing=True)), tmp_path)
+    saved_model = export(as_trained(MODELS[name](include_preprocessing=True)), tmp_path)
     export_onnx(saved_model, tmp_path / "net.onnx")
     export_tflite(saved_model, tmp_path / "net.tflite")
     keras.backend.clear_session()
