@@ -14,7 +14,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 import keras_attn
 from keras_attn.explain import attention_maps
-from keras_attn.export import Preprocessing, export_saved_model
+from keras_attn.export import Preprocessing, check, export_saved_model
 from keras_attn.export.attention import attention_endpoint
 from keras_attn.export.loaders import LOADERS
 from keras_attn.export.preprocessing import find_preprocessing
@@ -275,6 +275,28 @@ def test_one_loader_that_differs_leaves_nothing(model, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match=r"`logits` of serving_default, by off, must equal"):
         export_saved_model(model, tmp_path / "a" / "net")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("noise, limit", [(1e-6, 1e-4), (1e-3, 4e-3), (0.5, 1e-2)])
+def test_what_the_network_makes_of_a_rounding_is_in_the_limit(noise, limit, monkeypatch):
+    """Four times it, up to 1e-3 of the greatest value; a network over that is told so."""
+    logits = np.array([[10.0]], "float32")
+    feeds = {"image": np.zeros((1, 2, 2, 3), "float32")}
+    monkeypatch.setattr(check, "_check_graph", lambda folder: None)
+
+    def run(difference):
+        case = check.Case(
+            "serve", feeds, {"logits": logits}, {"logits": 1e-4}, lambda: {"logits": logits + noise}
+        )
+        off = {"off": lambda folder, runs: [{"logits": logits + difference}]}
+        monkeypatch.setattr(check, "LOADERS", off)
+        return check.check_saved_model("nowhere", [case])
+
+    [record] = run(0.9 * limit)
+    assert record["bound"] == pytest.approx(limit, rel=0.01)
+    with pytest.raises(RuntimeError, match="must equal the model's") as error:
+        run(1.1 * limit)
+    assert ("moves the network's own by 0.5" in str(error.value)) == (noise == 0.5)
 
 
 def test_wrong_labels_are_found(model, tmp_path, monkeypatch):

@@ -67,13 +67,33 @@ class Case:
     moved: Callable[[], Arrays]
 
     @functools.cached_property
-    def noise_limits(self) -> dict[str, float]:
-        """The limits with the network's noise; it is measured only where a difference needs it."""
+    def noise(self) -> dict[str, float]:
+        """What the network makes of a rounding; it is measured only where a difference needs it."""
         draws = [self.moved() for _ in range(NOISE_DRAWS)]
         return {
-            name: max(limit, _noise_limit(self.expected[name], [draw[name] for draw in draws]))
+            name: max(_greatest(draw[name] - self.expected[name]) for draw in draws)
+            for name in self.limits
+        }
+
+    @property
+    def noise_limits(self) -> dict[str, float]:
+        """The limits with that noise."""
+        return {
+            name: max(limit, min(NOISE_FACTOR * self.noise[name], self._most_noise(name)))
             for name, limit in self.limits.items()
         }
+
+    def chaos(self, name: str) -> str:
+        """The end of a message where the network's noise is beyond any limit; else nothing."""
+        if name not in self.noise or self.noise[name] <= self._most_noise(name):
+            return ""
+        return (
+            ". One rounding step of its input and weights moves the network's own by "
+            f"{self.noise[name]:.3g}, as in a deep one that is not trained yet"
+        )
+
+    def _most_noise(self, name: str) -> float:
+        return MOST_NOISE * _scale(self.expected[name])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -142,11 +162,6 @@ def _run_moved(
     weights = [w for w in model.weights if keras.backend.is_float_dtype(w.dtype)]
     with keras.StatelessScope([(w, moved(w.value)) for w in weights]):
         return _numbers(signature.answer(moved(image)))
-
-
-def _noise_limit(value: np.ndarray, moved: Sequence[np.ndarray]) -> float:
-    noise = max(_greatest(other - value) for other in moved)
-    return min(NOISE_FACTOR * noise, MOST_NOISE * _scale(value))
 
 
 def _scale(values: np.ndarray) -> float:
@@ -232,7 +247,7 @@ def _compare(name: str, actual: Arrays, case: Case, loader: str) -> dict[str, An
     if not difference <= limit:  # so that NaN fails
         raise RuntimeError(
             f"{what} must equal the model's to {limit:.3g}. "
-            f"Received: max abs difference={difference:.3g} {where}"
+            f"Received: max abs difference={difference:.3g} {where}{case.chaos(name)}"
         )
     return {
         "signature": case.signature,
