@@ -21,14 +21,14 @@ import layer_contract as contract  # noqa: E402
 import numpy as np  # noqa: E402
 
 
-def call(case, layer, x):
+def call(case, layer, x, attention=True):
     """The layer's outputs; on JAX compiled whole, as its ops one by one compile for minutes."""
+    kwargs = {"return_attention": True} if attention and case.has_attention else {}
     if keras.backend.backend() != "jax":
-        return contract.call(case, layer, x)
-    kwargs = {"return_attention": True} if case.has_attention else {}
+        return contract.to_numpy(layer(x, **kwargs))
     image = keras.Input(x.shape[1:])
-    outputs = keras.Model(image, layer(image, **kwargs)).predict_on_batch(x)
-    return list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+    model = keras.Model(image, layer(image, **kwargs))
+    return contract.to_numpy(model.predict_on_batch(x))
 
 
 def check_golden(case):
@@ -39,7 +39,7 @@ def check_golden(case):
     for got, expected in zip(outputs, golden["outputs"], strict=True):
         contract.assert_close(got, expected)
     if case.has_attention:  # without it a layer may compute otherwise
-        output = keras.ops.convert_to_numpy(layer(golden["input"]))
+        [output] = call(case, layer, golden["input"], attention=False)
         contract.assert_close(output, golden["outputs"][0])
 
 
