@@ -83,7 +83,8 @@ def as_trained(model):
     for layer in norms:
         layer.momentum = 0.0
         behind = [node.operation for node in layer._outbound_nodes]
-        if any(isinstance(operation, keras.layers.Add) for operation in behind):
+        added = any(isinstance(operation, keras.layers.Add) for operation in behind)
+        if added and not layer.name.endswith("projection_bn"):  # the shortcut's
             layer.gamma.assign(layer.gamma / 4)
     *size, channels = model.input_shape[1:]
     rng = np.random.default_rng(0)
