@@ -20,8 +20,8 @@ EPOCHS = 5
 def command(out, *more, ema=0.9):
     average = [] if ema is None else ["--ema", str(ema)]
     return [
-        sys.executable, "-m", "keras_attn.cli", "train", "--model", "se_resnet20_cifar",
-        "--data", "digits", "--limit", "128", "--image-size", "8", "--epochs", str(EPOCHS),
+        sys.executable, "-m", "keras_attn.cli", "train", "--recipe", "digits_se_resnet8",
+        "--limit", "128", "--image-size", "8", "--epochs", str(EPOCHS),
         "--batch-size", "32", "--evaluate-every", "5", "--out", str(out), *average, *more,
     ]  # fmt: skip
 
