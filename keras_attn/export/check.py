@@ -84,8 +84,8 @@ class Case:
         }
 
     def chaos(self, name: str) -> str:
-        """The end of a message where the network's noise is beyond any limit; else nothing."""
-        if name not in self.noise or self.noise[name] <= self._most_noise(name):
+        """The end of a message where the noise is beyond any limit; nothing where not, or NaN."""
+        if name not in self.noise or not self.noise[name] > self._most_noise(name):
             return ""
         return (
             ". One rounding step of its input and weights moves the network's own by "
