@@ -81,6 +81,7 @@ def test_the_seed_fixes_the_result(dataset, tmp_path, optimizer):
             **{**QUICK, "augment": ("crop", "flip")},
             optimizer=optimizer,
             seed=seed,
+            overwrite=True,
         )
         return np.concatenate([weight.ravel() for weight in result.model.get_weights()])
 
@@ -103,7 +104,7 @@ for deterministic in (False, True, True):
     assert not is_op_determinism_enabled() or deterministic
     result = train(
         build_model, make_dataset(), sys.argv[2], **{**QUICK, "augment": ("crop", "flip")},
-        deterministic=deterministic,
+        deterministic=deterministic, overwrite=True,
     )
     runs.append(np.concatenate([weight.ravel() for weight in result.model.get_weights()]))
 assert is_op_determinism_enabled()
@@ -122,7 +123,7 @@ def test_evaluate_by_hand(dataset):
     model.layers[-1].bias.assign(np.log([0.5, 0.25, 0.25]))
     for batch_size in (3, 128):
         metrics = evaluate(model, dataset, batch_size=batch_size)
-        assert metrics["accuracy"] == 6 / 11  # the 6 images of class 0
+        assert metrics["accuracy"] == np.float32(6 / 11)  # the 6 images of class 0
         expected = (6 * math.log(2) + 5 * math.log(4)) / 11
         assert metrics["loss"] == pytest.approx(expected, rel=1e-6)
 
@@ -265,7 +266,7 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_last_good_one(dataset, tmp_path)
         return build_model(bias=keras.initializers.Constant(math.nan))
 
     with pytest.raises(FloatingPointError, match="The loss became nan in epoch 1, batch 1"):
-        train(exploding, dataset, tmp_path / "run", **QUICK)
+        train(exploding, dataset, tmp_path / "run", **QUICK, overwrite=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
     with pytest.raises(FloatingPointError, match="written before stays as it was"):
         train(exploding, dataset, tmp_path / "other", **QUICK)
@@ -289,7 +290,7 @@ def test_callbacks_and_verbose(dataset, tmp_path, capsys):
     train(build_model, dataset, tmp_path, **QUICK, callbacks=[callback])
     assert epochs == [0, 1]
     assert capsys.readouterr().out == ""
-    train(build_model, dataset, tmp_path, **{**QUICK, "verbose": "auto"})
+    train(build_model, dataset, tmp_path, **{**QUICK, "verbose": "auto"}, overwrite=True)
     lines = [line for line in capsys.readouterr().out.splitlines() if "val_accuracy" in line]
     assert len(lines) == 2  # no terminal: a line for each epoch
 
