@@ -231,6 +231,96 @@ def test_the_best_epoch_is_kept(dataset, tmp_path):
     assert found == pytest.approx(max(accuracies))
 
 
+GRADUAL = {"epochs": 3, "through": "stem", "unfreeze_every": 1, "source": "here", **QUICK}
+
+
+@pytest.fixture(scope="module")
+def tuned(dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    return out, finetune(pretrained, dataset, out, **GRADUAL)
+
+
+def test_the_same_fine_tuning_again_does_nothing(tuned, dataset):
+    out, result = tuned
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    again = finetune(pretrained, dataset, out, callbacks=[KillAt(0)], **GRADUAL)
+    assert again.run.was_finished and again.report == result.report
+    assert again.run.metrics == result.run.metrics
+    (out / "finetune.json").unlink()  # killed before the last of its files
+    again = finetune(pretrained, dataset, out, **GRADUAL)
+    assert again.report["phases"][-1] == result.report["phases"][-1]
+    assert {path.name for path in out.iterdir()} == before.keys()
+    (out / "finetune.json").write_bytes(before["finetune.json"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "elsewhere"}, "another finished fine-tuning: source was 'here' and is 'else"),
+        ({"epochs": 4}, "another finished fine-tuning: phases was"),
+        ({"layer_decay": 0.5}, "another finished fine-tuning: phases was"),
+        ({"batch_size": 4}, "with other arguments: batch_size was 8 and is 4"),
+        ({"weight_decay_factors": {"stage2": 2.0}}, "weight_decay_factors was"),
+    ],
+)
+def test_another_fine_tuning_is_refused(tuned, dataset, changes, message):
+    out, _ = tuned
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(ValueError, match=message):
+        finetune(pretrained, dataset, out, **{**GRADUAL, **changes}, resume=False)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_overwriting_a_fine_tuning_keeps_other_files(tuned, dataset, tmp_path):
+    for path in tuned[0].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "phases" / "notes").mkdir(parents=True)
+    result = finetune(pretrained, dataset, tmp_path, **{**GRADUAL, "seed": 1}, overwrite=True)
+    assert not result.run.was_finished
+    assert json.loads((tmp_path / "finetune.json").read_text()) == result.report
+    assert [path.name for path in (tmp_path / "phases").iterdir()] == ["notes"]
+
+
+def test_one_owner_over_all_phases(dataset, tmp_path):
+    from threading import Thread
+
+    refused = []
+
+    class Second(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            def second():
+                with pytest.raises(ValueError, match="in which no other training runs") as error:
+                    finetune(pretrained, dataset, tmp_path, **GRADUAL)
+                refused.append(error)
+
+            thread = Thread(target=second)
+            thread.start()
+            thread.join()
+
+    finetune(pretrained, dataset, tmp_path, **GRADUAL, callbacks=[Second()])
+    assert len(refused) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("finetune.json", "{", "finetune.json is not valid JSON"),
+        ("finetune.json", "[]", "finetune.json is not a fine-tuning's"),
+        ("finetune.json", '{"phases": 1}', "has no list of `phases`"),
+        ("run.json", '{"data": ', "run.json is not valid JSON"),
+        ("phases/1.json", '{"source"', "1.json is not valid JSON"),
+    ],
+)
+def test_a_damaged_file_is_named(dataset, tmp_path, name, content, message):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    if name == "finetune.json":
+        (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match=message):
+        finetune(pretrained, dataset, tmp_path, **GRADUAL)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
