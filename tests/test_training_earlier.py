@@ -1,14 +1,16 @@
 """What is in a run's folder already: a finished run, one of other arguments, somebody's files."""
 
+import functools
 import json
 import logging
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from test_training_fit import QUICK, Stop, build_model, make_dataset, weights_of
 
-from keras_attn.training import architecture, checkpoint, train
+from keras_attn.training import architecture, checkpoint, load_dataset, train
 from keras_attn.training.ownership import owned
 
 FILES = ("model.keras", "history.csv", "run.json")
@@ -162,6 +164,29 @@ def test_a_damaged_run_is_named(out, dataset, name, content, message):
         (out / name).write_bytes(content)
     with pytest.raises((ValueError, OSError), match=message):
         again(out, dataset)
+
+
+def test_an_image_that_is_replaced_between_stop_and_go_on(tmp_path):
+    for name in ("low", "high"):
+        for i in range(8):
+            path = tmp_path / "photos" / name / f"{i}.bmp"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (7, 5), (i, 0, 200)).save(path)
+
+    def start(*callbacks):
+        data = load_dataset(tmp_path / "photos")
+        network = functools.partial(build_model, classes=2)
+        return train(network, data, tmp_path / "run", **QUICK, callbacks=callbacks)
+
+    with pytest.raises(KeyboardInterrupt):
+        start(Stop(1))
+    whole = path.read_bytes()
+    Image.new("RGB", (7, 5), (0, 200, 0)).save(path)
+    assert path.stat().st_size == len(whole)
+    with pytest.raises(ValueError, match="unfinished training.*data was .* and is"):
+        start()
+    path.write_bytes(whole)  # with a new time
+    assert not start().was_finished
 
 
 @pytest.mark.parametrize("name", [*FILES, "best.keras"])

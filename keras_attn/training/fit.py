@@ -241,11 +241,10 @@ def _train(
         network = build_model()
     check_model(network, dataset)
     placement.check_scope(network)
-    made_as = architecture(network)
     identity = {
         **arguments,
         "network": network.name,
-        "architecture": made_as,
+        "architecture": architecture(network),
         "data": dataset.fingerprint(),
     }
     if not overwrite and (result := finished_run(folder, identity, placement)):
@@ -311,7 +310,8 @@ def _train(
         dataset,
         network,
         arguments=arguments,
-        architecture=made_as,
+        architecture=identity["architecture"],
+        fingerprint=identity["data"],
         replicas=placement.replicas,
         seconds=seconds,
         metrics=metrics,

@@ -84,6 +84,7 @@ def describe_run(
     *,
     arguments: Mapping[str, Any],
     architecture: str,
+    fingerprint: str,
     replicas: int,
     seconds: float,
     metrics: Mapping[str, float],
@@ -95,6 +96,7 @@ def describe_run(
         model: What was trained.
         arguments: What `train` was asked for, defaults filled in.
         architecture: What tells its network from others, as it was made.
+        fingerprint: What told its data from others when it began.
         replicas: How many replicas the strategy had.
         seconds: How long the training took.
         metrics: The final ones.
@@ -113,7 +115,7 @@ def describe_run(
             "test_size": dataset.test_size,
             "seed": dataset.seed,
             "options": dict(dataset.options),
-            "fingerprint": dataset.fingerprint(),
+            "fingerprint": fingerprint,
         },
         "model": {"name": model.name, "parameters": model.count_params()},
         "architecture": architecture,
