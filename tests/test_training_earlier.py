@@ -235,6 +235,9 @@ def test_what_tells_a_network_from_others():
     frozen.get_layer("a").trainable = False
     others = [small(), small(5), small(activation="gelu"), small(joined=False), frozen]
     assert len({architecture.architecture(network) for network in others}) == 5
+    names = ("functional_12", "functional", "sequential_3", "resnet_18", "my_functional_1")
+    known = ["functional", "functional", "sequential", "resnet_18", "my_functional_1"]
+    assert [architecture.name_of(name) for name in names] == known
 
 
 def test_a_record_of_a_version_without_the_architecture(out, dataset):

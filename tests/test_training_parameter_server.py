@@ -4,12 +4,17 @@ import csv
 
 import pytest
 from test_training_distributed import free_ports
-from test_training_fit import QUICK, build_model, make_dataset
+from test_training_fit import QUICK, build_model, make_dataset, sure_model
 from test_training_restart import finish, start
 
-from keras_attn.training import train
+from keras_attn.training import evaluate, train
 from keras_attn.training.checks import check_asynchronous
-from keras_attn.training.parameter_server import is_server, make_parameter_server_strategy
+from keras_attn.training.parameter_server import (
+    evaluate_here,
+    is_server,
+    make_parameter_server_strategy,
+)
+from keras_attn.training.strategy import place
 
 
 @pytest.mark.slow
@@ -34,6 +39,14 @@ def test_chief_workers_and_server(tmp_path):
     assert len(rows) == 5
     assert float(rows[-1]["loss"]) < 0.9 * float(rows[0]["loss"])
     assert {"val_accuracy", "val_loss"} <= rows[-1].keys()
+
+
+def test_the_chief_s_loss_is_keras_s():
+    dataset, network = make_dataset(), sure_model()
+    batches = place("one-device").validation_batches(dataset, 4)
+    found = evaluate_here(network, batches)
+    assert found["loss"] > 100
+    assert found == pytest.approx(evaluate(network, dataset), rel=1e-6)
 
 
 def test_what_a_cluster_needs(monkeypatch):

@@ -21,6 +21,7 @@ from keras_attn.finetune.earlier import (
 from keras_attn.finetune.phases import Phase, plan_phases
 from keras_attn.finetune.stages import find_stages, freeze
 from keras_attn.training import ImageDataset, TrainResult, load_run, train
+from keras_attn.training.architecture import name_of
 from keras_attn.training.files import FINETUNE_FILE, RUN_FILE, write_whole
 from keras_attn.training.ownership import owned
 
@@ -128,7 +129,7 @@ def finetune(
             list(found), epochs, through, unfreeze_every
         )
     ]
-    origin = {"source": source, "network": probe.name, "stages": found}
+    origin = {"source": source, "network": name_of(probe.name), "stages": found}
     del probe
     arguments = [
         {

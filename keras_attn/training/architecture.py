@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,11 @@ def architecture(network: keras.Model) -> str:
     shapes = [list(variable.shape) for variable in network.variables]
     text = json.dumps([_numbered(config, numbers), shapes], sort_keys=True, default=_kind)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def name_of(name: str) -> str:
+    """A network's name, without the number that Keras gives to those that have none."""
+    return re.sub(r"^(functional|sequential)_\d+$", r"\1", name)
 
 
 def _names(config: Any) -> Iterator[str]:

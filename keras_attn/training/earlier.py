@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_attn.training import checkpoint
+from keras_attn.training.architecture import name_of
 from keras_attn.training.files import RUN_FILE, RUN_FILES
 from keras_attn.training.record import check_record, read_record
 from keras_attn.training.runs import TrainResult, load_result
@@ -124,7 +125,7 @@ def _record_of_same(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | 
     check_record(path, record)
     before = {
         **record["arguments"],
-        "network": record["model"]["name"],
+        "network": name_of(record["model"]["name"]),
         "architecture": record.get("architecture"),
         "data": record["data"]["fingerprint"],
     }

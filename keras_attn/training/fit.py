@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_attn.training import checkpoint
-from keras_attn.training.architecture import architecture
+from keras_attn.training.architecture import architecture, name_of
 from keras_attn.training.callbacks import Progress, StopAtNaN
 from keras_attn.training.checks import (
     check_arguments,
@@ -243,7 +243,7 @@ def _train(
     placement.check_scope(network)
     identity = {
         **arguments,
-        "network": network.name,
+        "network": name_of(network.name),
         "architecture": architecture(network),
         "data": dataset.fingerprint(),
     }
