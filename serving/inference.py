@@ -1,8 +1,11 @@
 """A request's message -> the reply's, for one model: what gRPC, REST and warm-up share."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import predict_pb2
 
 from keras_attn.serving import tensors
@@ -31,6 +34,8 @@ def predict(
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
     signature = model.signatures[name]
     _check_names(set(request.inputs), signature)
+    shapes = {key: [d.size for d in p.tensor_shape.dim] for key, p in request.inputs.items()}
+    model.budget.check_shapes(signature, shapes)  # before a tensor of such a shape is made
     inputs = {
         key: tensors.from_proto(request.inputs[key], name=key, max_bytes=max_bytes)
         for key in signature.inputs
@@ -91,5 +96,19 @@ def run_examples(
     """Feeds serialized tf.Examples to the graph's tensors `inputs`; arrays by `outputs`."""
     array = np.empty(len(examples), np.object_)
     array[:] = examples
+    if model.budget.decodes:
+        model.budget.check_strings([_strings_of(examples)])
     fetches = sorted(set(outputs))
     return dict(zip(fetches, model.run(dict.fromkeys(sorted(inputs), array), fetches), strict=True))
+
+
+def _strings_of(examples: Iterable[bytes]) -> np.ndarray:
+    """All strings in the features; of what is no Example, which the graph refuses, none."""
+    strings = []
+    for data in examples:
+        with contextlib.suppress(DecodeError):
+            features = tf.train.Example.FromString(data).features.feature.values()
+            strings += [value for feature in features for value in feature.bytes_list.value]
+    array = np.empty(len(strings), np.object_)
+    array[:] = strings
+    return array

@@ -9,7 +9,7 @@ import time
 from keras_attn.serving.model_config import read_model_config
 from keras_attn.serving.models import check_name
 from keras_attn.serving.options import ServerOptions
-from keras_attn.serving.running_server import RunningServer, listen
+from keras_attn.serving.running_server import RunningServer, bind
 from keras_attn.serving.signals import Signals
 from keras_attn.serving.tls import Tls, read_tls
 from keras_attn.serving.version_policy import ModelEntry
@@ -28,10 +28,10 @@ def serve(
     grpc_port: int | None = 8500,
     options: ServerOptions | None = None,
     workers: int = 1,
-) -> None:
+) -> int:
     """Serves models over REST and gRPC until it is interrupted (Ctrl-C) or told to end (SIGTERM).
 
-    It answers what is under way before it returns.
+    It answers what is under way before it returns, for up to `ServerOptions.drain_seconds`.
 
     Args:
         path: The base folder of a model, which holds `<version>/saved_model.pb`. The highest
@@ -47,6 +47,9 @@ def serve(
         workers: How many processes serve, each with its own copy of the models. More than one are
             worth it where one Python can't read the JSON fast enough.
 
+    Returns:
+        How many requests had not ended by then. Their threads keep a Python process from ending.
+
     Example:
     ```python
     keras_attn.serving.serve("exports/digits", port=8501, grpc_port=8500)
@@ -56,7 +59,7 @@ def serve(
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
     with (
-        listen(host, port) as listener,
+        bind(host, port) as listener,
         Signals(signal.SIGINT, signal.SIGTERM) as signals,
     ):
         if workers > 1:
@@ -69,9 +72,9 @@ def serve(
                 model_config_file=model_config_file,
                 log_level=logging.getLogger().getEffectiveLevel(),
             )
-            run_workers(job, listener, count=workers, signals=signals)
+            left = run_workers(job, listener, count=workers, signals=signals)
         else:
-            with RunningServer(
+            server = RunningServer(
                 entries,
                 listener,
                 host=host,
@@ -79,14 +82,18 @@ def serve(
                 options=options,
                 tls=tls,
                 model_config_file=model_config_file,
-            ) as server:
+            )
+            try:
                 for model_url in server.model_urls:
                     logger.info("serving at %s", model_url)
                 if server.grpc_address:
                     logger.info("serving gRPC at %s", server.grpc_address)
                 while not signals.received:
                     time.sleep(0.2)  # a signal cuts it short
+            finally:
+                left = server.stop()
         logger.info("%s, stopped", signal.Signals(signals.received[0]).name)
+        return left
 
 
 def start_server(
@@ -117,7 +124,7 @@ def start_server(
     ```
     """
     entries, options, tls = _settle(path, name, model_config_file, options)
-    listener = listen(host, port)
+    listener = bind(host, port)
     try:
         return RunningServer(
             entries,

@@ -18,6 +18,10 @@ from keras_attn.serving.signatures import Signature, TensorInfo
 TAG = "serve"
 INIT_OP = "__saved_model_init_op"
 VARIABLES = "variables/variables"
+DECODERS = {
+    "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeGif", "DecodeBmp", "DecodeWebP", "DecodeJxl",
+    "DecodeAndCropJpeg",
+}  # fmt: skip
 
 
 class ModelSession:
@@ -30,6 +34,7 @@ class ModelSession:
     Attributes:
         signature_defs: The signatures as the SavedModel has them.
         signatures: What each takes and gives.
+        decodes_images: Whether an operation of the graph decodes images.
         needs_xla: The names of the functions that only run where XLA is on. TF Serving has it off.
     """
 
@@ -58,6 +63,7 @@ class ModelSession:
             raise _not_loadable(folder, error) from error
         self.signature_defs = dict(meta_graph.signature_def)
         self.signatures = {name: _signature(proto) for name, proto in self.signature_defs.items()}
+        self.decodes_images = not DECODERS.isdisjoint(_operations(meta_graph))
         self.needs_xla = [
             function.signature.name
             for function in meta_graph.graph_def.library.function
@@ -124,10 +130,14 @@ def _read_meta_graph(folder: pathlib.Path) -> meta_graph_pb2.MetaGraphDef:
 
 
 def _holds_variables(meta_graph: meta_graph_pb2.MetaGraphDef) -> bool:
+    return bool(_operations(meta_graph) & {"VarHandleOp", "VariableV2"})
+
+
+def _operations(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+    """The kinds of operations in the graph and in its functions."""
     functions = meta_graph.graph_def.library.function
     ops = {node.op for node in meta_graph.graph_def.node}
-    ops |= {node.op for function in functions for node in function.node_def}
-    return bool(ops & {"VarHandleOp", "VariableV2"})
+    return ops | {node.op for function in functions for node in function.node_def}
 
 
 def _not_loadable(folder: pathlib.Path, error: Exception) -> ValueError:

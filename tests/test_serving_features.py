@@ -386,7 +386,7 @@ def test_health_says_that_it_stops(base):
 def test_a_grpc_port_in_use(base):
     with start_server(base) as server:
         port = int(server.grpc_address.rsplit(":", 1)[1])
-        with pytest.raises(OSError, match=f"port {port} at 127.0.0.1 can't be had for gRPC"):
+        with pytest.raises(OSError, match=f"port {port} at 127.0.0.1 is in use"):
             start_server(base, grpc_port=port)
 
 
