@@ -10,6 +10,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 from keras_attn.serving.core import Core
+from keras_attn.serving.file_descriptors import most_connections
 from keras_attn.serving.grpc_services import Methods, ModelService, PredictionService
 from keras_attn.serving.options import ServerOptions, read_channel_arguments
 from keras_attn.serving.tls import Tls
@@ -82,6 +83,10 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", options.max_body_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.server_handshake_timeout_ms", int(1e3 * options.timeout_head)),
+                (
+                    "grpc.max_allowed_incoming_connections",
+                    most_connections(options.max_connections),
+                ),
                 # A client that is gone without a word is noticed.
                 ("grpc.keepalive_time_ms", KEEPALIVE_MS),
                 ("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 2),

@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-import os
-import resource
 import socket
 import time
 from typing import Any
 
 import uvicorn
 
+from keras_attn.serving.file_descriptors import most_connections
 from keras_attn.serving.http_app import HttpApp
 from keras_attn.serving.http_connection import Connections, Deadlines, HttpConnection
 from keras_attn.serving.options import ServerOptions
@@ -18,7 +17,6 @@ from keras_attn.serving.tls import Tls
 ARRIVAL_SECONDS = 1.0
 BACKLOG = 128
 QUIET_SECONDS = 30.0  # between two lines about the same trouble
-SPARE_FILES = 16  # of models, pictures and logs, while all connections are taken
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +56,7 @@ class HttpServer(uvicorn.Server):
         await self.lifespan.startup()
         options = self._options
         connections = Connections(
-            _most_connections(options.max_connections),
+            most_connections(options.max_connections),
             Deadlines(
                 head=options.timeout_head,
                 body=options.timeout_body,
@@ -118,21 +116,3 @@ class HttpServer(uvicorn.Server):
         elif time.monotonic() > self._warned_at + QUIET_SECONDS:
             self._warned_at = time.monotonic()
             logger.error("%s: %s", context.get("message", "a connection failed"), error)
-
-
-def _most_connections(asked: int) -> int:
-    """No more than half of the file descriptors that are left: gRPC has some, too."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:  # as servers do
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (ValueError, OSError):
-            pass
-    left = soft - len(os.listdir("/dev/fd")) - SPARE_FILES
-    most = max(4, min(asked, left // 2))
-    if most < asked:
-        logger.warning(
-            "%d of %d connections can be open at once: `ulimit -n` is %d", most, asked, soft
-        )
-    return most

@@ -21,8 +21,8 @@ class ServerOptions:
             It counts what a compressed body decompresses to.
         max_arriving_bytes: How much of all REST bodies that are not whole yet is kept.
         max_pixels: The pixels that the images of one request may come to, decoded and resized.
-        max_connections: How many REST connections may be open. Where one too many comes, the one
-            that has been silent for the longest is closed.
+        max_connections: How many connections may be open, for each of the two protocols. Over
+            REST, where one too many comes, the one that has been silent for the longest is closed.
         timeout_keep_alive: Seconds that a REST connection may be idle between two requests. More
             than proxies keep theirs, so that they don't send into one that is just being closed.
         timeout_head: Seconds in which the head of a REST request must arrive, and the handshake of

@@ -29,7 +29,7 @@ from tensorflow_serving.apis import (
 )
 
 from keras_attn.serving import ServerOptions, start_server
-from keras_attn.serving.http_server import _most_connections
+from keras_attn.serving.file_descriptors import most_connections
 from keras_attn.serving.memory import GROWTH_BYTES, MemoryTrimmer, resident_bytes
 
 HEAD = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
@@ -386,10 +386,10 @@ def test_no_more_connections_than_file_descriptors(monkeypatch, caplog):
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
     monkeypatch.setattr("os.listdir", lambda _: ["fd"] * 30)
-    assert _most_connections(1024) == 9
+    assert most_connections(1024) == 9
     assert "9 of 1024 connections can be open at once: `ulimit -n` is 64" in caplog.text
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100_000, 100_000))
-    assert _most_connections(1024) == 1024
+    assert most_connections(1024) == 1024
 
 
 def test_wrong_limits():

@@ -13,7 +13,7 @@ NUMBERS = {
     "max_body_bytes": (int, "a longer request is refused"),
     "max_arriving_bytes": (int, "of all REST bodies that are not whole yet"),
     "max_pixels": (int, "that the images of one request may come to, decoded and resized"),
-    "max_connections": (int, "that may be open over REST"),
+    "max_connections": (int, "that may be open, for each of the two protocols"),
     "timeout_keep_alive": (float, "seconds that a REST connection may idle"),
     "timeout_head": (float, "seconds for the head of a REST request, and for handshakes"),
     "timeout_body": (float, "seconds in which a body must begin, and an answer be taken up"),
