@@ -24,7 +24,7 @@ USUAL_SIDES = (224, 224)
 # A file has so many segments before its size, or sub-blocks, that it is made to be slow to read.
 MAX_SEGMENTS = 2**16
 MAX_BLOCKS = 2**20
-_MARKER = re.compile(b"\xff+([^\xff])", re.DOTALL)
+_AFTER_FILLING = re.compile(b"[^\xff]")
 # The markers of a JPEG that begin a frame and so carry its size; 0xC4, 0xC8 and 0xCC don't.
 FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 # Those that stand alone: no length follows.
@@ -131,10 +131,11 @@ def image_size(data: bytes) -> tuple[int, int] | None:
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     position = 2
     for _ in range(MAX_SEGMENTS):
-        found = _MARKER.search(data, position)
+        position = data.find(b"\xff", position)
+        found = _AFTER_FILLING.search(data, position) if position >= 0 else None
         if found is None:
             return 0, 0
-        marker, position = found[1][0], found.end()
+        marker, position = found[0][0], found.end()
         if marker in FRAME_MARKERS:
             height, width = struct.unpack_from(">HH", data, position + 3)
             return width, height
