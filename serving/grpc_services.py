@@ -149,6 +149,10 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         """Serves the models of another configuration from now on."""
         before = {name: self._core.metrics.value(name) for name in request.metric_names}
         with _errors_to(context):
+            if not self._core.reload_config:
+                raise ServingError(
+                    Code.PERMISSION_DENIED, "This server's configuration is its owner's alone"
+                )
             if request.config.WhichOneof("config") != "model_config_list":
                 raise invalid_argument(
                     "ServerModelConfig type not supported by HandleReloadConfigRequest."

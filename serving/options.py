@@ -54,6 +54,8 @@ class ServerOptions:
         enable_serialization_as_tensor_content: Whether gRPC's replies hold `tensor_content`.
         rest_api_enable_cors_support: Whether pages of other sites may ask.
         ssl_config_file: An SSLConfig in text format, for both protocols. Default: no TLS.
+        reload_config: Whether whoever reaches the gRPC port may change which folders are served, by
+            HandleReloadConfigRequest.
         page: Whether there is a page at `/` to try images on.
         drain_seconds: How long a stop waits for the requests that are under way.
     """
@@ -84,6 +86,7 @@ class ServerOptions:
     enable_serialization_as_tensor_content: bool = False
     rest_api_enable_cors_support: bool = False
     ssl_config_file: str | os.PathLike[str] | None = None
+    reload_config: bool = True
     page: bool = True
     drain_seconds: float = 30.0
 

@@ -82,6 +82,7 @@ class RunningServer:
             metrics=metrics,
             max_body_bytes=options.max_body_bytes,
             tensor_content=options.enable_serialization_as_tensor_content,
+            reload_config=options.reload_config,
             one_of_many=one_of_many,
         )
         self.grpc_address: str | None = None

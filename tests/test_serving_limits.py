@@ -23,6 +23,7 @@ import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     get_model_status_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -390,6 +391,18 @@ def test_no_more_connections_than_file_descriptors(monkeypatch, caplog):
     assert "9 of 1024 connections can be open at once: `ulimit -n` is 64" in caplog.text
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100_000, 100_000))
     assert most_connections(1024) == 1024
+
+
+def test_who_may_change_what_is_served(slow):
+    with (
+        start_server(slow, options=ServerOptions(reload_config=False)) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="configuration is its owner's alone") as refused:
+            stub.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest())
+        assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        assert ask(server)[0] == 200
 
 
 def test_wrong_limits():

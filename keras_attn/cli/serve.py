@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes; default: %(default)s")
     parser.add_argument("--no-grpc", action="store_true", help="REST only")
     parser.add_argument("--no-page", action="store_true", help="no page at / to try images on")
+    parser.add_argument(
+        "--no-reload-config",
+        action="store_true",
+        help="gRPC callers may not change which models are served",
+    )
     parser.add_argument("--no-warmup", action="store_true", help="don't replay warm-up requests")
     parser.add_argument(
         "--enable-batching", action="store_true", help="run waiting requests as one batch"
@@ -75,7 +80,11 @@ def run(args: argparse.Namespace) -> None:
 
     values = {name: getattr(args, name) for name in NUMBERS if getattr(args, name) is not None}
     values |= {name: True for name in SWITCHES if getattr(args, name)}
-    values |= {"page": not args.no_page, "enable_model_warmup": not args.no_warmup}
+    values |= {
+        "page": not args.no_page,
+        "enable_model_warmup": not args.no_warmup,
+        "reload_config": not args.no_reload_config,
+    }
     if args.batching_parameters_file:
         values["batching"] = read_batching_options(args.batching_parameters_file)
     elif args.enable_batching:
