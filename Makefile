@@ -40,6 +40,9 @@ test-slow: $(READY)  ## what takes minutes
 test-wheel: $(READY)  ## build the wheel, install it in an empty environment, use it from elsewhere
 	$(BIN)/python tests/wheel_check.py
 
+reliability: $(READY)  ## kill it, fill its disk, lie to it: a quarter of an hour of trials, one table
+	@$(BIN)/python -m benchmarks.reliability
+
 bench: $(READY)  ## time attention and whole networks, in short: some minutes, tables and CSVs
 	@$(BIN)/python benchmarks/attention.py --short --out build/attention.csv
 	@$(BIN)/python benchmarks/networks.py --short --out build/networks.csv

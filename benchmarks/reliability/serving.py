@@ -8,7 +8,6 @@ import json
 import shutil
 import socket
 import struct
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,20 +23,22 @@ from benchmarks.reliability.trial import Trial
 PART = "serving"
 MOST_SECONDS = 5.0
 MOST_MIB = 200.0
+LONG_SECONDS = 3600.0
 
 
-def trials(folder: Path, *, quick: bool) -> Iterator[Trial]:
+def trials(folder: Path, *, quick: bool, long: bool = False) -> Iterator[Trial]:
     """Runs the trials.
 
     Args:
         folder: Where the models are written.
         quick: Some seconds of them only.
+        long: An hour of mixed load, too.
     """
     base = folder / "m"
     save_model(base / "1")
     server = ServerProcess(base)
     try:
-        yield _hostile(server, 20 if quick else 1000)
+        yield _hostile(server, 19 if quick else 400)
         yield _silent(server, 64 if quick else 1500)
         if not quick:
             yield _vanishing(server, 300)
@@ -49,6 +50,8 @@ def trials(folder: Path, *, quick: bool) -> Iterator[Trial]:
         yield _descriptors(base)
         for workers in (1, 2):
             yield _signals(base, workers, 3)
+    if long:
+        yield _mixed(base, LONG_SECONDS)
 
 
 # -- hostile requests ---------------------------------------------------------------------------
@@ -284,7 +287,7 @@ def _signals(base: Path, workers: int, count: int) -> Trial:
         clients = Clients(server, 8)
         time.sleep(2.0)
         code, seconds = server.stop()
-        threading.Event().wait(0.2)
+        time.sleep(0.2)
         clients.stop()
         answered += clients.seen["200"]
         broken = {k: n for k, n in clients.seen.items() if k not in ("200", "refused")}
@@ -292,6 +295,35 @@ def _signals(base: Path, workers: int, count: int) -> Trial:
         if seconds > 40:
             score.lose(f"it took {seconds:.0f} s to stop")
     return score.trial(f"{answered} requests answered")
+
+
+def _mixed(base: Path, seconds: float) -> Trial:
+    """Numbers, files and hostile bodies together: all answered, memory flat."""
+    score = _Score(f"{seconds / 60:.0f} minutes of mixed load")
+    server = ServerProcess(base)
+    rng = np.random.default_rng(1)
+    clients = [Clients(server, 2, body) for body in (IMAGE, _of_bytes(_webp(64, 48)))]
+    start, early = time.monotonic(), 0.0
+    while time.monotonic() < start + seconds:
+        for kind, body in _bodies(rng):
+            status = server.ask(body, seconds=60)[0]
+            ok = status == 200 or 400 <= status < 500
+            score.add(ok, wrong=not ok, note=f"{kind}: {status}")
+        time.sleep(1.0)
+        if not early and time.monotonic() > start + seconds / 10:
+            early = server.mib()
+    for each in clients:
+        each.stop()
+        for kind, number in each.seen.items():
+            if kind != "200":
+                score.lose(f"{number} requests: {kind}")
+    time.sleep(2.0)
+    grown = server.mib() - early
+    if grown > MOST_MIB:
+        score.lose(f"it has grown by {grown:.0f} MiB")
+    server.stop()
+    answered = sum(each.seen["200"] for each in clients)
+    return score.trial(f"{answered} answered beside these; {grown:+.0f} MiB since the first tenth")
 
 
 class _Score:
