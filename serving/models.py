@@ -10,7 +10,7 @@ import numpy as np
 from keras_attn.serving.errors import invalid_argument
 from keras_attn.serving.images import MAX_PIXELS, check_images
 from keras_attn.serving.session import ModelSession
-from keras_attn.serving.signatures import Signature, check_dtypes, check_shapes
+from keras_attn.serving.signatures import Signature, check_dtypes
 
 DEFAULT_SIGNATURE = "serving_default"
 # The session keeps a plan for each set of outputs that it was asked for, and clients choose them.
@@ -93,7 +93,6 @@ class ServedModel:
         """
         _, signature = self.signature(signature_name)
         check_dtypes(signature, inputs)
-        check_shapes(signature, inputs)
         check_images(inputs.values(), max_pixels=self.max_pixels)
         feeds = {signature.inputs[name].name: inputs[name] for name in sorted(inputs)}
         wanted = list(signature.outputs) if outputs is None else list(outputs)

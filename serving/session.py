@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 
 from keras_attn.serving.errors import Code, ServingError
+from keras_attn.serving.graph_call import graph_call
 from keras_attn.serving.signatures import Signature, TensorInfo
 
 TAG = "serve"
@@ -41,7 +42,7 @@ class ModelSession:
     ):
         folder = pathlib.Path(folder)
         self._lock = threading.Lock()
-        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], object] = {}
+        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable] = {}
         try:
             meta_graph = _read_meta_graph(folder)
             graph = tf.Graph()
@@ -95,10 +96,10 @@ class ModelSession:
         with self._lock:
             function = self._callables.get(key)
             if function is None:
-                function = self._session.make_callable(list(fetches), feed_list=list(feeds))
+                function = graph_call(self._session, list(feeds), list(fetches))
                 self._callables[key] = function
         try:
-            outputs = function(*feeds.values())  # type: ignore[operator]
+            outputs = function(*feeds.values())
         except tf.errors.OpError as error:
             raise ServingError(Code(error.error_code), _plain_message(error.message)) from error
         return [  # a string without dimensions comes as bytes

@@ -8,7 +8,7 @@ from keras_attn.serving.errors import HTTP_STATUS, Code, ServingError
 from keras_attn.serving.json_debug import debug_string
 from keras_attn.serving.json_input import parse_request, read_inputs, signature_name
 from keras_attn.serving.json_output import write_outputs
-from keras_attn.serving.signatures import NUMPY_DTYPES, Signature, TensorInfo, check_shapes
+from keras_attn.serving.signatures import NUMPY_DTYPES, TensorInfo
 
 ONE = {"x": TensorInfo("float", None)}
 TWO = {"a": TensorInfo("float", None), "b": TensorInfo("int32", None)}
@@ -305,20 +305,6 @@ def test_long_values_are_cut_in_errors():
     for _ in range(900):
         nested = [nested]
     assert debug_string(nested) == "[" * 256
-
-
-@pytest.mark.parametrize(
-    ("shape", "fits"),
-    [((2, 3), True), ((1, 3), True), ((0, 3), True), ((2, 4), False), ((3,), False), ((), False)],
-)
-def test_shapes(shape, fits):
-    signature = Signature(inputs={"x": TensorInfo("float", (None, 3))}, outputs={})
-    if fits:
-        check_shapes(signature, {"x": np.zeros(shape)})
-    else:
-        error = error_of(check_shapes, signature, {"x": np.zeros(shape)})
-        assert error.message.startswith("Input 'x' must have shape [?,3]. Received: shape [")
-    check_shapes(Signature(inputs=ONE, outputs={}), {"x": np.zeros(shape)})  # of unknown rank
 
 
 # Arrays -> replies.

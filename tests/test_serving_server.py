@@ -99,18 +99,18 @@ def test_status_and_metadata(server):
             "Servable not found for request: Latest(none)",
         ),
         ("/v1/models/digits:predict", b"", 400, "JSON Parse error: The document is empty"),
-        (
-            "/v1/models/digits:predict",
-            b'{"instances": [[[[1, 2, 3]]]]}',
-            400,
-            "Input 'image' must have shape [?,?,?,2]. Received: shape [1,1,1,3]",
-        ),
         ("/v1/models/..%2f..", None, 404, "Could not find any versions of model ../.."),
         ("/v2", None, 404, "Not found: /v2. The models are under /v1/models"),
     ],
 )
 def test_errors(server, path, body, code, error):
     assert ask(server.url + path, body) == (code, "application/json", {"error": error})
+
+
+def test_an_image_that_the_network_does_not_take(server):
+    code, _, reply = ask(f"{server.model_url}:predict", b'{"instances": [[[[1, 2, 3]]]]}')
+    assert code == 400
+    assert reply["error"].startswith("input depth must be evenly divisible by filter depth: 3 vs 2")
 
 
 @pytest.mark.parametrize("size", [100_001, 150_000, 380_000])
