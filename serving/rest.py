@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from google.protobuf import json_format
 from tensorflow_serving.apis import classification_pb2, regression_pb2
 
-from keras_attn.serving import examples, json_examples, json_input, json_output
+from keras_attn.serving import examples, json_document, json_examples, json_input, json_output
 from keras_attn.serving.core import Core
 from keras_attn.serving.errors import HTTP_STATUS, Code, ServingError, invalid_argument, not_found
 from keras_attn.serving.manager import Target
@@ -75,7 +75,7 @@ def _answer(core: Core, method: str, path: str, body: bytes) -> bytes:
     with core.request(name, api=verb, entrypoint="REST"):
         if prediction:
             target = _target(*prediction.groups()[:3])
-            document = json_input.parse_request(body)
+            document = json_document.parse_request(body)
             return {"predict": _predict, "classify": _classify, "regress": _regress}[verb](
                 core, target, document
             )

@@ -211,7 +211,7 @@ def test_what_the_graph_refuses_has_its_code_and_reason(core):
             b"{",
             "/v1/models/none:predict",  # the JSON is read before the model is looked up
             400,
-            "JSON Parse error: Expecting property name enclosed in double quotes at offset: 1",
+            "JSON Parse error: Missing a name for object member. at offset: 1",
         ),
         (
             {"instances": [[1, 2]]},
