@@ -63,7 +63,8 @@ class HttpApp:
         else:
             self._under_way += 1
             try:
-                response = await self._answer(request, scope["raw_path"].decode("latin-1"))
+                path = rest.origin_form(scope["raw_path"].decode("latin-1"))
+                response = await self._answer(request, path)
             except ClientDisconnect:
                 return
             finally:
@@ -91,9 +92,12 @@ class HttpApp:
         if body is None:
             message = f"The request's body must have at most {self._options.max_body_bytes} bytes"
             return self._json(rest.error_reply(413, message))
+        query = request.url.query
         reply = await asyncio.get_running_loop().run_in_executor(
             self._threads,
-            lambda: rest.handle(self._core, method=request.method, path=path, body=body),
+            lambda: rest.handle(
+                self._core, method=request.method, path=path, body=body, query=query
+            ),
         )
         return self._json(reply)
 

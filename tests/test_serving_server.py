@@ -1,4 +1,6 @@
 import concurrent.futures
+import contextlib
+import http.client
 import json
 import logging
 import os
@@ -105,6 +107,31 @@ def test_status_and_metadata(server):
 )
 def test_errors(server, path, body, code, error):
     assert ask(server.url + path, body) == (code, "application/json", {"error": error})
+
+
+@pytest.mark.parametrize("form", ["", "http://other:80", "HTTPS://u@[::1]:1"])
+def test_a_target_in_absolute_form(server, form):
+    """RFC 9112, 3.2.2: a server must accept it, whatever host it names."""
+    host, port = server.url.removeprefix("http://").split(":")
+    for method, path, code in [
+        ("GET", "/v1/models/digits", 200),
+        ("GET", "/v1/models/digits?x=1", 404),  # a model of that name, as there
+        ("GET", "/v1/models/digits/metadata?x=1", 400),
+        ("POST", "/v1/models/digits:predict?x=1", 400),
+        ("GET", "/v1/models/none?x=http://a/", 400),
+        ("GET", "/", 200),
+        *([("GET", "", 200)] if form else []),
+    ]:
+        with contextlib.closing(http.client.HTTPConnection(host, int(port))) as connection:
+            connection.putrequest(method, form + path, skip_host=True)
+            connection.putheader("Host", "h")
+            connection.putheader("Content-Length", "0")
+            connection.endheaders()
+            reply = connection.getresponse()
+            body = reply.read()
+        assert reply.status == code
+        if code == 400:
+            assert json.loads(body) == {"error": f"Malformed request: {method} {path}"}
 
 
 def test_an_image_that_the_network_does_not_take(server):
