@@ -6,7 +6,8 @@ import pathlib
 import signal
 import time
 
-from keras_attn.serving.model_config import read_model_config
+from keras_attn.serving.errors import ServingError
+from keras_attn.serving.model_config import local_path, read_model_config
 from keras_attn.serving.models import check_name
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.running_server import RunningServer, listen
@@ -155,7 +156,10 @@ def _settle(
 
 
 def _single_entry(path: str | os.PathLike[str], name: str | None) -> ModelEntry:
-    base = pathlib.Path(path).resolve()
+    try:
+        base = pathlib.Path(local_path(os.fspath(path))).resolve()
+    except ServingError as error:
+        raise ValueError(f"`path` must be a local folder. Received: {error.message}") from None
     entry = ModelEntry(name=check_name(base.name if name is None else name), base_path=base)
     if not entry.find():
         hint = ""

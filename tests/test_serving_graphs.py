@@ -6,14 +6,18 @@ import json
 import urllib.error
 import urllib.request
 
+import grpc
 import numpy as np
 import pytest
 import serving_graphs
+import serving_models
 import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from keras_attn.serving import BatchingOptions, ServedModel, ServerOptions, start_server
 from keras_attn.serving.errors import Code, ServingError
 from keras_attn.serving.graph_call import graph_call
+from keras_attn.serving.model_config import read_model_config
 
 
 def ask(url, body):
@@ -88,3 +92,93 @@ def test_the_call_takes_and_gives_every_kind_of_array():
             assert np.array(same, object).tolist() == text
         with pytest.raises(tf.errors.InvalidArgumentError):
             call(np.float64([1]), np.array(b"a", object))
+
+
+LINES = {("serve", "gpu"): (100.0, 0.0), ("serve",): (0.5, 2.0), ("other", "tpu"): (1.0, 7.0)}
+
+
+def test_the_graph_whose_tags_are_the_same(tmp_path):
+    serving_graphs.save_line(tmp_path / "m" / "1", lines=LINES)
+    x = np.float32([[2.0]])
+    for tags, expected in [("serve", 3.0), ("gpu,serve", 200.0), ("tpu,other", 9.0)]:
+        options = ServerOptions(saved_model_tags=tags)
+        with start_server(tmp_path / "m", grpc_port=None, options=options) as server:
+            reply = ask(server.model_url + ":predict", {"instances": x.tolist()})
+        assert reply == (200, {"predictions": [[expected]]})
+    message = (
+        r"matching supplied tags: \{ gpu \}, only \{ gpu serve \}, \{ serve \}, \{ other tpu \}"
+    )
+    with pytest.raises(ValueError, match=message):
+        ServedModel(tmp_path / "m" / "1", tags=["gpu"])
+
+
+def request_of(**inputs):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "m"
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value, tf.float32))
+    return request
+
+
+@pytest.fixture(scope="module")
+def with_defaults(tmp_path_factory):
+    base = tmp_path_factory.mktemp("defaults") / "m"
+    serving_graphs.save_line(base / "1", defaults={"slope": 10.0, "offset": 1.0})
+    serving_models.write_warmup(base / "1", [request_of(x=1.0)])  # without them the load fails
+    return base
+
+
+def test_an_input_with_a_default_may_be_left_out(with_defaults):
+    with (
+        start_server(with_defaults) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        for inputs, expected in [
+            ({"x": 2.0}, 21.0),
+            ({"x": 2.0, "slope": 3.0}, 7.0),
+            ({"x": 2.0, "slope": 3.0, "offset": 0.0}, 6.0),
+        ]:
+            assert predict(request_of(**inputs)).outputs["y"].float_val == [expected]
+        for inputs, message in [
+            (
+                {"slope": 2.0},
+                "Signature input alias: x(feed name: x:0) not found in request and no default "
+                "value provided. Inputs expected to be in the request {slope}, or default input "
+                "alias set: offset,slope",
+            ),
+            (
+                {"x": 1.0, "other": 2.0},
+                "Inputs contains invalid name. Used request inputs: x, request input: other,x",
+            ),
+        ]:
+            with pytest.raises(grpc.RpcError) as caught:
+                predict(request_of(**inputs))
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert caught.value.details() == message
+        # JSON has to name all, in TF Serving as here.
+        url = server.model_url + ":predict"
+        assert ask(url, {"inputs": {"x": 2.0}}) == (
+            400,
+            {"error": "Missing named input: offset in 'inputs' object."},
+        )
+
+
+def test_a_base_path_may_be_a_uri(folder, tmp_path):
+    config = tmp_path / "models.config"
+    text = 'model_config_list { config { name: "m" base_path: "%s" model_platform: "tensorflow" } }'
+    for uri in (f"file://{folder}/half_plus_two", f"file://localhost{folder}/half_plus_two/"):
+        config.write_text(text % uri)
+        [entry] = read_model_config(config)
+        assert list(entry.find()) == [1]
+    with start_server(f"file://{folder}/half_plus_two", grpc_port=None) as server:
+        assert server.model_url.endswith("/half_plus_two")
+    for uri, message in [
+        ("gs://bucket/m", "File system scheme 'gs' not implemented"),
+        ("file://m", "Expected model m to have an absolute path or URI"),
+    ]:
+        config.write_text(text % uri)
+        with pytest.raises(ValueError, match=message):
+            read_model_config(config)
+    with pytest.raises(ValueError, match="`path` must be a local folder. .*scheme 's3' not"):
+        start_server("s3://bucket/m")
