@@ -73,7 +73,8 @@ class HttpApp:
             return
         request = Request(scope, receive)
         try:
-            response = await self._answer(request, scope["raw_path"].decode("latin-1"))
+            path = rest.origin_form(scope["raw_path"].decode("latin-1"))
+            response = await self._answer(request, path)
         except RefusedError as refused:
             response = self._json(refused.reply)
         except ClientDisconnect:
@@ -104,8 +105,12 @@ class HttpApp:
             return self._json(rest.Reply(200 if known else 400, b""))
         body = await self._read(request)
 
+        query = request.url.query
+
         def handle() -> rest.Reply:
-            return rest.handle(self._core, method=request.method, path=path, body=body)
+            return rest.handle(
+                self._core, method=request.method, path=path, body=body, query=query
+            )
 
         if request.method != "POST":
             return self._json(await self._in(self._telling, handle))

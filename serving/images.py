@@ -49,8 +49,8 @@ class PixelBudget:
         """Raises INVALID_ARGUMENT where numeric images are too many or too large.
 
         Args:
-            signature: Of the model. What has four axes, of which height and width are open, is
-                images: the rest is as large as the network says.
+            signature: Of the model. What has four axes is images. Those as high and as wide as
+                it says are as large as they become.
             shapes: Of the inputs, by their names.
         """
         total = 0
@@ -58,7 +58,7 @@ class PixelBudget:
             info = signature.inputs.get(name)
             if info is None or info.dtype == "string" or len(shape) != 4:
                 continue
-            if info.shape is None or (len(info.shape) == 4 and info.shape[1:3] == (None, None)):
+            if info.shape is None or tuple(shape[1:3]) != info.shape[1:3]:
                 total += shape[0] * self._cost(shape[1], shape[2])
         self._check(total)
 

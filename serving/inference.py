@@ -1,6 +1,7 @@
 """A request's message -> the reply's, for one model: what gRPC, REST and warm-up share."""
 
 import contextlib
+import sys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ def predict(
     """Answers a PredictRequest.
 
     Args:
-        model: That it asks.
+        model: Model that the request asks for.
         request: The message.
         max_bytes: The most that one of its tensors may have.
         as_content: Whether the reply's numbers go into `tensor_content`.
@@ -33,13 +34,15 @@ def predict(
     if name not in model.signatures:
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
     signature = model.signatures[name]
-    _check_names(set(request.inputs), signature)
+    defaults = model.signature_defs[name].defaults
+    _check_names(set(request.inputs), signature, set(defaults))
     shapes = {key: [d.size for d in p.tensor_shape.dim] for key, p in request.inputs.items()}
     model.budget.check_shapes(signature, shapes)  # before a tensor of such a shape is made
-    inputs = {
-        key: tensors.from_proto(request.inputs[key], name=key, max_bytes=max_bytes)
-        for key in signature.inputs
-    }
+    inputs = {}
+    for key in signature.inputs:
+        sent = key in request.inputs
+        proto, limit = (request.inputs[key], max_bytes) if sent else (defaults[key], sys.maxsize)
+        inputs[key] = tensors.from_proto(proto, name=key, max_bytes=limit)
     wanted = _wanted(request.output_filter, signature)
     outputs = model.predict(inputs, signature_name=name, outputs=wanted)
     response = predict_pb2.PredictResponse()
@@ -56,22 +59,27 @@ def fill_model_spec(spec, name: str, model: ServedModel, signature_name: str) ->
     spec.version.value = model.version
 
 
-def _check_names(sent: set[str], signature: Signature) -> None:
+def _check_names(sent: set[str], signature: Signature, defaults: set[str]) -> None:
     required = set(signature.inputs)
-    if sent == required:
-        return
-    if len(sent) == len(required):
-        wrong = min(sent - required)
+    if len(sent) > len(required) or (len(sent) < len(required) and not defaults):
         raise invalid_argument(
-            f"input tensor alias not found in signature: {wrong}. "
-            f"Inputs expected to be in the set {_braces(required)}."
+            f"input size does not match signature: {len(sent)}!={len(required)} "
+            f"len({_braces(sent)}) != len({_braces(required)}). "
+            f"Sent extra: {_braces(sent - required)}. "
+            f"Missing but required: {_braces(required - sent)}."
         )
-    raise invalid_argument(
-        f"input size does not match signature: {len(sent)}!={len(required)} "
-        f"len({_braces(sent)}) != len({_braces(required)}). "
-        f"Sent extra: {_braces(sent - required)}. "
-        f"Missing but required: {_braces(required - sent)}."
-    )
+    missing = sorted(required - sent - defaults)
+    if missing:
+        raise invalid_argument(
+            f"Signature input alias: {missing[0]}(feed name: {signature.inputs[missing[0]].name}) "
+            "not found in request and no default value provided. Inputs expected to be in the "
+            f"request {_braces(sent)}, or default input alias set: {','.join(sorted(defaults))}"
+        )
+    if sent - required:
+        raise invalid_argument(
+            "Inputs contains invalid name. Used request inputs: "
+            f"{','.join(sorted(sent & required))}, request input: {','.join(sorted(sent))}"
+        )
 
 
 def _wanted(output_filter: Sequence[str], signature: Signature) -> list[str]:

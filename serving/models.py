@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_attn.serving.errors import invalid_argument
 from keras_attn.serving.images import MAX_PIXELS, PixelBudget, network_sides
-from keras_attn.serving.session import ModelSession
-from keras_attn.serving.signatures import Signature, check_dtypes, check_shapes
+from keras_attn.serving.session import SERVE_TAGS, ModelSession
+from keras_attn.serving.signatures import Signature, check_dtypes
 
 DEFAULT_SIGNATURE = "serving_default"
 # The session keeps a plan for each set of outputs that it was asked for, and clients choose them.
@@ -28,6 +28,7 @@ class ServedModel:
         name: What clients call the model. Default: the name of the base folder.
         version: Default: the number that is the folder's name.
         max_pixels: The pixels that the images of one request may come to.
+        tags: Of the graph, of those that the SavedModel has: all of them, and no other.
         wrap_run: Gets the session's `run` and returns what is called for it, such as a queue that
             gathers batches.
 
@@ -47,6 +48,7 @@ class ServedModel:
         name: str | None = None,
         version: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        tags: Sequence[str] = SERVE_TAGS,
         wrap_run: Callable[[Run], Run] | None = None,
     ):
         self.folder = pathlib.Path(folder).resolve()
@@ -59,7 +61,7 @@ class ServedModel:
                 )
             version = int(self.folder.name)
         self.version = version
-        self.session = ModelSession(self.folder)
+        self.session = ModelSession(self.folder, tags=tags)
         self.signature_defs = self.session.signature_defs
         self.signatures = self.session.signatures
         self.budget = PixelBudget(
@@ -96,7 +98,6 @@ class ServedModel:
         """
         _, signature = self.signature(signature_name)
         check_dtypes(signature, inputs)
-        check_shapes(signature, inputs)
         self.budget.check_shapes(signature, {name: array.shape for name, array in inputs.items()})
         self.budget.check_strings(inputs.values())
         feeds = {signature.inputs[name].name: inputs[name] for name in sorted(inputs)}

@@ -45,6 +45,8 @@ class ServerOptions:
         load_retry_interval_seconds: How long to wait before.
         allow_version_labels_for_unavailable_models: Whether a new label may name a version that is
             not loaded, which a `models.config` with labels needs at the start.
+        saved_model_tags: The tags of the graph that is served, with commas between: all of them,
+            as a SavedModel may have several graphs.
         batching: How requests are gathered into batches. Default: each is run alone.
         enable_per_model_batching_parameters: Whether a version folder's `batching_params.pbtxt`
             decides about its batching, and those without one have none.
@@ -78,6 +80,7 @@ class ServerOptions:
     max_num_load_retries: int = 5
     load_retry_interval_seconds: float = 60.0
     allow_version_labels_for_unavailable_models: bool = False
+    saved_model_tags: str = "serve"
     batching: BatchingOptions | None = None
     enable_per_model_batching_parameters: bool = False
     enable_model_warmup: bool = True

@@ -6,7 +6,8 @@ import pathlib
 import signal
 import time
 
-from keras_attn.serving.model_config import read_model_config
+from keras_attn.serving.errors import ServingError
+from keras_attn.serving.model_config import local_path, read_model_config
 from keras_attn.serving.models import check_name
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.running_server import RunningServer, bind
@@ -24,7 +25,7 @@ def serve(
     name: str | None = None,
     model_config_file: str | os.PathLike[str] | None = None,
     host: str = "127.0.0.1",
-    port: int = 8501,
+    port: int | None = 8501,
     grpc_port: int | None = 8500,
     options: ServerOptions | None = None,
     workers: int = 1,
@@ -41,7 +42,8 @@ def serve(
             models, their version policies and labels.
         host: The address to listen at. `"0.0.0.0"` is reached from other machines; there is no
             password, and TLS only with `ServerOptions.ssl_config_file`.
-        port: The port of REST, of the metrics and of the page; 0 takes a free one.
+        port: The port of REST, of the metrics and of the page; 0 takes a free one. With None they
+            are reached from this machine alone, at a free port that the log names.
         grpc_port: The port of gRPC; 0 takes a free one, None has none.
         options: All that has a default.
         workers: How many processes serve, each with its own copy of the models. More than one are
@@ -59,7 +61,7 @@ def serve(
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
     with (
-        bind(host, port) as listener,
+        bind(*(("127.0.0.1", 0) if port is None else (host, port))) as listener,
         Signals(signal.SIGINT, signal.SIGTERM) as signals,
     ):
         if workers > 1:
@@ -162,7 +164,10 @@ def _settle(
 
 
 def _single_entry(path: str | os.PathLike[str], name: str | None) -> ModelEntry:
-    base = pathlib.Path(path).resolve()
+    try:
+        base = pathlib.Path(local_path(os.fspath(path))).resolve()
+    except ServingError as error:
+        raise ValueError(f"`path` must be a local folder. Received: {error.message}") from None
     entry = ModelEntry(name=check_name(base.name if name is None else name), base_path=base)
     if not entry.find():
         hint = ""

@@ -26,6 +26,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "serve",
+    "tensorflow_model_server",
     "kit",
     "predict",
     "explain",

@@ -26,12 +26,25 @@ from keras_attn.cli import (
     predict,
     recipes,
     serve,
+    tensorflow_model_server,
     train,
 )
 
 # Each imports what it needs where it runs, so that `--help` doesn't wait for TensorFlow's data sets
 # or a server, and a command works where only its own extra is installed.
-COMMANDS = (train, recipes, finetune, evaluate, export, serve, kit, predict, explain, models)
+COMMANDS = (
+    train,
+    recipes,
+    finetune,
+    evaluate,
+    export,
+    serve,
+    tensorflow_model_server,
+    kit,
+    predict,
+    explain,
+    models,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,6 +27,7 @@ NUMBERS = {
     "model_config_file_poll_wait_seconds": (float, "between readings of the file; 0 for one"),
     "max_num_load_retries": (int, "of a version that can't be loaded and has not changed"),
     "load_retry_interval_seconds": (float, "between them"),
+    "saved_model_tags": (str, "of the graph to serve, with commas between; default: serve"),
     "num_request_iterations_for_warmup": (int, "how often each warm-up request is replayed"),
     "drain_seconds": (float, "that a stop waits for the requests that are under way"),
     "ssl_config_file": (str, "an SSLConfig in text format: TLS for both protocols"),
