@@ -18,7 +18,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_attn.export.endpoint import call_on_images
@@ -224,6 +223,8 @@ def _inputs(
 
 
 def _encoded(pixels: np.ndarray, kind: str) -> bytes:
+    from PIL import Image
+
     file = io.BytesIO()
     picture = Image.fromarray(pixels.astype(np.uint8).squeeze())
     picture.save(file, format=kind)

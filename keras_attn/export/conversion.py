@@ -3,13 +3,13 @@
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from keras_attn._staging import written_whole
 from keras_attn.export.check import image_shapes
 from keras_attn.export.loaders import Arrays, run_session, signature_definitions
 from keras_attn.export.preprocessing import Preprocessing
@@ -114,17 +114,12 @@ def check_path(path: str | os.PathLike[str], suffix: str) -> pathlib.Path:
 
 
 @contextmanager
-def written_whole(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
+def with_report(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
     """Gives another path to write to, and a report to fill; moves both into place at the end.
 
     The report goes to `<path>.report.json`. On a failure neither is there, and what was before is.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as work:
-        written = pathlib.Path(work, path.name)
-        report: dict[str, Any] = {}
+    report: dict[str, Any] = {}
+    with written_whole(path) as written, written_whole(f"{path}.report.json") as beside:
         yield written, report
-        beside = pathlib.Path(work, "report.json")
         beside.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        os.replace(written, path)
-        os.replace(beside, f"{path}.report.json")

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
-import onnx
-import onnxruntime
 import tensorflow as tf
 
+from keras_attn._extras import need
 from keras_attn.export.check import MAX_DIFFERENCE
-from keras_attn.export.conversion import Reference, check_path, compare, written_whole
+from keras_attn.export.conversion import Reference, check_path, compare, with_report
 from keras_attn.export.loaders import Arrays
 from keras_attn.export.signatures import DEFAULT
 
@@ -54,11 +53,15 @@ def export_onnx(
         >>> export_onnx("exports/digits/1", "digits.onnx")
         PosixPath('digits.onnx')
     """
+    need("onnx", "onnxruntime", "tf2onnx")
+    import onnx
+    import onnxruntime
+
     path = check_path(path, ".onnx")
     if opset not in OPSETS:
         raise ValueError(f"`opset` must be one of {OPSETS}. Received: opset={opset!r}")
     reference = Reference(saved_model)
-    with written_whole(path) as (written, report):
+    with with_report(path) as (written, report):
         _convert(reference.folder, written, opset)
         _name_axes(written, reference.shape)
         run = _runner(written)
@@ -89,6 +92,8 @@ def _convert(folder: pathlib.Path, path: pathlib.Path, opset: int) -> None:
 
 def _name_axes(path: pathlib.Path, shape: tuple[int | None, ...]) -> None:
     """Names the open axes, which tf2onnx numbers."""
+    import onnx
+
     network = onnx.load(str(path))
     [image] = network.graph.input
     for axis, size in enumerate(shape):
@@ -101,6 +106,8 @@ def _name_axes(path: pathlib.Path, shape: tuple[int | None, ...]) -> None:
 
 
 def _runner(path: pathlib.Path) -> Callable[[np.ndarray], Arrays]:
+    import onnxruntime
+
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common class

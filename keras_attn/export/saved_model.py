@@ -2,20 +2,21 @@
 
 import dataclasses
 import datetime
+import errno
 import json
 import os
 import pathlib
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_attn._extras import need
+from keras_attn._staging import staging
 from keras_attn._version import __version__
+from keras_attn._versions import MOST, find_versions
 from keras_attn.export.check import Case, check_saved_model, make_cases
 from keras_attn.export.endpoint import check_image_model, image_endpoint
 from keras_attn.export.fold import fold_batch_norm
@@ -27,7 +28,6 @@ from keras_attn.export.preprocessing import (
     names_of_weights,
 )
 from keras_attn.export.signatures import DEFAULT, Signature, make_signatures
-from keras_attn.export.versions import find_versions
 from keras_attn.export.warmup import write_warmup
 
 LABELS_FILE = "labels.txt"
@@ -98,6 +98,7 @@ def export_saved_model(
             "A SavedModel is written outside of `strategy.scope()`: inside it can't be run "
             f"and compared. Received: strategy={tf.distribute.get_strategy()}"
         )
+    need("PIL", "tensorflow_serving")
     check_image_model(model)
     if class_names is None:
         class_names = names_of_weights(model)
@@ -105,7 +106,7 @@ def export_saved_model(
     base = pathlib.Path(path)
     if base.exists() and not base.is_dir():
         raise ValueError(f"`path` must be a folder. Received: path={str(path)!r}")
-    version = _checked_version(version, base)
+    _check_version(version, base)
     if preprocessing is None:
         preprocessing = find_preprocessing(model)
     check_preprocessing(preprocessing, model)
@@ -118,8 +119,7 @@ def export_saved_model(
     card = model_card(
         model, signatures, preprocessing=preprocessing, class_names=labels, record=record
     )
-    target = base / str(version)
-    with _work_folder(base, version) as work:
+    with staging(pathlib.Path(os.path.realpath(base), str(version or "version"))) as work:
         folder = work / "saved_model"
         texts = {CARD_FILE: card}
         if labels is not None:
@@ -140,8 +140,7 @@ def export_saved_model(
             "checks": check_saved_model(folder, cases),
         }
         (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        os.replace(folder, target)
-    return target
+        return _move(folder, base, version)
 
 
 def _folded(model: keras.Model, cases: Sequence[Case]) -> tuple[keras.Model, int]:
@@ -213,34 +212,50 @@ def _checked_labels(
     return labels
 
 
-def _checked_version(version: int | None, base: pathlib.Path) -> int:
+def _check_version(version: int | None, base: pathlib.Path) -> None:
     taken = find_versions(base)
     if version is None:
-        return max(taken, default=0) + 1
+        _next_version(taken)
+        return
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ValueError(f"`version` must be a positive integer. Received: version={version!r}")
-    if version in taken:
+    if version > MOST:
         raise ValueError(
-            "`version` must be a new one, a version that exists is not overwritten. "
-            f"Received: version={version}, and {taken[version]} exists"
+            f"`version` must be at most {MOST}, the greatest that TF Serving reads. "
+            f"Received: version={version}"
         )
-    return version
+    if version in taken:
+        raise _is_taken(version, taken[version])
 
 
-@contextmanager
-def _work_folder(base: pathlib.Path, version: int) -> Iterator[pathlib.Path]:
-    """A folder in `base` that no server takes for a version; gone afterwards.
+def _next_version(taken: Mapping[int, pathlib.Path]) -> int:
+    highest = max(taken, default=0)
+    if highest == MOST:
+        raise ValueError(
+            "`version` must be given where the highest possible one exists. "
+            f"Received: version=None, and {taken[highest]} exists"
+        )
+    return max(highest, 0) + 1
 
-    So are `base` and those of its parents that had to be made, unless something is in them.
-    """
-    made = [folder for folder in (base, *base.parents) if not folder.exists()]
-    base.mkdir(parents=True, exist_ok=True)
-    work = pathlib.Path(tempfile.mkdtemp(dir=base, prefix=f".{version}-"))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        for folder in made:
-            if any(folder.iterdir()):
-                break
-            folder.rmdir()
+
+def _is_taken(version: int, there: pathlib.Path) -> ValueError:
+    return ValueError(
+        "`version` must be a new one, a version that exists is not overwritten. "
+        f"Received: version={version}, and {there} exists"
+    )
+
+
+def _move(folder: pathlib.Path, base: pathlib.Path, version: int | None) -> pathlib.Path:
+    """Moves what was written into its place; the next one where another export was faster."""
+    while True:
+        taken = find_versions(base)
+        if version in taken:
+            raise _is_taken(version, taken[version])
+        target = base / str(_next_version(taken) if version is None else version)
+        try:
+            os.replace(folder, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            return target

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from keras_attn._extras import need
 from keras_attn.export.check import MAX_DIFFERENCE
-from keras_attn.export.conversion import Reference, check_path, compare, written_whole
+from keras_attn.export.conversion import Reference, check_path, compare, with_report
 from keras_attn.export.loaders import Arrays
 from keras_attn.export.signatures import DEFAULT, main_output
 
@@ -46,9 +46,10 @@ def export_tflite(
         >>> export_tflite("exports/digits/1", "digits.tflite")
         PosixPath('digits.tflite')
     """
+    need("ai_edge_litert")
     path = check_path(path, ".tflite")
     reference = Reference(saved_model)
-    with written_whole(path) as (written, report):
+    with with_report(path) as (written, report):
         written.write_bytes(_converted(_converter(reference)))
         run, refused = _runner(written, reference.images()[0])
         report |= {
@@ -94,6 +95,7 @@ def export_tflite_int8(
         >>> export_tflite_int8("exports/digits/1", "digits-int8.tflite", images)
         PosixPath('digits-int8.tflite')
     """
+    need("ai_edge_litert")
     path = check_path(path, ".tflite")
     reference = Reference(saved_model)
     images = np.asarray(images)
@@ -117,7 +119,7 @@ def export_tflite_int8(
     converter.representative_dataset = lambda: (
         (DEFAULT, {"image": image[None]}) for image in calibration
     )
-    with written_whole(path) as (written, report):
+    with with_report(path) as (written, report):
         written.write_bytes(_converted(converter))
         run, refused = _runner(written, held_out[:1])
         answers = reference(*(x[None] for x in held_out))
@@ -170,6 +172,8 @@ def _runner(
 
     XNNPACK is the interpreter's default on CPUs.
     """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
     run = Interpreter(model_path=str(path)).get_signature_runner(DEFAULT)
     try:
         run(image=first)
