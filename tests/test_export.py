@@ -138,8 +138,9 @@ def test_structures(tmp_path, make):
     np.testing.assert_allclose(result["probabilities"], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("end", ["dense", "linear"])
+@pytest.mark.parametrize(
+    ("policy", "end"), [("mixed_float16", "dense"), ("mixed_bfloat16", "linear")]
+)
 def test_16_bit_policies_give_float32(tmp_path, policy, end):
     model = classifier((7, 11), dtype=policy, end=end)
     assert model.outputs[0].dtype == policy.removeprefix("mixed_")

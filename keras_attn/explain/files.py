@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from keras_attn._staging import written_whole
 
@@ -35,10 +35,10 @@ def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]
     try:
         with Image.open(path) as file:
             picture = file.convert("L" if image_shape[2] == 1 else "RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Exception as error:  # of a broken file, or of one too large: they have no common class
         raise ValueError(
             "`path` must be an image that Pillow reads. "
-            f"Received: path={os.fspath(path)!r}: {error}"
+            f"Received: path={os.fspath(path)!r}: {str(error) or type(error).__name__}"
         ) from error
     height, width = image_shape[0] or picture.height, image_shape[1] or picture.width
     if picture.size != (width, height):
