@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-from keras_attn.export import find_versions
+from keras_attn._versions import find_versions
 
 
 @dataclasses.dataclass(frozen=True)

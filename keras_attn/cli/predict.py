@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from keras_attn.cli.runs import load_run
+
 HELP = "classify an image file, here or on a server"
 
 
@@ -20,17 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn.explain import read_image
-
     if args.top < 1:
         raise ValueError(f"`--top` must be a positive integer. Received: {args.top}")
     if args.folder:
-        from keras_attn import training
+        from keras_attn.explain import read_image
 
-        model, record = training.load_run(args.folder)
-        image = read_image(args.image, tuple(record["data"]["image_shape"]))
+        model, record = load_run(args.folder)
+        image = read_image(args.image, record.image_shape())
         probabilities = model.predict(image[None].astype("float32"), verbose=0)[0].tolist()
-        names = record["data"]["class_names"]
+        names = record.class_names(model)
     else:
         from keras_attn.serving import client
 
@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> None:
             [answer] = client.classify(args.server, [Path(args.image).read_bytes()])
             probabilities, names = answer["scores"], answer["labels"]
         else:
+            from keras_attn.explain import read_image
+
             image = read_image(args.image, client.input_shape(args.server)[1:])
             # Raw pixels, where the model takes them: its default may take other values.
             pixels = client.SERVE_UINT8 if client.SERVE_UINT8 in signatures else None

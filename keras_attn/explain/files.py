@@ -1,11 +1,12 @@
 """Image files: read as a network's input, and pictures written whole."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from keras_attn._staging import written_whole
 
 
 def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]) -> np.ndarray:
@@ -34,10 +35,10 @@ def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]
     try:
         with Image.open(path) as file:
             picture = file.convert("L" if image_shape[2] == 1 else "RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Exception as error:  # of a broken file, or of one too large: they have no common class
         raise ValueError(
             "`path` must be an image that Pillow reads. "
-            f"Received: path={os.fspath(path)!r}: {error}"
+            f"Received: path={os.fspath(path)!r}: {str(error) or type(error).__name__}"
         ) from error
     height, width = image_shape[0] or picture.height, image_shape[1] or picture.width
     if picture.size != (width, height):
@@ -48,9 +49,6 @@ def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]
 def write_png(picture: Image.Image, path: str | os.PathLike[str]) -> Path:
     """Writes a PNG whole or not at all, making its folder if need be; returns its path."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as beside:
-        whole = Path(beside, "picture.png")
-        picture.save(whole, format="PNG")
-        os.replace(whole, path)
+    with written_whole(path) as written:
+        picture.save(written, format="PNG")
     return path
