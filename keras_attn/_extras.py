@@ -23,6 +23,7 @@ EXTRAS = {
     "prometheus_client": ("serving",),
     "starlette": ("serving",),
     "uvicorn": ("serving",),
+    "h11": ("serving",),
     "huggingface_hub": ("hub",),
     "safetensors": ("hub",),
 }
