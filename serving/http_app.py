@@ -108,9 +108,7 @@ class HttpApp:
         query = request.url.query
 
         def handle() -> rest.Reply:
-            return rest.handle(
-                self._core, method=request.method, path=path, body=body, query=query
-            )
+            return rest.handle(self._core, method=request.method, path=path, body=body, query=query)
 
         if request.method != "POST":
             return self._json(await self._in(self._telling, handle))
