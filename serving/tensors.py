@@ -69,6 +69,7 @@ def from_proto(proto: tensor_pb2.TensorProto, *, name: str, max_bytes: int) -> n
             f"tensor parsing error: {name}: at most {max_bytes} bytes are allowed. "
             f"Received: shape {sizes[:8]} of {dtype.name}"
         )
+    values: np.ndarray | None
     if count == 0:
         values = np.empty(0, numpy_dtype)
     elif not proto.tensor_content:

@@ -97,7 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         text = TRANSLATED.get(name) or serve.NUMBERS.get(name, ("", ""))[1]
         text = text or serve.SWITCHES.get(name) or ABSENT.get(name, "passed over")
         kind: Any = _boolean if isinstance(default, bool) else type(default)
-        optional = {"nargs": "?", "const": True} if isinstance(default, bool) else {}
+        optional: dict[str, Any] = (
+            {"nargs": "?", "const": True} if isinstance(default, bool) else {}
+        )
         parser.add_argument(f"--{name}", type=kind, default=default, help=text, **optional)
 
 
