@@ -234,7 +234,7 @@ def test_images_that_are_none(run_folder, tmp_path, capsys):
     assert main(["predict", "--run", str(run_folder), str(tmp_path / "text.png")]) == 1
     assert "`path` must be an image that Pillow reads" in capsys.readouterr().err
     assert main(["predict", "--run", str(run_folder), str(tmp_path / "none.png")]) == 1
-    assert "which is not there" in capsys.readouterr().err
+    assert "which is no file" in capsys.readouterr().err
 
 
 def test_a_corrupt_run(tmp_path, capsys):

@@ -330,7 +330,7 @@ def test_warmup_runs(folder):
 def test_the_card(folder):
     card = (folder / "assets" / "model_card.md").read_text()
     assert "| `serve_bytes` | `image_bytes` | string |" in card
-    assert "13x17" in card
+    assert "13x17" in card and "upright as EXIF says" in card
     assert "ant, bee" in card
 
 

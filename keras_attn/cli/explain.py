@@ -13,7 +13,7 @@ HELP = "draw what an attention layer looks at in an image"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_run(parser)
-    parser.add_argument("image", help="a PNG or JPEG file")
+    parser.add_argument("image", help="an image file, such as PNG or JPEG")
     parser.add_argument("--out", required=True, help="the PNG to write")
     parser.add_argument(
         "--layer", help="name of the layer; default: the first with a mask or a map"
@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn.explain import explain, read_image
+    from keras_attn.explain import explain
+    from keras_attn.images import read_image
 
     model, record = load_run(args.folder)
     image = read_image(args.image, record.image_shape())

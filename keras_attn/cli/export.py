@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from keras_attn.cli.arguments import add_run
@@ -79,10 +78,10 @@ def _read_images(folder: str, shape: tuple[int, ...]) -> Any:
     """All image files under a folder, as the network takes them: float32 (N, H, W, C)."""
     import numpy as np
 
-    from keras_attn.explain import read_image
     from keras_attn.export.tflite import LEAST_IMAGES
+    from keras_attn.images import image_files, read_image
 
-    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    paths = image_files(folder)
     if len(paths) < LEAST_IMAGES:
         raise ValueError(
             f"`--calibrate` must be a folder of image files, at least {LEAST_IMAGES}. "

@@ -15,18 +15,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", dest="folder", help="folder of a run")
     source.add_argument("--server", help="URL of a served model: http://HOST:PORT/v1/models/NAME")
-    parser.add_argument("image", help="a PNG or JPEG file")
+    parser.add_argument("image", help="an image file, such as PNG or JPEG")
     parser.add_argument("--labels", help="with --server: file with a class name a line")
     parser.add_argument("--top", type=int, default=3, help="how many classes; default: %(default)s")
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
+    from keras_attn.images import read_image
+
     if args.top < 1:
         raise ValueError(f"`--top` must be a positive integer. Received: {args.top}")
     if args.folder:
-        from keras_attn.explain import read_image
-
         model, record = load_run(args.folder)
         image = read_image(args.image, record.image_shape())
         probabilities = model.predict(image[None].astype("float32"), verbose=0)[0].tolist()
@@ -39,8 +39,6 @@ def run(args: argparse.Namespace) -> None:
             [answer] = client.classify(args.server, [Path(args.image).read_bytes()])
             probabilities, names = answer["scores"], answer["labels"]
         else:
-            from keras_attn.explain import read_image
-
             image = read_image(args.image, client.input_shape(args.server)[1:])
             # Raw pixels, where the model takes them: its default may take other values.
             pixels = client.SERVE_UINT8 if client.SERVE_UINT8 in signatures else None

@@ -51,7 +51,7 @@ def export_saved_model(
     """Writes `path/<version>/`, a SavedModel as TF Serving and `keras_attn.serving` load it.
 
     Its signatures take images as the network does (`serving_default`), raw pixels
-    (`serve_uint8`), JPEG or PNG files (`serve_bytes`), and files of which the attention is wanted
+    (`serve_uint8`), files such as JPEG (`serve_bytes`), and files of which the attention is wanted
     too (`serve_attention`): see `signatures.py`. The last three are there where it is known what
     the network takes. Batch is dynamic, height and width are where the network leaves them open.
     A network that computes in 16 bits, as mixed precision trains it, is exported in float32: the
