@@ -322,6 +322,7 @@ def test_warmup_runs(folder):
     for name, log in requests.items():
         request = log.predict_log.request
         assert request.model_spec.name == "net"
+        assert {t.tensor_shape.dim[0].size for t in request.inputs.values()} == {1}
         feeds = {key: tf.constant(tf.make_ndarray(t)) for key, t in request.inputs.items()}
         assert found[name](**feeds)
 
@@ -329,7 +330,7 @@ def test_warmup_runs(folder):
 def test_the_card(folder):
     card = (folder / "assets" / "model_card.md").read_text()
     assert "| `serve_bytes` | `image_bytes` | string |" in card
-    assert "13x17" in card
+    assert "13x17" in card and "upright as EXIF says" in card
     assert "ant, bee" in card
 
 

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "backend": -1,
     "layers": 0,
+    "images": 0,
     "weights": 1,
     "insertion": 1,
     "applications": 2,

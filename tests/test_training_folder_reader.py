@@ -194,7 +194,7 @@ def spoil(root, path):
     ("make", "message"),
     [
         (lambda root: None, "with a subfolder for each class. Received: no subfolder in"),
-        (lambda root: spoil(flat(root), "ring/9.png"), r"ring/9.png is not an image that Pillow"),
+        (lambda root: spoil(flat(root), "ring/9.png"), r"an image that Pillow reads.*ring/9.png"),
         (lambda root: (flat(root) / "moon").mkdir(), "no image .* of class 'moon', .*/moon"),
         (lambda root: (in_two(root) / "val/moon").mkdir(), "no image .* class 'moon', .*val/moon"),
         (lambda root: write(in_two(root) / "val/x/0.png"), "Received: no class 'x' in train"),
@@ -219,7 +219,7 @@ def test_a_truncated_file_is_named_when_it_is_read(tmp_path):
     for path in tmp_path.glob("a/*.png"):
         path.write_bytes(path.read_bytes()[:500])
     dataset = load_dataset(tmp_path)
-    with pytest.raises(ValueError, match=r"a/\d.png is not an image that Pillow can read: .*trunc"):
+    with pytest.raises(ValueError, match=r"image that Pillow reads.*a/\d.png': .*trunc"):
         images_of(dataset.train)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from keras_attn.cli.runs import load_run
+
 HELP = "classify an image file, here or on a server"
 
 
@@ -13,24 +15,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", dest="folder", help="folder of a run")
     source.add_argument("--server", help="URL of a served model: http://HOST:PORT/v1/models/NAME")
-    parser.add_argument("image", help="a PNG or JPEG file")
+    parser.add_argument("image", help="an image file, such as PNG or JPEG")
     parser.add_argument("--labels", help="with --server: file with a class name a line")
     parser.add_argument("--top", type=int, default=3, help="how many classes; default: %(default)s")
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn.explain import read_image
+    from keras_attn.images import read_image
 
     if args.top < 1:
         raise ValueError(f"`--top` must be a positive integer. Received: {args.top}")
     if args.folder:
-        from keras_attn import training
-
-        model, record = training.load_run(args.folder)
-        image = read_image(args.image, tuple(record["data"]["image_shape"]))
+        model, record = load_run(args.folder)
+        image = read_image(args.image, record.image_shape())
         probabilities = model.predict(image[None].astype("float32"), verbose=0)[0].tolist()
-        names = record["data"]["class_names"]
+        names = record.class_names(model)
     else:
         from keras_attn.serving import client
 

@@ -1,7 +1,6 @@
 """What the attention layers looked at: their masks and maps, and pictures of them."""
 
 from keras_attn.explain.explanation import explain as explain
-from keras_attn.explain.files import read_image as read_image
 from keras_attn.explain.maps import attention_layers as attention_layers
 from keras_attn.explain.maps import attention_maps as attention_maps
 from keras_attn.explain.pictures import blend as blend
@@ -9,3 +8,4 @@ from keras_attn.explain.pictures import colourise as colourise
 from keras_attn.explain.pictures import map_heat as map_heat
 from keras_attn.explain.pictures import mask_heat as mask_heat
 from keras_attn.explain.pictures import overlay as overlay
+from keras_attn.images import read_image as read_image

@@ -64,7 +64,10 @@ def _describe(preprocessing: Preprocessing | None) -> str:
         values += f", minus {preprocessing.mean}, divided by {preprocessing.std}"
     return (
         f"Files and raw pixels: size {size}, {how}, {preprocessing.interpolation} with "
-        f"antialiasing; {values}. `serving_default` takes images as the network does."
+        f"antialiasing; {values}. `serving_default` takes images as the network does.\n\n"
+        "Files are JPEG, PNG, GIF, BMP of 8 bits and more, or WebP without an animation; of an "
+        "animated GIF the first picture counts. They are set upright as EXIF says; 16 bits keep "
+        "their high byte; transparency and colour profiles are left out."
     )
 
 

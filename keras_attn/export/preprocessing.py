@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_attn.applications.imagenet import class_names_of_imagenet
 from keras_attn.applications.preprocessing import Normalisation
+from keras_attn.export.decoding import decode_image
 from keras_attn.weights import get_metadata
 
 
@@ -54,11 +55,10 @@ class Preprocessing:
             )
 
     def decode(self, encoded: tf.Tensor, channels: int) -> tf.Tensor:
-        """JPEG or PNG files, string `(B,)` -> pixel values of `size`, float32 `(B, H, W, C)`."""
+        """Image files, string `(B,)` -> pixel values of `size`, float32 `(B, H, W, C)`."""
 
         def one(image: tf.Tensor) -> tf.Tensor:
-            pixels = tf.io.decode_image(image, channels=channels, expand_animations=False)
-            return self.resize(tf.ensure_shape(pixels, (None, None, channels))[None])[0]
+            return self.resize(decode_image(image, channels)[None])[0]
 
         shape = (*(self.size or (None, None)), channels)
         return tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec(shape, tf.float32))

@@ -12,6 +12,7 @@ import keras
 from keras_attn.training import ImageDataset, load_run
 from keras_attn.training.checkpoint import differences
 from keras_attn.training.files import FINETUNE_FILE, RUN_FILE, read_text, write_whole
+from keras_attn.training.record import check_record
 
 PHASES = "phases"
 OF_A_PHASE = ("epochs", "frozen", "trained", "learning_rates")
@@ -66,6 +67,7 @@ def finished_phase(
     if not (folder / RUN_FILE).exists():
         return None
     model, record = load_run(folder)
+    check_record(folder / RUN_FILE, record)
     differing = [
         f"{name}: {record['arguments'].get(name)!r} there, {value!r} now"
         for name, value in arguments.items()

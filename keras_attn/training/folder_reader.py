@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_attn.images import SUFFIXES, image_files, image_size
 from keras_attn.training.image_dataset import ImageDataset
-from keras_attn.training.splits import FileSplit, import_pillow
+from keras_attn.training.splits import FileSplit
 
 HELD_OUT = ("test", "val", "validation")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 TEST_SHARE = 0.2
 
 
@@ -24,8 +24,9 @@ def read_folder(
 
     The folder holds either `train/` and one of `test/`, `val/` and `validation/`, with the same
     subfolders each, or the classes' subfolders at once; then `test_share` of each class is held
-    out. Images may lie deeper in their class's subfolder. Hidden files and files that are not
-    images by their suffix are passed over. Images become RGB; Pillow decodes them.
+    out. Images may lie deeper in their class's subfolder. Hidden files and folders, and files that
+    are not images by their suffix, are passed over. Images become RGB and upright, as
+    `keras_attn.images` reads them.
 
     Args:
         folder: The folder.
@@ -97,11 +98,7 @@ def _files(root: Path, folder: Path) -> dict[str, list[str]]:
     """The image files of each class, as sorted paths relative to `root`."""
     classes = {}
     for name in _subfolders(folder):
-        files = [
-            path.relative_to(root).as_posix()
-            for path in sorted((folder / name).rglob("*"))
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-        ]
+        files = [path.relative_to(root).as_posix() for path in image_files(folder / name)]
         if not files:
             raise ValueError(
                 f"Each class must have an image. Received: no image ({', '.join(SUFFIXES)}) in "
@@ -144,14 +141,9 @@ def _flat(classes: dict[str, list[str]]) -> tuple[list[str], list[int]]:
 
 def _image_sizes(root: Path, paths: list[str], size: tuple[int, int] | None) -> tuple[int, int]:
     """`size`, or the one `(H, W)` of all images; looks into every file's header."""
-    pillow = import_pillow()
     found: dict[tuple[int, int], str] = {}
     for path in paths:
-        try:
-            with pillow.open(root / path) as picture:
-                found.setdefault((picture.height, picture.width), path)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise ValueError(f"{root / path} is not an image that Pillow can read") from error
+        found.setdefault(image_size(root / path), path)
         if size is None and len(found) > 1:
             (one, first), (other, second) = found.items()
             raise ValueError(

@@ -21,7 +21,7 @@ from keras_attn.training.files import (
     remove,
 )
 from keras_attn.training.history import read_history, write_history
-from keras_attn.training.record import check_record, read_record
+from keras_attn.training.record import read_record
 
 BESIDE = ".writing-run-"
 
@@ -148,7 +148,6 @@ def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any
             f"{folder / MODEL_FILE} can't be read as a Keras model: "
             f"{reason[0] if reason else type(error).__name__}"
         ) from error
-    check_record(folder / RUN_FILE, metadata)
     return model, metadata
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_attn.images import read_image
 from keras_attn.training.file_digest import digest_files
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class ArraySplit(RandomAccessSplit):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FileSplit(RandomAccessSplit):
-    """Image files, which Pillow decodes to RGB when they are asked for.
+    """Image files, which `keras_attn.images` decodes to RGB when they are asked for.
 
     Images that are small enough together (`CACHE_BYTES`) are decoded once, at the first read.
 
@@ -172,7 +173,7 @@ class FileSplit(RandomAccessSplit):
 
     def _decode(self, paths: Sequence[str]) -> np.ndarray:
         def decode(path: str) -> np.ndarray:
-            return read_image(self.root / path, self.image_size)
+            return read_image(self.root / path, self.image_shape)
 
         with ThreadPoolExecutor() as threads:  # Pillow decodes and resizes without Python's lock
             return np.stack(list(threads.map(decode, paths)))
@@ -251,32 +252,3 @@ class StreamSplit(Split):
             return None
         digest = hashlib.sha256(np.ascontiguousarray(numbers, "int64").data).hexdigest()
         return f"{self.identity}; {what} {digest}"
-
-
-def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Decodes an image file to RGB and resizes it, as uint8 `(H, W, 3)`.
-
-    Raises:
-        ValueError: If Pillow can't read it; the message names the file.
-        ImportError: If Pillow is not installed.
-    """
-    image_module = import_pillow()
-    try:
-        with image_module.open(path) as file:
-            picture = file.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{path} is not an image that Pillow can read: {error}") from error
-    if picture.size != (size[1], size[0]):
-        picture = picture.resize((size[1], size[0]), image_module.Resampling.BILINEAR)
-    return np.asarray(picture)
-
-
-def import_pillow() -> Any:
-    """The module `PIL.Image`, or an ImportError that says how to get it."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "Image files are read with Pillow. Install it with `pip install 'keras-attn[train]'`."
-        ) from error
-    return Image
