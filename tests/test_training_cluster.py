@@ -5,8 +5,8 @@ import socket
 import threading
 
 import pytest
-from test_training_distributed import free_ports
 
+from benchmarks.reliability.training_process import free_ports
 from keras_attn.training.cluster import Cluster, read_cluster, wait_for_workers
 
 

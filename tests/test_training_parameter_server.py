@@ -3,10 +3,9 @@
 import csv
 
 import pytest
-from test_training_distributed import free_ports
 from test_training_fit import QUICK, build_model, make_dataset, sure_model
-from test_training_restart import finish, start
 
+from benchmarks.reliability.training_process import Training, free_ports
 from keras_attn.training import evaluate, train
 from keras_attn.training.checks import check_asynchronous
 from keras_attn.training.parameter_server import (
@@ -24,13 +23,13 @@ def test_chief_workers_and_server(tmp_path):
     cluster = {"chief": [chief], "worker": workers, "ps": [server]}
     tasks = [("worker", 0), ("worker", 1), ("ps", 0), ("chief", 0)]
     processes = [
-        start(
+        Training(
             out, "--strategy", "parameter-server", "--limit", "1024", "--evaluate-every", "1",
             tf_config={"cluster": cluster, "task": {"type": kind, "index": index}}, ema=None,
         )
         for kind, index in tasks
     ]  # fmt: skip
-    texts = [finish(process) for process in reversed(processes)]
+    texts = [process.finish() for process in reversed(processes)]
     assert processes[-1].returncode == 0, texts[0]
     # The others end by themselves, when the chief is gone.
     assert [process.returncode for process in processes[:-1]] == [0, 0, 0], texts

@@ -26,7 +26,7 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
 
 # What is read from a record somewhere, and what each must be.
 PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "data.class_names": ("a list of names", _is_list_of(str)),
+    "data.class_names": ("strings", _is_list_of(str)),
     "data.name": ("a text", _is(str)),
     "data.image_shape": (
         "three positive integers",
