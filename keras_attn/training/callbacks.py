@@ -73,7 +73,7 @@ class Progress(keras.callbacks.Callback):
         if self.out is not None:
             # The best first: a training that is killed between the two runs the epoch again.
             if self.keep_best and "val_accuracy" in logs and self.best()["epoch"] == self.epoch:
-                _save_whole(self.network, self.out / checkpoint.FOLDER / BEST_FILE)
+                save_whole(self.network, self.out / checkpoint.FOLDER / BEST_FILE)
             checkpoint.save_state(self.out, state)
             write_history(self.out / checkpoint.FOLDER / HISTORY_FILE, self.history)
 
@@ -100,7 +100,12 @@ class StopAtNaN(keras.callbacks.Callback):
             )
 
 
-def _save_whole(network: keras.Model, path: Path) -> None:
+def save_whole(network: keras.Model, path: Path) -> None:
+    """Saves a network, or leaves what was there.
+
+    Raises:
+        OSError: If it can't be written; the message names it.
+    """
     path.parent.mkdir(exist_ok=True)
     beside = path.with_name("writing-" + path.name)
     try:
