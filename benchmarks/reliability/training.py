@@ -22,6 +22,7 @@ from benchmarks.reliability.training_process import (
     THIS,
     Training,
     epochs_done,
+    newest_epoch,
     two_workers,
     wait_until,
 )
@@ -93,14 +94,21 @@ def _trial(
 
 
 def _killed(out: Path, reference: Path, seed: int) -> str:
-    """Killed twice, then let through."""
+    """Killed while it trains, again while it starts or has just gone on, then let through."""
     dice = random.Random(seed)
-    for latest in (2.0, 4.0):
-        training = Training(out, "--deterministic")
-        wait_until(lambda: epochs_done(out) or training.returncode is not None)  # noqa: B023
-        time.sleep(dice.uniform(0, latest))
-        training.kill()
-        training.finish()
+    training = Training(out, "--deterministic")
+    wait_until(lambda: epochs_done(out) or training.returncode is not None)
+    time.sleep(dice.uniform(0, 2))
+    training.kill()
+    training.finish()
+    before = newest_epoch(out)
+    again = Training(out, "--deterministic")
+    if seed % 2:
+        time.sleep(dice.uniform(0, 15))
+    else:
+        wait_until(lambda: newest_epoch(out) > before or again.returncode is not None)
+    again.kill()
+    again.finish()
     return _goes_on(out, reference)
 
 

@@ -118,6 +118,12 @@ def epochs_done(out: Path) -> int:
     return len(list((out / "unfinished").glob("epoch-*.npz")))
 
 
+def newest_epoch(out: Path) -> int:
+    """Of which epoch the newest checkpoint is; 0 where there is none."""
+    names = sorted(path.stem for path in (out / "unfinished").glob("epoch-*.npz"))
+    return int(names[-1].rpartition("-")[2]) if names else 0
+
+
 def wait_until(condition: Callable[[], Any], seconds: float = 200) -> None:
     """Waits for something that comes soon.
 
