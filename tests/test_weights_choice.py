@@ -168,7 +168,6 @@ def test_preprocessing_is_the_weights(pretrained, downloaded):
     set_metadata(model, caffe)
     expected = (pixels - np.float32([1, 2, 3])) / np.float32([1, 1, 2])
     np.testing.assert_allclose(preprocess_input(pixels, model=model), expected, rtol=1e-6)
-    assert preprocess_input(pixels, model=CIFARResNet(8)).min() < -2  # ImageNet's
 
 
 def test_the_serving_signature_is_the_weights(tmp_path):
