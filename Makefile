@@ -8,7 +8,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check
 # TensorFlow's start-up chatter is no news in what these targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo lint test test-slow test-wheel bench clean
+.PHONY: help install demo lint test test-slow test-wheel bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,9 +40,15 @@ test-slow: $(READY)  ## what takes minutes
 test-wheel: $(READY)  ## build the wheel, install it in an empty environment, use it from elsewhere
 	$(BIN)/python tests/wheel_check.py
 
+reliability: $(READY)  ## kill it, fill its disk, lie to it: a quarter of an hour of trials, one table
+	@$(BIN)/python -m benchmarks.reliability
+
 bench: $(READY)  ## time attention and whole networks, in short: some minutes, tables and CSVs
 	@$(BIN)/python benchmarks/attention.py --short --out build/attention.csv
 	@$(BIN)/python benchmarks/networks.py --short --out build/networks.csv
+
+results: $(READY)  ## go on with the trainings that the documents quote: days, at the lowest priority
+	@$(BIN)/python benchmarks/trainings.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build dist demo *.egg-info

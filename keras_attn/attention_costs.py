@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from keras_attn._staging import written_whole
 from keras_attn.applications import ResNet50
 from keras_attn.cost import count_cost
 from keras_attn.insertion import KINDS
@@ -106,7 +107,7 @@ def write_attention_costs(
         path: The file.
         run: How they were measured, in one line: command, date, hardware, versions.
     """
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as whole, open(whole, "w", encoding="utf-8", newline="") as file:
         file.write(f"# {run}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
+from keras_attn._staging import written_whole
 from keras_attn.layers import AugmentedConv2D, SelfAttention2D
 
 # Values of these depend on a tensor's shape and not on what it holds.
@@ -87,6 +87,8 @@ def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
             "count_cost reads a TensorFlow graph. Set KERAS_BACKEND=tensorflow. "
             f"Received: the backend {keras.backend.backend()!r}"
         )
+    import tensorflow as tf
+
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) != 1:
         raise ValueError(
@@ -144,7 +146,7 @@ def read_costs(path: str | os.PathLike = COSTS) -> dict[str, Cost]:
 
 def write_costs(costs: Mapping[str, Cost], path: str | os.PathLike) -> None:
     """Writes a table of names and costs as CSV."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as whole, open(whole, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "input_shape", "parameters", "trainable", "macs"])
         for name, cost in costs.items():

@@ -51,11 +51,10 @@ class BatchingOptions:
                 "`allowed_batch_sizes` entries must be in increasing order. "
                 f"Received: allowed_batch_sizes={list(sizes)}"
             )
-        if sizes and sizes[-1] != self.largest_run:
+        if sizes and sizes[-1] != self.max_batch_size:  # as there, where batches are split too
             raise ValueError(
-                "Last entry in `allowed_batch_sizes` must match `max_batch_size` (or, where "
-                "batches are split, `max_execution_batch_size`); last entry was "
-                f"{sizes[-1]}; expected {self.largest_run}"
+                "Last entry in `allowed_batch_sizes` must match `max_batch_size`; last entry was "
+                f"{sizes[-1]}; expected {self.max_batch_size}"
             )
         if not 1 <= self.largest_run <= self.max_batch_size:
             raise ValueError(

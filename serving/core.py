@@ -20,6 +20,7 @@ class Core:
         metrics: The numbers.
         max_body_bytes: The most of a request, and of one of its tensors.
         tensor_content: Whether the tensors of gRPC's replies go into `tensor_content`.
+        reload_config: Whether a gRPC caller may change which models are served.
         one_of_many: Whether other processes serve the same, who would not hear of a change.
     """
 
@@ -27,6 +28,7 @@ class Core:
     metrics: Metrics
     max_body_bytes: int
     tensor_content: bool = False
+    reload_config: bool = True
     one_of_many: bool = False
 
     @contextmanager

@@ -1,5 +1,6 @@
 """TF Serving's gRPC services over the core: PredictionService and ModelService."""
 
+import concurrent.futures
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from keras_attn.serving.model_config import model_entries
 
 MAX_MESSAGE = 1024  # of an error; TF Serving cuts the rest
 SIGNATURE_DEF = "signature_def"
+PREDICTIONS = {"Predict", "Classify", "Regress", "MultiInference"}
 GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 logger = logging.getLogger(__name__)
@@ -147,6 +149,10 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         """Serves the models of another configuration from now on."""
         before = {name: self._core.metrics.value(name) for name in request.metric_names}
         with _errors_to(context):
+            if not self._core.reload_config:
+                raise ServingError(
+                    Code.PERMISSION_DENIED, "This server's configuration is its owner's alone"
+                )
             if request.config.WhichOneof("config") != "model_config_list":
                 raise invalid_argument(
                     "ServerModelConfig type not supported by HandleReloadConfigRequest."
@@ -165,8 +171,8 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return response
 
 
-def handlers(servicer: Any, file: Any) -> grpc.GenericRpcHandler:
-    """Returns the methods of the one service of a file, over messages that may be garbage.
+class Methods(grpc.GenericRpcHandler):
+    """The methods of the one service of a file, over messages that may be garbage.
 
     The generated code would answer INTERNAL where a request can't be parsed, as if the server
     were at fault.
@@ -174,23 +180,40 @@ def handlers(servicer: Any, file: Any) -> grpc.GenericRpcHandler:
     Args:
         servicer: Has a method for each of the service.
         file: The DESCRIPTOR of the generated module.
+        telling: The threads of what is no prediction.
+        is_full: Whether no more predictions are taken. Default: never.
     """
-    ((name, service),) = file.services_by_name.items()
-    methods = {}
-    for method in service.methods:
-        methods[method.name] = grpc.unary_unary_rpc_method_handler(
-            _parsing(
-                getattr(servicer, method.name),
-                message_factory.GetMessageClass(method.input_type),
-            ),
-            response_serializer=message_factory.GetMessageClass(
-                method.output_type
-            ).SerializeToString,
-        )
-    return grpc.method_handlers_generic_handler(f"{file.package}.{name}", methods)
+
+    def __init__(
+        self,
+        servicer: Any,
+        file: Any,
+        *,
+        telling: concurrent.futures.Executor,
+        is_full: Callable[[], bool] = lambda: False,
+    ):
+        ((name, service),) = file.services_by_name.items()
+        self._is_full = is_full
+        self._methods = {
+            f"/{file.package}.{name}/{method.name}": _method(
+                getattr(servicer, method.name), method, telling
+            )
+            for method in service.methods
+        }
+        _refuse.experimental_thread_pool = telling  # type: ignore[attr-defined]
+        self._refusal = grpc.unary_unary_rpc_method_handler(_refuse)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Finds the method of a call."""
+        path = handler_call_details.method
+        method = self._methods.get(path)
+        is_prediction = path.rpartition("/")[2] in PREDICTIONS
+        return self._refusal if method is not None and is_prediction and self._is_full() else method
 
 
-def _parsing(answer: Callable, message_class: Any) -> Callable:
+def _method(answer: Callable, method: Any, telling: concurrent.futures.Executor) -> Any:
+    message_class = message_factory.GetMessageClass(method.input_type)
+
     def parse_and_answer(data: bytes, context: grpc.ServicerContext) -> Any:
         try:
             request = message_class.FromString(data)
@@ -201,7 +224,16 @@ def _parsing(answer: Callable, message_class: Any) -> Callable:
             )
         return answer(request, context)
 
-    return parse_and_answer
+    if method.name not in PREDICTIONS:
+        parse_and_answer.experimental_thread_pool = telling  # type: ignore[attr-defined]
+    return grpc.unary_unary_rpc_method_handler(
+        parse_and_answer,
+        response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
+    )
+
+
+def _refuse(data: bytes, context: grpc.ServicerContext) -> None:
+    context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many requests are under way")
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from keras_attn.serving.json_members import all_members
+
 MAX_LENGTH = 256
 
 
@@ -34,7 +36,7 @@ def _tokens(value: Any, depth: int) -> Iterator[str]:
         yield "]"
     elif isinstance(value, dict):
         yield "{"
-        for index, (key, element) in enumerate(value.items()):
+        for index, (key, element) in enumerate(all_members(value)):
             yield ("," if index else "") + "\n" + "    " * (depth + 1)
             yield json.dumps(key, ensure_ascii=False) + ": "
             yield from _tokens(element, depth + 1)

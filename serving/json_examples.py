@@ -1,8 +1,6 @@
 """The JSON of classify and regress: `{"examples": [{feature: value}]}` -> `{"results": ...}`."""
 
 import json
-import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,9 @@ from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb
 
 from keras_attn.serving.errors import invalid_argument
 from keras_attn.serving.json_debug import debug_string, json_type
+from keras_attn.serving.json_members import all_members
 from keras_attn.serving.json_output import decimals
-from keras_attn.serving.json_values import decode_base64, is_base64, number_too_big
+from keras_attn.serving.json_values import decode_base64, is_base64
 
 INT64_MAX, UINT64_MAX = 2**63 - 1, 2**64 - 1
 
@@ -69,10 +68,12 @@ def _example(value: Any) -> tf.train.Example:
     if not isinstance(value, dict):
         raise invalid_argument(f"Example must be JSON object but got JSON {json_type(value)}")
     example = tf.train.Example()
-    for name, content in value.items():
-        feature = example.features.feature[_utf8(name)]
+    for name, content in all_members(value):
+        feature = tf.train.Feature()
         for element in content if isinstance(content, list) else [content]:
             _add(element, name, feature)
+        # Of a name that is there twice the last counts, here alone.
+        example.features.feature[name].CopyFrom(feature)
     return example
 
 
@@ -98,23 +99,11 @@ def _kind(value: Any, name: str) -> tuple[str, Any]:
             )
         return "int64_list", value
     if isinstance(value, (int, float)):
-        if type(value) is float and math.isinf(value) or abs(value) > sys.float_info.max:
-            raise number_too_big()
         return "float_list", float(value)
     if isinstance(value, str):
-        return "bytes_list", _utf8(value).encode()
+        return "bytes_list", value.encode()
     if is_base64(value):
         return "bytes_list", decode_base64(value)
     raise invalid_argument(
         f"Feature: {name} has element with unexpected JSON type: {json_type(value)}"
     )
-
-
-def _utf8(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise invalid_argument(
-            "JSON Parse error: The surrogate pair in string is invalid."
-        ) from None
-    return text

@@ -1,11 +1,10 @@
 """The JSON of a predict request -> arrays, by the rules and with the error texts of TF Serving.
 
-Known differences: texts of JSON syntax errors are Python's; bytes that are no UTF-8 are refused;
-so are integers that an int8, int16 or uint8 input can't hold, which TF Serving wraps around, and
-more than 64 dimensions.
+Known differences: integers that an int8, int16 or uint8 input can't hold, which TF Serving wraps
+around, are refused, and so are more than 64 dimensions. Of a name that an instance has twice the
+first counts; there the values of both go into the tensor, which takes the first of all.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -14,31 +13,10 @@ import numpy as np
 
 from keras_attn.serving.errors import ServingError, invalid_argument
 from keras_attn.serving.json_debug import debug_string
-from keras_attn.serving.json_values import Constant, dense_shape, flatten, is_base64, to_array
+from keras_attn.serving.json_values import dense_shape, flatten, is_base64, to_array
 from keras_attn.serving.signatures import TensorInfo
 
 Format = Literal["row", "column"]
-
-_DECODER = json.JSONDecoder(parse_constant=lambda text: Constant(text))
-
-
-def parse_request(body: bytes) -> dict[str, Any]:
-    """Returns the JSON object of a request. What follows the object is passed over."""
-    if not body:
-        raise invalid_argument("JSON Parse error: The document is empty")
-    try:
-        text = body.decode("utf-8-sig")
-        start = len(text) - len(text.lstrip(" \t\n\r"))
-        document, _ = _DECODER.raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
-    except RecursionError:
-        raise invalid_argument("JSON Parse error: The document is nested too deeply") from None
-    except ValueError as error:  # not UTF-8, or an integer of thousands of digits
-        raise invalid_argument(f"JSON Parse error: {error}") from None
-    if not isinstance(document, dict):
-        raise invalid_argument(f"JSON Value: {debug_string(document)} Is not object")
-    return document
 
 
 def signature_name(document: dict[str, Any]) -> str:

@@ -2,13 +2,13 @@
 
 import base64
 import binascii
-import math
 from typing import Any
 
 import numpy as np
 
 from keras_attn.serving.errors import Code, ServingError, invalid_argument
 from keras_attn.serving.json_debug import debug_string, json_type
+from keras_attn.serving.json_members import all_members
 from keras_attn.serving.signatures import NUMPY_DTYPES
 
 MAX_RANK = 64  # of NumPy; TensorFlow goes to 254
@@ -20,10 +20,6 @@ INTEGER_RANGES = {
 }
 # The Python types of the JSON values that need no closer look.
 PLAIN_TYPES: dict[str, set[type]] = {"float": {int, float}, "double": {int, float}, "bool": {bool}}
-
-
-class Constant(float):
-    """NaN or an infinity that was written as such, not a number that is too big for a double."""
 
 
 def dense_shape(value: Any) -> tuple[int, ...]:
@@ -104,14 +100,7 @@ def _leaf(value: Any, dtype: str) -> Any:
         fits = isinstance(value, (int, float))
     if not fits:
         raise _type_error(value, dtype)
-    if dtype != "string":
-        return value
-    try:
-        return value.encode()
-    except UnicodeEncodeError:
-        raise invalid_argument(
-            "JSON Parse error: The surrogate pair in string is invalid."
-        ) from None
+    return value.encode() if dtype == "string" else value
 
 
 def decode_base64(value: dict[str, Any]) -> bytes:
@@ -133,25 +122,17 @@ def to_array(values: list[Any], shape: tuple[int, ...], dtype: str) -> np.ndarra
     """Returns what `flatten` gave as an array; strings as one of bytes objects."""
     if dtype not in NUMPY_DTYPES:  # an empty list of them gets here
         raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: [] to type: {dtype}")
-    try:
-        with np.errstate(over="ignore"):  # a double beyond float32 is infinite, as there
-            array: np.ndarray = np.array(values, NUMPY_DTYPES[dtype])
-    except OverflowError:
-        raise number_too_big() from None
-    infinite = array.dtype.kind == "f" and np.isinf(array).any()
-    if infinite and any(type(value) is float and math.isinf(value) for value in values):
-        raise number_too_big()
+    with np.errstate(over="ignore"):  # a double beyond float32 is infinite, as there
+        array: np.ndarray = np.array(values, NUMPY_DTYPES[dtype])
     return array.reshape(shape)
 
 
 def is_base64(value: Any) -> bool:
     """Whether the value is `{"b64": text}` and nothing else."""
-    return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
-
-
-def number_too_big() -> ServingError:
-    """The error of a number that no double holds."""
-    return invalid_argument("JSON Parse error: Number too big to be stored in double.")
+    if not isinstance(value, dict) or len(members := all_members(value)) != 1:
+        return False
+    name, text = members[0]
+    return name == "b64" and isinstance(text, str)
 
 
 def _type_error(value: Any, dtype: str) -> ServingError:

@@ -36,6 +36,7 @@ class Loader:
             name=name,
             version=version,
             max_pixels=self._options.max_pixels,
+            tags=self._options.saved_model_tags.split(","),
             wrap_run=self._batching(folder),
         )
         if model.session.needs_xla:

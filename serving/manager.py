@@ -193,6 +193,21 @@ class ModelManager:
             elif new:
                 self._load(entry.name, number := new.pop(), wanted[number])
             else:
+                break
+        if not ready:
+            self._fall_back(entry)
+
+    def _fall_back(self, entry: ModelEntry) -> None:
+        """Serves an older version where none of those that should be served can be loaded.
+
+        TF Serving has nothing to serve then. A server that starts while a new version is copied
+        would end, though those that run go on with the version before.
+        """
+        for number, folder in entry.older().items():
+            if self._is_new(entry.name, number, folder):
+                self._load(entry.name, number, folder)
+            if self._available(entry.name):
+                logger.error("%s is served by its older version %d", entry.name, number)
                 return
 
     def _load(self, name: str, version: int, folder: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -40,7 +41,7 @@ def model_entries(config: model_server_config_pb2.ModelServerConfig) -> list[Mod
                 f"Illegal to list model {model.name} multiple times in config list"
             )
         _check_platform(model)
-        base_path = pathlib.Path(model.base_path)
+        base_path = pathlib.Path(local_path(model.base_path))
         if not base_path.is_absolute():
             raise invalid_argument(
                 f"Expected model {model.name} to have an absolute path or URI; "
@@ -57,6 +58,18 @@ def model_entries(config: model_server_config_pb2.ModelServerConfig) -> list[Mod
             labels=dict(model.version_labels),
         )
     return list(entries.values())
+
+
+def local_path(path: str) -> str:
+    """Returns the path of a `file://` URI, and any other path as it is."""
+    uri = re.match("([A-Za-z][A-Za-z0-9.]*)://[^/]*", path)
+    if uri is None:
+        return path
+    if uri[1] != "file":
+        raise ServingError(
+            Code.UNIMPLEMENTED, f"File system scheme '{uri[1]}' not implemented (file: '{path}')"
+        )
+    return path[uri.end() :]
 
 
 def _check_platform(model: model_server_config_pb2.ModelConfig) -> None:

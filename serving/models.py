@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from keras_attn.serving.errors import invalid_argument
-from keras_attn.serving.images import MAX_PIXELS, check_images
-from keras_attn.serving.session import ModelSession
-from keras_attn.serving.signatures import Signature, check_dtypes, check_shapes
+from keras_attn.serving.images import MAX_PIXELS, PixelBudget, network_sides
+from keras_attn.serving.session import SERVE_TAGS, ModelSession
+from keras_attn.serving.signatures import Signature, check_dtypes
 
 DEFAULT_SIGNATURE = "serving_default"
 # The session keeps a plan for each set of outputs that it was asked for, and clients choose them.
@@ -27,7 +27,8 @@ class ServedModel:
         folder: The version folder, `base/<version>`.
         name: What clients call the model. Default: the name of the base folder.
         version: Default: the number that is the folder's name.
-        max_pixels: The pixels that the images of one request may decode to.
+        max_pixels: The pixels that the images of one request may come to.
+        tags: Of the graph, of those that the SavedModel has: all of them, and no other.
         wrap_run: Gets the session's `run` and returns what is called for it, such as a queue that
             gathers batches.
 
@@ -37,6 +38,7 @@ class ServedModel:
         folder: Where it was loaded from.
         signature_defs: The signatures as the SavedModel has them.
         signatures: What each takes and gives.
+        budget: What the images of one request may come to.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ServedModel:
         name: str | None = None,
         version: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        tags: Sequence[str] = SERVE_TAGS,
         wrap_run: Callable[[Run], Run] | None = None,
     ):
         self.folder = pathlib.Path(folder).resolve()
@@ -58,10 +61,12 @@ class ServedModel:
                 )
             version = int(self.folder.name)
         self.version = version
-        self.max_pixels = max_pixels
-        self.session = ModelSession(self.folder)
+        self.session = ModelSession(self.folder, tags=tags)
         self.signature_defs = self.session.signature_defs
         self.signatures = self.session.signatures
+        self.budget = PixelBudget(
+            max_pixels, sides=network_sides(self.signatures), decodes=self.session.decodes_images
+        )
         self._run: Run = self.session.run if wrap_run is None else wrap_run(self.session.run)
         self._output_sets: set[tuple[str, ...]] = set()
 
@@ -93,8 +98,8 @@ class ServedModel:
         """
         _, signature = self.signature(signature_name)
         check_dtypes(signature, inputs)
-        check_shapes(signature, inputs)
-        check_images(inputs.values(), max_pixels=self.max_pixels)
+        self.budget.check_shapes(signature, {name: array.shape for name, array in inputs.items()})
+        self.budget.check_strings(inputs.values())
         feeds = {signature.inputs[name].name: inputs[name] for name in sorted(inputs)}
         wanted = list(signature.outputs) if outputs is None else list(outputs)
         fetches = self._fetches(signature, wanted)

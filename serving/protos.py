@@ -84,7 +84,8 @@ def read_text_proto(path: str | os.PathLike[str], into: Message) -> Message:
         with open(path, encoding="utf-8") as file:
             return text_format.Parse(file.read(), into)
     except (text_format.ParseError, UnicodeDecodeError) as error:
+        name = into.DESCRIPTOR.name  # TF Serving's logs are searched for the words that follow
         raise ValueError(
-            f"`{os.fspath(path)}` must be a {into.DESCRIPTOR.name} in protobuf's text format. "
-            f"Received: {error}"
+            f"`{os.fspath(path)}` must be a {name} in protobuf's text format. "
+            f"Error parsing text-format tensorflow.serving.{name}: {error}"
         ) from error

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from google.protobuf import json_format
 from tensorflow_serving.apis import classification_pb2, regression_pb2
 
-from keras_attn.serving import examples, json_examples, json_input, json_output
+from keras_attn.serving import examples, json_document, json_examples, json_input, json_output
 from keras_attn.serving.core import Core
 from keras_attn.serving.errors import HTTP_STATUS, Code, ServingError, invalid_argument, not_found
 from keras_attn.serving.manager import Target
@@ -22,6 +22,7 @@ _STATUS = re.compile(
     r"/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(?:/(metadata))?",
     re.ASCII | re.IGNORECASE,
 )
+_ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _MAX_VERSION = 2**63 - 1
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def handle(core: Core, *, method: str, path: str, body: bytes) -> Reply:
+def handle(core: Core, *, method: str, path: str, body: bytes, query: str = "") -> Reply:
     """Answers one request; whatever goes wrong becomes a reply.
 
     Args:
@@ -42,7 +43,10 @@ def handle(core: Core, *, method: str, path: str, body: bytes) -> Reply:
         method: `"GET"` or `"POST"`.
         path: Of the URL, still percent-encoded, without the query.
         body: Of the request.
+        query: Of the URL. It belongs to the path here, as in TF Serving: no request has one.
     """
+    if query:
+        path = f"{path}?{query}"
     try:
         return Reply(200, _answer(core, method, path, body))
     except ServingError as error:
@@ -50,6 +54,12 @@ def handle(core: Core, *, method: str, path: str, body: bytes) -> Reply:
     except Exception as error:
         logger.exception("%s %s failed", method, path)
         return error_reply(HTTP_STATUS[Code.INTERNAL], f"{type(error).__name__}: {error}")
+
+
+def origin_form(target: str) -> str:
+    """Returns the path of a request's target, which proxies are sent as a whole URL."""
+    whole = _ABSOLUTE.match(target)
+    return target if whole is None else target[whole.end() :] or "/"
 
 
 def error_reply(status: int, message: str) -> Reply:
@@ -75,7 +85,7 @@ def _answer(core: Core, method: str, path: str, body: bytes) -> bytes:
     with core.request(name, api=verb, entrypoint="REST"):
         if prediction:
             target = _target(*prediction.groups()[:3])
-            document = json_input.parse_request(body)
+            document = json_document.parse_request(body)
             return {"predict": _predict, "classify": _classify, "regress": _regress}[verb](
                 core, target, document
             )

@@ -1,5 +1,6 @@
 """A server in threads of this process."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -17,6 +18,7 @@ from keras_attn.serving.http_app import HttpApp
 from keras_attn.serving.http_server import HttpServer
 from keras_attn.serving.loading import Loader
 from keras_attn.serving.manager import ModelManager
+from keras_attn.serving.memory import MemoryTrimmer
 from keras_attn.serving.metrics import Metrics
 from keras_attn.serving.model_config import read_model_config
 from keras_attn.serving.options import ServerOptions
@@ -63,8 +65,10 @@ class RunningServer:
         self.model_urls = [f"{self.url}/v1/models/{urllib.parse.quote(e.name)}" for e in entries]
         self.model_url = self.model_urls[0] if self.model_urls else self.url
         self._listener = listener
+        self._options = options
         self._config_file = model_config_file
         self._stopping = threading.Event()
+        self._memory = MemoryTrimmer()
         metrics = Metrics()
         self._loader = Loader(options, metrics)
         self.manager = ModelManager(
@@ -78,19 +82,31 @@ class RunningServer:
             metrics=metrics,
             max_body_bytes=options.max_body_bytes,
             tensor_content=options.enable_serialization_as_tensor_content,
+            reload_config=options.reload_config,
             one_of_many=one_of_many,
         )
         self.grpc_address: str | None = None
         self._grpc: GrpcServer | None = None
-        if grpc_port is not None:  # the port is taken before the models are loaded, which is slow
-            check_port("grpc_port", grpc_port)
-            self._grpc = GrpcServer(core, options, host=host, port=grpc_port, tls=tls)
-            self.grpc_address = f"{_host(listener)}:{self._grpc.port}"
+        # Both ports are taken before the models are loaded, which is slow, and open after it, so
+        # that whoever reaches one is answered.
+        with contextlib.ExitStack() as reserved:
+            if grpc_port and one_of_many:  # its parent holds it for all
+                check_port("grpc_port", grpc_port)
+            elif grpc_port is not None:
+                holder = reserved.enter_context(bind(host, grpc_port, name="grpc_port"))
+                grpc_port = holder.getsockname()[1]
+            try:
+                self.manager.configure(entries)
+            except ServingError as error:
+                self._unload()
+                raise ValueError(_reason(error, entries)) from error
         try:
-            self.manager.configure(entries)
-        except ServingError as error:
+            if grpc_port is not None:
+                self._grpc = GrpcServer(core, options, host=host, port=grpc_port, tls=tls)
+                self.grpc_address = f"{_host(listener)}:{grpc_port}"
+        except OSError:
             self._unload()
-            raise ValueError(_reason(error, entries)) from error
+            raise
         self._app = HttpApp(core, options)
         self._http = HttpServer(self._app, options, tls)
         self._thread = threading.Thread(
@@ -104,16 +120,23 @@ class RunningServer:
             time.sleep(0.01)
         if self._grpc is not None:
             self._grpc.start()
+        self._memory.start()
         if options.file_system_poll_wait_seconds:
             self.manager.start_polling(options.file_system_poll_wait_seconds)
         if options.model_config_file_poll_wait_seconds and model_config_file is not None:
             seconds = options.model_config_file_poll_wait_seconds
             threading.Thread(target=self._poll_config, args=[seconds], daemon=True).start()
 
-    def stop(self) -> None:
-        """Answers what has been asked, and stops. A second call does nothing."""
+    def stop(self) -> int:
+        """Answers what has been asked, for up to `drain_seconds`, and stops.
+
+        A second call does nothing.
+
+        Returns:
+            How many requests had not ended by then. Their threads go on until they do.
+        """
         if self._stopping.is_set():
-            return
+            return 0
         self._stopping.set()
         self._http.should_exit = True
         if self._grpc is not None:
@@ -121,7 +144,11 @@ class RunningServer:
         self._thread.join()
         self._app.close()
         self._listener.close()
+        left = self._app.under_way + (0 if self._grpc is None else self._grpc.predicting.calls)
+        if left:
+            logger.error("%d requests had not ended after %g s", left, self._options.drain_seconds)
         self._unload()
+        return left
 
     def __enter__(self) -> "RunningServer":
         return self
@@ -138,6 +165,7 @@ class RunningServer:
         if self._loader.scheduler is not None:
             self._loader.scheduler.stop()
         self.manager.stop()
+        self._memory.stop()
 
     def _poll_config(self, seconds: float) -> None:
         while not self._stopping.wait(seconds):
@@ -155,15 +183,27 @@ def check_port(name: str, port: int) -> None:
         raise ValueError(f"`{name}` must be an integer from 0 to 65535. Received: {name}={port!r}")
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Returns a listening socket: taken before the model is loaded, which is slow."""
-    check_port("port", port)
+def bind(host: str, port: int, *, name: str = "port") -> socket.socket:
+    """Returns a socket that has taken a port, and does not listen yet.
+
+    Until it does, it shares its port with nobody, although lingering connections of a server that
+    has ended don't keep it from having it. Whoever listens sets SO_REUSEADDR again, which the
+    connections of its own inherit.
+    """
+    check_port(name, port)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family)
     try:
-        return socket.create_server((host, port), family=family)
+        if family == socket.AF_INET6 and socket.has_dualstack_ipv6():
+            taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # as gRPC does
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError as error:
+        taken.close()
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be had: {error}"
         raise OSError(error.errno, f"port {port} at {host} {reason}; choose another") from error
+    return taken
 
 
 def _reason(error: ServingError, entries: Sequence[ModelEntry]) -> str:

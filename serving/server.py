@@ -6,10 +6,11 @@ import pathlib
 import signal
 import time
 
-from keras_attn.serving.model_config import read_model_config
+from keras_attn.serving.errors import ServingError
+from keras_attn.serving.model_config import local_path, read_model_config
 from keras_attn.serving.models import check_name
 from keras_attn.serving.options import ServerOptions
-from keras_attn.serving.running_server import RunningServer, listen
+from keras_attn.serving.running_server import RunningServer, bind
 from keras_attn.serving.signals import Signals
 from keras_attn.serving.tls import Tls, read_tls
 from keras_attn.serving.version_policy import ModelEntry
@@ -24,14 +25,14 @@ def serve(
     name: str | None = None,
     model_config_file: str | os.PathLike[str] | None = None,
     host: str = "127.0.0.1",
-    port: int = 8501,
+    port: int | None = 8501,
     grpc_port: int | None = 8500,
     options: ServerOptions | None = None,
     workers: int = 1,
-) -> None:
+) -> int:
     """Serves models over REST and gRPC until it is interrupted (Ctrl-C) or told to end (SIGTERM).
 
-    It answers what is under way before it returns.
+    It answers what is under way before it returns, for up to `ServerOptions.drain_seconds`.
 
     Args:
         path: The base folder of a model, which holds `<version>/saved_model.pb`. The highest
@@ -41,11 +42,15 @@ def serve(
             models, their version policies and labels.
         host: The address to listen at. `"0.0.0.0"` is reached from other machines; there is no
             password, and TLS only with `ServerOptions.ssl_config_file`.
-        port: The port of REST, of the metrics and of the page; 0 takes a free one.
+        port: The port of REST, of the metrics and of the page; 0 takes a free one. With None they
+            are reached from this machine alone, at a free port that the log names.
         grpc_port: The port of gRPC; 0 takes a free one, None has none.
         options: All that has a default.
         workers: How many processes serve, each with its own copy of the models. More than one are
             worth it where one Python can't read the JSON fast enough.
+
+    Returns:
+        How many requests had not ended by then. Their threads keep a Python process from ending.
 
     Example:
     ```python
@@ -56,7 +61,7 @@ def serve(
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
     with (
-        listen(host, port) as listener,
+        bind(*(("127.0.0.1", 0) if port is None else (host, port))) as listener,
         Signals(signal.SIGINT, signal.SIGTERM) as signals,
     ):
         if workers > 1:
@@ -69,9 +74,9 @@ def serve(
                 model_config_file=model_config_file,
                 log_level=logging.getLogger().getEffectiveLevel(),
             )
-            run_workers(job, listener, count=workers, signals=signals)
+            left = run_workers(job, listener, count=workers, signals=signals)
         else:
-            with RunningServer(
+            server = RunningServer(
                 entries,
                 listener,
                 host=host,
@@ -79,14 +84,18 @@ def serve(
                 options=options,
                 tls=tls,
                 model_config_file=model_config_file,
-            ) as server:
+            )
+            try:
                 for model_url in server.model_urls:
                     logger.info("serving at %s", model_url)
                 if server.grpc_address:
                     logger.info("serving gRPC at %s", server.grpc_address)
                 while not signals.received:
                     time.sleep(0.2)  # a signal cuts it short
+            finally:
+                left = server.stop()
         logger.info("%s, stopped", signal.Signals(signals.received[0]).name)
+        return left
 
 
 def start_server(
@@ -117,7 +126,7 @@ def start_server(
     ```
     """
     entries, options, tls = _settle(path, name, model_config_file, options)
-    listener = listen(host, port)
+    listener = bind(host, port)
     try:
         return RunningServer(
             entries,
@@ -155,7 +164,10 @@ def _settle(
 
 
 def _single_entry(path: str | os.PathLike[str], name: str | None) -> ModelEntry:
-    base = pathlib.Path(path).resolve()
+    try:
+        base = pathlib.Path(local_path(os.fspath(path))).resolve()
+    except ServingError as error:
+        raise ValueError(f"`path` must be a local folder. Received: {error.message}") from None
     entry = ModelEntry(name=check_name(base.name if name is None else name), base_path=base)
     if not entry.find():
         hint = ""

@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,11 +13,16 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 
 from keras_attn.serving.errors import Code, ServingError
+from keras_attn.serving.graph_call import graph_call
 from keras_attn.serving.signatures import Signature, TensorInfo
 
-TAG = "serve"
+SERVE_TAGS = ("serve",)
 INIT_OP = "__saved_model_init_op"
 VARIABLES = "variables/variables"
+DECODERS = {
+    "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeGif", "DecodeBmp", "DecodeWebP", "DecodeJxl",
+    "DecodeAndCropJpeg",
+}  # fmt: skip
 
 
 class ModelSession:
@@ -26,10 +31,12 @@ class ModelSession:
     Args:
         folder: The SavedModel. What is wrong with it raises ValueError, in one line.
         session_config: TensorFlow's own settings, such as its numbers of threads.
+        tags: Of the graph, of those that the SavedModel has: all of them, and no other.
 
     Attributes:
         signature_defs: The signatures as the SavedModel has them.
         signatures: What each takes and gives.
+        decodes_images: Whether an operation of the graph decodes images.
         needs_xla: The names of the functions that only run where XLA is on. TF Serving has it off.
     """
 
@@ -38,12 +45,13 @@ class ModelSession:
         folder: str | os.PathLike[str],
         *,
         session_config: config_pb2.ConfigProto | None = None,
+        tags: Sequence[str] = SERVE_TAGS,
     ):
         folder = pathlib.Path(folder)
         self._lock = threading.Lock()
-        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], object] = {}
+        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable] = {}
         try:
-            meta_graph = _read_meta_graph(folder)
+            meta_graph = _read_meta_graph(folder, tags)
             graph = tf.Graph()
             with graph.as_default():
                 tf.import_graph_def(meta_graph.graph_def, name="")
@@ -58,6 +66,7 @@ class ModelSession:
             raise _not_loadable(folder, error) from error
         self.signature_defs = dict(meta_graph.signature_def)
         self.signatures = {name: _signature(proto) for name, proto in self.signature_defs.items()}
+        self.decodes_images = not DECODERS.isdisjoint(_operations(meta_graph))
         self.needs_xla = [
             function.signature.name
             for function in meta_graph.graph_def.library.function
@@ -95,10 +104,10 @@ class ModelSession:
         with self._lock:
             function = self._callables.get(key)
             if function is None:
-                function = self._session.make_callable(list(fetches), feed_list=list(feeds))
+                function = graph_call(self._session, list(feeds), list(fetches))
                 self._callables[key] = function
         try:
-            outputs = function(*feeds.values())  # type: ignore[operator]
+            outputs = function(*feeds.values())
         except tf.errors.OpError as error:
             raise ServingError(Code(error.error_code), _plain_message(error.message)) from error
         return [  # a string without dimensions comes as bytes
@@ -114,20 +123,32 @@ class ModelSession:
         gc.collect()  # and the graph, whose parts refer to each other
 
 
-def _read_meta_graph(folder: pathlib.Path) -> meta_graph_pb2.MetaGraphDef:
+def _read_meta_graph(folder: pathlib.Path, tags: Sequence[str]) -> meta_graph_pb2.MetaGraphDef:
     saved_model = saved_model_pb2.SavedModel()
     saved_model.ParseFromString((folder / "saved_model.pb").read_bytes())
     for meta_graph in saved_model.meta_graphs:
-        if TAG in meta_graph.meta_info_def.tags:
+        if set(meta_graph.meta_info_def.tags) == set(tags):
             return meta_graph
-    raise ValueError(f"no graph with the tag {TAG!r}")
+    found = [_braces(meta_graph.meta_info_def.tags) for meta_graph in saved_model.meta_graphs]
+    raise ValueError(
+        f"Could not find meta graph def matching supplied tags: {_braces(tags)}, "
+        f"only {', '.join(found) or 'none at all'}"
+    )
+
+
+def _braces(tags: Iterable[str]) -> str:
+    return "{ " + " ".join(sorted(tags)) + " }"
 
 
 def _holds_variables(meta_graph: meta_graph_pb2.MetaGraphDef) -> bool:
+    return bool(_operations(meta_graph) & {"VarHandleOp", "VariableV2"})
+
+
+def _operations(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+    """The kinds of operations in the graph and in its functions."""
     functions = meta_graph.graph_def.library.function
     ops = {node.op for node in meta_graph.graph_def.node}
-    ops |= {node.op for function in functions for node in function.node_def}
-    return bool(ops & {"VarHandleOp", "VariableV2"})
+    return ops | {node.op for function in functions for node in function.node_def}
 
 
 def _not_loadable(folder: pathlib.Path, error: Exception) -> ValueError:

@@ -68,24 +68,3 @@ def check_dtypes(signature: Signature, arrays: Mapping[str, np.ndarray]) -> None
 def dtype_name(dtype: np.dtype) -> str:
     """TensorFlow's name of a dtype of NumPy."""
     return TENSORFLOW_NAMES.get(dtype.name, dtype.name)
-
-
-def check_shapes(signature: Signature, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raises INVALID_ARGUMENT unless each array fits the shape of its input.
-
-    TF Serving leaves this to the graph, whose error names the first operation that can't go on.
-    """
-    for name, array in arrays.items():
-        shape = signature.inputs[name].shape
-        if shape is not None and not _fits(array.shape, shape):
-            expected = ",".join("?" if size is None else str(size) for size in shape)
-            received = ",".join(str(size) for size in array.shape)
-            raise invalid_argument(
-                f"Input {name!r} must have shape [{expected}]. Received: shape [{received}]"
-            )
-
-
-def _fits(shape: tuple[int, ...], spec: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(spec) and all(
-        expected in (None, size) for size, expected in zip(shape, spec, strict=True)
-    )

@@ -48,14 +48,18 @@ PART_DTYPES = {
 def from_proto(proto: tensor_pb2.TensorProto, *, name: str, max_bytes: int) -> np.ndarray:
     """Returns the array of a TensorProto. INVALID_ARGUMENT where its parts contradict.
 
+    What TensorFlow's own reading takes is taken, within bounds on rank and size: a mark of unknown
+    rank is passed over, and so is all content of an array that is empty.
+
     Args:
-        proto: With `tensor_content`, or with a typed field, whose last value stands for the rest.
+        proto: With `tensor_content`, or with a typed field, whose last value stands for the rest
+            and whose values past the shape's are left out.
         name: For the error.
         max_bytes: The array may have; a shape alone can ask for any size.
     """
     sizes = [dim.size for dim in proto.tensor_shape.dim]
     dtype = next((dtype for dtype in VALUE_FIELDS if dtype.as_datatype_enum == proto.dtype), None)
-    if dtype is None or proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0:
+    if dtype is None or min(sizes, default=0) < 0:
         raise invalid_argument(f"tensor parsing error: {name}")
     count = math.prod(sizes)
     numpy_dtype = np.dtype(dtype.as_numpy_dtype)
@@ -65,7 +69,10 @@ def from_proto(proto: tensor_pb2.TensorProto, *, name: str, max_bytes: int) -> n
             f"tensor parsing error: {name}: at most {max_bytes} bytes are allowed. "
             f"Received: shape {sizes[:8]} of {dtype.name}"
         )
-    if not proto.tensor_content:
+    values: np.ndarray | None
+    if count == 0:
+        values = np.empty(0, numpy_dtype)
+    elif not proto.tensor_content:
         values = _from_field(proto, dtype, count)
     elif dtype == tf.string:
         values = _from_strings(proto.tensor_content, count)
@@ -105,7 +112,7 @@ def to_proto(array: np.ndarray, *, as_content: bool = False) -> tensor_pb2.Tenso
     return proto
 
 
-def _from_field(proto: tensor_pb2.TensorProto, dtype: tf.DType, count: int) -> np.ndarray | None:
+def _from_field(proto: tensor_pb2.TensorProto, dtype: tf.DType, count: int) -> np.ndarray:
     field = getattr(proto, VALUE_FIELDS[dtype])
     numpy_dtype = np.dtype(dtype.as_numpy_dtype)
     if dtype == tf.string:
@@ -114,17 +121,15 @@ def _from_field(proto: tensor_pb2.TensorProto, dtype: tf.DType, count: int) -> n
     elif dtype in PACKED_TAGS:
         values = _unpacked(field, dtype, numpy_dtype)
     elif dtype in PART_DTYPES:
-        if len(field) * np.dtype(PART_DTYPES[dtype]).itemsize % numpy_dtype.itemsize:
-            return None
-        wide = np.int64 if PART_DTYPES[dtype] == np.uint16 else PART_DTYPES[dtype]
-        values = np.fromiter(field, wide, len(field)).astype(PART_DTYPES[dtype]).view(numpy_dtype)
+        part = np.dtype(PART_DTYPES[dtype])
+        parts = np.fromiter(field, np.int64 if part == np.uint16 else part, len(field)).astype(part)
+        per_value = numpy_dtype.itemsize // part.itemsize
+        values = parts[: len(parts) // per_value * per_value].view(numpy_dtype)
     else:
         wide = np.uint64 if dtype in (tf.uint32, tf.uint64) else np.int64
         values = np.fromiter(field, wide, len(field)).astype(numpy_dtype)
-    if len(values) > count:
-        return None
-    if len(values) == count:
-        return values
+    if len(values) >= count:
+        return values[:count]
     full = np.full(count, b"" if dtype == tf.string else 0, numpy_dtype)
     if len(values):
         full[: len(values)] = values

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-from keras_attn.export import find_versions
+from keras_attn._versions import find_versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +48,14 @@ class ModelEntry:
     base_path: pathlib.Path
     policy: VersionPolicy = LATEST
     labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def older(self) -> dict[int, pathlib.Path]:
+        """Returns what can stand in for the latest versions, from the highest to the lowest."""
+        if self.policy.latest is None or self.policy.specific is not None:
+            return {}
+        versions = find_versions(self.base_path)
+        rest = sorted(set(versions) - set(self.policy.pick(versions)), reverse=True)
+        return {number: versions[number] for number in rest}
 
     def find(self) -> dict[int, pathlib.Path]:
         """Returns the folders of the versions that should be served now."""

@@ -4,6 +4,7 @@ All accept from one REST socket, so that one may end while the others go on: wha
 accepted is theirs. gRPC's port is shared by the kernel. A worker that ends is replaced.
 """
 
+import contextlib
 import dataclasses
 import logging
 import multiprocessing
@@ -26,6 +27,7 @@ from keras_attn.serving.version_policy import ModelEntry
 
 logger = logging.getLogger(__name__)
 
+MARGIN_SECONDS = 10.0  # for a worker's end, past what it may drain
 RETRY_SECONDS = 5.0  # after a worker that could not be replaced
 
 
@@ -42,7 +44,7 @@ class Job:
     log_level: int
 
 
-def run_workers(job: Job, listener: socket.socket, *, count: int, signals: Signals) -> None:
+def run_workers(job: Job, listener: socket.socket, *, count: int, signals: Signals) -> int:
     """Runs workers until a signal comes, then ends them one and all.
 
     Args:
@@ -50,6 +52,9 @@ def run_workers(job: Job, listener: socket.socket, *, count: int, signals: Signa
         listener: Of REST.
         count: How many.
         signals: That end it.
+
+    Returns:
+        How many workers had to be killed, because they had not ended in time.
     """
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as metrics, _reserve(job) as reserved:
@@ -72,8 +77,22 @@ def run_workers(job: Job, listener: socket.socket, *, count: int, signals: Signa
             del os.environ[MULTIPROCESS]
             for worker in workers:
                 worker.terminate()  # SIGTERM: it answers what is under way
-            for worker in workers:
-                worker.join()
+            listener.close()  # else whoever comes now waits here for nobody
+            killed = _join(workers, job.options.drain_seconds + MARGIN_SECONDS)
+    return killed
+
+
+def _join(workers: Sequence[BaseProcess], seconds: float) -> int:
+    """Waits for all, kills those that have not ended by then, and returns how many."""
+    end = time.monotonic() + seconds
+    for worker in workers:
+        worker.join(max(0.0, end - time.monotonic()))
+    late = [worker for worker in workers if worker.is_alive()]
+    for worker in late:
+        logger.error("worker %s has not ended; it is killed", worker.pid)
+        worker.kill()
+        worker.join()
+    return len(late)
 
 
 def _place(job: Job, listener: socket.socket) -> str:
@@ -135,9 +154,14 @@ def _work(job: Job, listener: socket.socket, pipe: multiprocessing.connection.Co
             pipe.send(str(error))
             return
         pipe.send("")
-        with server:
+        try:
             while not signals.received and parent is not None and parent.is_alive():
                 time.sleep(0.2)
+        finally:
+            left = server.stop()
+    if left:
+        logging.shutdown()
+        os._exit(1)  # Python would wait for their threads
 
 
 def _entries(job: Job) -> Sequence[ModelEntry]:
@@ -151,18 +175,10 @@ def _entries(job: Job) -> Sequence[ModelEntry]:
         return job.entries
 
 
-class _Nothing:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-def _reserve(job: Job) -> "socket.socket | _Nothing":
+def _reserve(job: Job) -> "socket.socket | contextlib.nullcontext[None]":
     """Holds gRPC's port for the workers, who share it; OSError where another has it."""
     if job.grpc_port is None:
-        return _Nothing()
+        return contextlib.nullcontext()
     check_port("grpc_port", job.grpc_port)
     family = socket.AF_INET6 if ":" in job.host else socket.AF_INET
     try:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import serving_models
+import tensorflow as tf
 from PIL import Image
 
 from keras_attn import demo
-from keras_attn.cli import main, recipes
+from keras_attn.cli import export, main, recipes
+from keras_attn.export.exported import exported
 from keras_attn.serving import start_server
 
 COMMANDS = [
@@ -26,6 +30,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "serve",
+    "tensorflow_model_server",
     "kit",
     "predict",
     "explain",
@@ -132,6 +137,13 @@ def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
     assert len(here.splitlines()) == 3
 
 
+def test_export_says_what_was_left_out(capsys):
+    export._say("quantized", exported("net.tflite", ["XNNPACK refuses it: node 7"]))
+    printed = capsys.readouterr()
+    assert printed.out == "quantized: net.tflite\n"
+    assert printed.err == "keras-attn: note: net.tflite: XNNPACK refuses it: node 7\n"
+
+
 @pytest.mark.slow
 def test_export_to_other_formats(run_folder, image_file, tmp_path, capsys):
     pictures = tmp_path / "pictures"
@@ -232,6 +244,79 @@ def test_a_corrupt_run(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "model.keras can't be read as a Keras model" in err and len(err.splitlines()) == 1
     assert not (tmp_path / "served").exists()
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"data": {"class_names": ["a"]}}, "it has no `data.image_shape`"),
+        (
+            {"data": {"class_names": ["a"] * 10, "image_shape": "32"}},
+            "`data.image_shape` must be three positive integers. Received: '32'",
+        ),
+        (
+            {"data": {"class_names": ["a"], "image_shape": [32, 32, 3]}},
+            "`data.class_names` must have a name for each of 10 classes. Received: 1",
+        ),
+        (
+            {"data": {"class_names": "0123456789", "image_shape": [32, 32, 3]}},
+            "`data.class_names` must be strings. Received: '0123456789'",
+        ),
+    ],
+)
+def test_a_record_that_lacks_something(run_folder, image_file, tmp_path, capsys, record, message):
+    shutil.copy(run_folder / "model.keras", tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert main(["predict", "--run", str(tmp_path), str(image_file)]) == 1
+    err = capsys.readouterr().err
+    assert message in err and str(tmp_path / "run.json") in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_image_that_is_a_bomb(run_folder, tmp_path, capsys, monkeypatch):
+    Image.new("1", (300, 300)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert main(["predict", "--run", str(run_folder), str(tmp_path / "bomb.png")]) == 1
+    err = capsys.readouterr().err
+    assert "bomb.png" in err and "exceeds limit" in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "out of memory"),
+        (MemoryError("Unable to allocate 9 TiB"), "out of memory: Unable to allocate 9 TiB"),
+        (OSError(28, "No space left on device", "x"), "[Errno 28] No space left on device: 'x'"),
+        (ValueError("two\n  lines"), "two lines"),
+        (tf.errors.AbortedError(None, None, "disk\nnode ..."), "AbortedError: disk ("),
+        (KeyError("image_shape"), "KeyError: 'image_shape'"),
+        (zipfile.BadZipFile("no zip"), "BadZipFile: no zip"),
+        (RecursionError(), "RecursionError"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_every_error_is_one_line(error, line, monkeypatch, capsys):
+    def fails(_):
+        raise error
+
+    monkeypatch.setattr(recipes, "run", fails)
+    assert main(["recipes"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"keras-attn: error: {line}") and len(err.splitlines()) == 1
+    if isinstance(error, KeyError):
+        assert "test_cli.py:" in err
+    monkeypatch.setenv("KERAS_ATTN_TRACEBACK", "1")
+    assert main(["recipes"]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert err[0].startswith("Traceback") and err[-1].startswith(f"keras-attn: error: {line}")
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch, capsys):
+    (tmp_path / "costs.csv").write_text("old")
+    monkeypatch.setattr(csv, "writer", lambda *_, **__: 1 / 0)
+    assert main(["models", "mnasnet", "--csv", str(tmp_path / "costs.csv")]) == 1
+    assert (tmp_path / "costs.csv").read_text() == "old"
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_predict_by_a_server_that_takes_files(image_file, tmp_path, capsys):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_attn.export import export_saved_model, find_versions
+from keras_attn.export import export_saved_model, find_versions, saved_model
 
 
 def classifier(size=(None, None), *, classes=3, dtype=None, end="dense"):
@@ -138,8 +138,9 @@ def test_structures(tmp_path, make):
     np.testing.assert_allclose(result["probabilities"], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("end", ["dense", "linear"])
+@pytest.mark.parametrize(
+    ("policy", "end"), [("mixed_float16", "dense"), ("mixed_bfloat16", "linear")]
+)
 def test_16_bit_policies_give_float32(tmp_path, policy, end):
     model = classifier((7, 11), dtype=policy, end=end)
     assert model.outputs[0].dtype == policy.removeprefix("mixed_")
@@ -166,6 +167,38 @@ def test_versions_count_up_and_are_not_overwritten(tmp_path):
     assert export_saved_model(model, base) == base / "13"
     assert list(find_versions(base)) == [1, 2, 7, 12, 13]
     assert not [name for name in os.listdir(base) if name.startswith(".")]
+
+
+def test_the_loser_of_two_at_once_takes_the_next_number(tmp_path, monkeypatch):
+    """The other one's versions come while this one is being checked, by another spelling."""
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "m")
+    base, there, check = tmp_path / "link", tmp_path / "disk" / "m", saved_model.check_saved_model
+
+    def slow(*args):
+        for version in ("1", "02"):  # the second of them is 2, for a server
+            (there / version).mkdir()
+            (there / version / "saved_model.pb").write_bytes(b"the other's")
+        return check(*args)
+
+    monkeypatch.setattr(saved_model, "check_saved_model", slow)
+    assert export_saved_model(classifier((7, 11)), base) == base / "3"
+    monkeypatch.setattr(
+        saved_model, "check_saved_model", lambda *args: (there / "7").touch() or check(*args)
+    )
+    with pytest.raises(ValueError, match="`version` must be a new one.*version=7"):
+        export_saved_model(classifier((7, 11)), base, version=7)
+    assert sorted(os.listdir(there)) == ["02", "1", "3", "7"]
+    assert (base / "1" / "saved_model.pb").read_bytes() == b"the other's"
+
+
+def test_versions_end_where_tf_serving_s_integers_do(tmp_path):
+    model, base = classifier((7, 11)), tmp_path / "m"
+    (base / ("9" * 20)).mkdir(parents=True)
+    with pytest.raises(ValueError, match="`version` must be at most 9223372036854775807, .*808"):
+        export_saved_model(model, base, version=2**63)
+    (base / str(2**63 - 1)).mkdir()
+    with pytest.raises(ValueError, match="`version` must be given where the highest possible"):
+        export_saved_model(model, base)
 
 
 def test_no_versions_where_there_is_no_folder(tmp_path):

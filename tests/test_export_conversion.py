@@ -128,6 +128,25 @@ def test_int8(fixed, tmp_path):
     assert path.stat().st_size < float_path.stat().st_size
 
 
+def test_what_xnnpack_refuses_is_said(fixed, tmp_path, monkeypatch):
+    right = tflite_export._runner
+    monkeypatch.setattr(tflite_export, "_runner", lambda *args: (right(*args)[0], "node 7"))
+    images = np.random.default_rng(0).integers(0, 256, (8, 12, 10, 3)).astype("float32")
+    path = export_tflite_int8(fixed, tmp_path / "net.tflite", images, least_agreement=0.1)
+    assert path == tmp_path / "net.tflite"
+    assert "XNNPACK" in path.notes[0] and path.notes[0].endswith(": node 7")
+
+
+def test_the_checker_s_reason_is_one_line(fixed, tmp_path, monkeypatch):
+    def refuses(*_, **__):
+        raise onnx.checker.ValidationError("Nodes in a graph\n\n==> Context: ...")
+
+    monkeypatch.setattr(onnx.checker, "check_model", refuses)
+    with pytest.raises(RuntimeError, match="ONNX's checker refuses the network: Nodes in a graph$"):
+        export_onnx(fixed, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_too_little_agreement_leaves_nothing(fixed, tmp_path, monkeypatch):
     def other_classes(path, first):
         return lambda images: {"probabilities": np.eye(3)[[1]] + 0.0 * images[:, 0, 0]}, None
@@ -168,7 +187,7 @@ def test_other_numbers_leave_nothing_and_keep_what_was(
     assert path.read_text() == "old"
 
 
-def test_an_operation_that_onnx_has_not(tmp_path):
+def test_an_operation_that_onnx_has_not(tmp_path, capfd):
     """tf2onnx logs it, and says that it was successful."""
     image = keras.Input((8, 8, 2))
     x = keras.layers.Lambda(lambda t: tf.math.real(tf.signal.fft2d(tf.cast(t, tf.complex64))))(
@@ -176,10 +195,12 @@ def test_an_operation_that_onnx_has_not(tmp_path):
     )
     model = keras.Model(image, keras.layers.Flatten()(x))
     saved_model = export_saved_model(model, tmp_path / "fft")
-    with pytest.raises(RuntimeError, match="tf2onnx can't convert the SavedModel: .*"):
+    with pytest.raises(RuntimeError, match="tf2onnx can't .*: ONNX has nothing for FFT2D, Real$"):
         export_onnx(saved_model, tmp_path / "net.onnx")
-    with pytest.raises(RuntimeError, match="TFLite can't run the network with built-in"):
+    capfd.readouterr()
+    with pytest.raises(RuntimeError, match="alone: it has none for FFT2D, on complex64$"):
         export_tflite(saved_model, tmp_path / "net.tflite")
+    assert "FFT2D" not in capfd.readouterr().err  # the converter's own lines
     assert [file.name for file in tmp_path.iterdir()] == ["fft"]
 
 

@@ -322,6 +322,7 @@ def test_warmup_runs(folder):
     for name, log in requests.items():
         request = log.predict_log.request
         assert request.model_spec.name == "net"
+        assert {t.tensor_shape.dim[0].size for t in request.inputs.values()} == {1}
         feeds = {key: tf.constant(tf.make_ndarray(t)) for key, t in request.inputs.items()}
         assert found[name](**feeds)
 

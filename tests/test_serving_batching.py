@@ -110,10 +110,15 @@ def test_batches_are_filled_up_to_an_allowed_size(session, make):
 
 
 def test_a_large_request_is_split(session, make):
-    run = make(max_batch_size=8, enable_large_batch_splitting=True, max_execution_batch_size=3)
+    run = make(
+        max_batch_size=8,
+        enable_large_batch_splitting=True,
+        max_execution_batch_size=3,
+        allowed_batch_sizes=(1, 3, 8),
+    )
     (output,) = run({"x": rows(range(8))}, ("y",))
     assert output.ravel().tolist() == [0, 2, 4, 6, 8, 10, 12, 14]
-    assert session.shapes == [(3, 1), (3, 1), (2, 1)]
+    assert session.shapes == [(3, 1)] * 3  # the last is filled up
 
 
 def test_a_full_queue_refuses(session, make):
@@ -191,6 +196,15 @@ def test_unequal_batches_and_empty_ones(session, make):
         ({"num_batch_threads": 0}, "`num_batch_threads` must be at least 1"),
         ({"allowed_batch_sizes": (4, 2)}, "must be in increasing order"),
         ({"max_batch_size": 8, "allowed_batch_sizes": (2, 4)}, "last entry was 4; expected 8"),
+        (
+            {
+                "max_batch_size": 64,
+                "allowed_batch_sizes": (4, 16),
+                "enable_large_batch_splitting": True,
+                "max_execution_batch_size": 16,
+            },
+            "last entry was 16; expected 64",
+        ),
         (
             {
                 "max_batch_size": 4,

@@ -6,7 +6,7 @@ It runs against the local server. Against another one, a real tensorflow_model_s
     export TF_SERVING=HOST:8500,http://HOST:8501 TF_SERVING_MODELS=FOLDER
     pytest tests/test_serving_contract.py
 
-What is a local server's own (bounds, texts of JSON syntax errors, shapes) is not in here.
+What is a local server's own (bounds) is not in here.
 """
 
 from __future__ import annotations

@@ -214,7 +214,9 @@ def no_message(path):
 
 
 def failing(path):
-    serving_models.write_warmup(path.parent.parent, [predict_request(), predict_request([[1.0]])])
+    wrong = predict_request()
+    wrong.inputs["z"].CopyFrom(wrong.inputs["x"])
+    serving_models.write_warmup(path.parent.parent, [predict_request(), wrong])
 
 
 def cut_off(path):
@@ -227,7 +229,7 @@ def cut_off(path):
         (too_many, r"Number of warmup records exceeds the maximum \(1000\)"),
         (unsupported, "Unsupported log_type for warmup"),
         (no_message, "Failed to parse warmup record: 1"),
-        (failing, "warm-up record 2 of .* fails: Input 'x' must have shape"),
+        (failing, "warm-up record 2 of .* fails: input size does not match signature"),
         (cut_off, "is corrupt"),
     ],
 )
@@ -386,7 +388,7 @@ def test_health_says_that_it_stops(base):
 def test_a_grpc_port_in_use(base):
     with start_server(base) as server:
         port = int(server.grpc_address.rsplit(":", 1)[1])
-        with pytest.raises(OSError, match=f"port {port} at 127.0.0.1 can't be had for gRPC"):
+        with pytest.raises(OSError, match=f"port {port} at 127.0.0.1 is in use"):
             start_server(base, grpc_port=port)
 
 

@@ -187,6 +187,32 @@ def test_a_broken_version_leaves_the_old_one(manager, base, saved, caplog, damag
     assert answer(manager) == (2, [6.0])
 
 
+@pytest.mark.parametrize("damage", [half_copied, truncated_graph, empty])
+def test_a_start_while_the_newest_is_broken(manager, base, saved, caplog, damage):
+    """As a worker starts that takes the place of another, which serves version 1 still."""
+    for version in (2, 3, 4):
+        add(base, version, saved)
+    for version in (3, 4):
+        damage(base / str(version))
+    manager.configure([entry(base)])
+    assert answer(manager) == (2, [6.0])
+    assert "m is served by its older version 2" in caplog.text
+    manager.poll()
+    assert states(manager) == {2: State.AVAILABLE, 3: State.END, 4: State.END}
+    shutil.rmtree(base / "4")
+    add(base, 4, saved)
+    manager.poll()
+    assert answer(manager) == (4, [6.0])
+    assert states(manager)[2] == State.END
+
+
+def test_no_other_version_stands_in_for_one_that_is_named(manager, base, saved):
+    add(base, 2, saved)
+    half_copied(base / "2")
+    with pytest.raises(ServingError, match="did not become available"):
+        manager.configure([entry(base, policy=VersionPolicy(specific=frozenset({2})))])
+
+
 def test_a_copy_that_grows_is_tried_again_when_it_has_grown(manager, base, saved):
     manager.configure([entry(base)])
     (base / "2").mkdir()

@@ -208,16 +208,10 @@ def test_what_the_graph_refuses_has_its_code_and_reason(core):
             "Failed to get input map for signature: __saved_model_init_op",
         ),
         (
-            {"instances": [[1, 2, 3]]},
-            "/v1/models/functions:predict",
-            400,
-            "Input 'x' must have shape [?,2]. Received: shape [1,3]",
-        ),
-        (
             b"{",
             "/v1/models/none:predict",  # the JSON is read before the model is looked up
             400,
-            "JSON Parse error: Expecting property name enclosed in double quotes at offset: 1",
+            "JSON Parse error: Missing a name for object member. at offset: 1",
         ),
         (
             {"instances": [[1, 2]]},

@@ -1,9 +1,9 @@
 """The command line: `keras-attn train`, `evaluate`, `export`, `serve` and so on.
 
 A file for each command: its `HELP`, its arguments, and what it runs. A command reads its arguments,
-calls the library and prints what came of it. An error that a user can cause is one line on stderr
-and exit code 1; a wrong command line exits with 2. Where nobody reads on (`| head`), it ends in
-silence.
+calls the library and prints what came of it. An error is one line on stderr and exit code 1, with
+the traceback where KERAS_ATTN_TRACEBACK is set; a wrong command line exits with 2. Where nobody
+reads on (`| head`), it ends in silence.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 from keras_attn._version import __version__
@@ -26,12 +27,26 @@ from keras_attn.cli import (
     predict,
     recipes,
     serve,
+    tensorflow_model_server,
     train,
 )
+from keras_attn.cli.errors import TRACEBACK, reason
 
 # Each imports what it needs where it runs, so that `--help` doesn't wait for TensorFlow's data sets
 # or a server, and a command works where only its own extra is installed.
-COMMANDS = (train, recipes, finetune, evaluate, export, serve, kit, predict, explain, models)
+COMMANDS = (
+    train,
+    recipes,
+    finetune,
+    evaluate,
+    export,
+    serve,
+    tensorflow_model_server,
+    kit,
+    predict,
+    explain,
+    models,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("keras-attn: stopped", file=sys.stderr)
         return 130
-    except (ValueError, OSError, RuntimeError, ImportError, ArithmeticError) as error:
+    except Exception as error:  # any: a full disk or a broken file has many kinds of them
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return 128 + signal.SIGPIPE  # as any command before `| head`
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"keras-attn: error: {reason}", file=sys.stderr)
+        if os.environ.get(TRACEBACK):
+            traceback.print_exception(error)
+        print(f"keras-attn: error: {reason(error)}", file=sys.stderr)
         return 1
 
 

@@ -7,6 +7,7 @@ import sys
 
 from keras_attn.cli.arguments import add_data, add_run
 from keras_attn.cli.output import print_metrics
+from keras_attn.cli.runs import load_run
 
 HELP = "measure a trained network on held-out images"
 
@@ -22,9 +23,9 @@ def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_attn import training
 
-    model, record = training.load_run(args.folder)
+    model, record = load_run(args.folder)
     own = record["data"]
-    options = dict(own["options"]) if not args.data else {"image_size": own["image_shape"][:2]}
+    options = dict(own["options"]) if not args.data else {"image_size": record.image_shape()[:2]}
     data = training.load_dataset(
         args.data or own["name"], data_dir=args.data_dir, seed=own["seed"], **options
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from keras_attn.cli.arguments import add_run
+from keras_attn.cli.runs import load_run
 
 HELP = "draw what an attention layer looks at in an image"
 
@@ -21,10 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn import training
     from keras_attn.explain import explain
     from keras_attn.images import read_image
 
-    model, record = training.load_run(args.folder)
-    image = read_image(args.image, tuple(record["data"]["image_shape"]))
+    model, record = load_run(args.folder)
+    image = read_image(args.image, record.image_shape())
     print(explain(model, image, args.out, args.layer))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from keras_attn.cli.arguments import add_run
+from keras_attn.cli.runs import load_run
 
 HELP = "write a SavedModel version folder for a server, and ONNX or TFLite files"
 
@@ -34,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn import export, training
+    from keras_attn import export
     from keras_attn.export.conversion import check_path
 
     if bool(args.int8) != bool(args.calibrate):
         raise ValueError("`--int8` and `--calibrate` must be given together, or neither")
-    model, record = training.load_run(args.folder)
-    shape = tuple(record["data"]["image_shape"])
+    model, record = load_run(args.folder)
+    shape = record.image_shape()
     for path, suffix in ((args.onnx, ".onnx"), (args.tflite, ".tflite"), (args.int8, ".tflite")):
         if path is not None:  # now rather than when a version is in place
             check_path(path, suffix)
@@ -48,22 +50,28 @@ def run(args: argparse.Namespace) -> None:
     saved_model = export.export_saved_model(
         model,
         args.out,
-        class_names=record["data"]["class_names"],
+        class_names=record.class_names(model),
         version=args.version,
         preprocessing=export.Preprocessing(size=shape[:2]),
         fold=not args.no_fold,
         record=record,
     )
-    print(f"exported, loaded back and compared: {saved_model}", flush=True)
+    _say("exported, loaded back and compared", saved_model)
     if args.onnx:
         path = export.export_onnx(saved_model, args.onnx, opset=args.opset)
-        print(f"converted, run by ONNX Runtime and compared: {path}", flush=True)
+        _say("converted, run by ONNX Runtime and compared", path)
     if args.tflite:
         path = export.export_tflite(saved_model, args.tflite)
-        print(f"converted, run by LiteRT and compared: {path}", flush=True)
+        _say("converted, run by LiteRT and compared", path)
     if args.int8:
         path = export.export_tflite_int8(saved_model, args.int8, images)
-        print(f"quantized, run by LiteRT and compared: {path}", flush=True)
+        _say("quantized, run by LiteRT and compared", path)
+
+
+def _say(what: str, path: Any) -> None:
+    print(f"{what}: {path}", flush=True)
+    for note in path.notes:
+        print(f"keras-attn: note: {path}: {note}", file=sys.stderr)
 
 
 def _read_images(folder: str, shape: tuple[int, ...]) -> Any:

@@ -15,6 +15,7 @@ from keras_attn.cli.arguments import (
     given_arguments,
 )
 from keras_attn.cli.output import print_metrics
+from keras_attn.cli.runs import Record, load_run
 
 HELP = "train a network that has weights on other data"
 
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     name, data_name = given.pop("model", None), given.pop("data", "digits")
     if name is None:
         record = _record_of_run(args.weights)
-        data_options.setdefault("image_size", tuple(record["data"]["image_shape"][:2]))
+        data_options.setdefault("image_size", record.image_shape()[:2])
         trained_in = record["arguments"]["mixed_precision"]
         if given.setdefault("mixed_precision", trained_in) != trained_in:
             raise ValueError(
@@ -86,15 +87,13 @@ def run(args: argparse.Namespace) -> None:
         print(f"{kind:8} {path}")
 
 
-def _record_of_run(folder: str) -> dict[str, Any]:
-    from keras_attn import training
-
+def _record_of_run(folder: str) -> Record:
     if not Path(folder, "run.json").exists():
         raise ValueError(
             "`--weights` must be the folder of a run, or else `--model` must name the network. "
             f"Received: --weights {folder}, no --model"
         )
-    return training.load_run(folder)[1]
+    return load_run(folder)[1]
 
 
 def _builder(weights: str, name: str | None, data: Any) -> Callable[[], Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from keras_attn.cli.runs import load_run
+
 HELP = "classify an image file, here or on a server"
 
 
@@ -25,12 +27,10 @@ def run(args: argparse.Namespace) -> None:
     if args.top < 1:
         raise ValueError(f"`--top` must be a positive integer. Received: {args.top}")
     if args.folder:
-        from keras_attn import training
-
-        model, record = training.load_run(args.folder)
-        image = read_image(args.image, tuple(record["data"]["image_shape"]))
+        model, record = load_run(args.folder)
+        image = read_image(args.image, record.image_shape())
         probabilities = model.predict(image[None].astype("float32"), verbose=0)[0].tolist()
-        names = record["data"]["class_names"]
+        names = record.class_names(model)
     else:
         from keras_attn.serving import client
 

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 
 HELP = "serve exported networks over TF Serving's REST and gRPC protocols"
 
 # Options of `ServerOptions` that are a number, a path or a switch: their flags bear their names.
 NUMBERS = {
     "max_body_bytes": (int, "a longer request is refused"),
-    "max_pixels": (int, "that the images of one request may decode to"),
+    "max_arriving_bytes": (int, "of all REST bodies that are not whole yet"),
+    "max_pixels": (int, "that the images of one request may come to, decoded and resized"),
+    "max_connections": (int, "that may be open, for each of the two protocols"),
+    "timeout_keep_alive": (float, "seconds that a REST connection may idle"),
+    "timeout_head": (float, "seconds for the head of a REST request, and for handshakes"),
+    "timeout_body": (float, "seconds in which a body must begin, and an answer be taken up"),
+    "min_body_rate": (float, "bytes a second of a REST body, on average"),
+    "rest_api_timeout_in_ms": (int, "after which a REST request gets 504; 0 for never"),
+    "grpc_socket_path": (str, "a Unix socket for gRPC, in addition to its port"),
+    "grpc_channel_arguments": (str, "further arguments of gRPC: name=value,name=value"),
     "max_requests": (int, "that may be under way or waiting"),
     "request_threads": (int, "for each of the two protocols"),
     "file_system_poll_wait_seconds": (float, "between looks for new versions; 0 for one look"),
     "model_config_file_poll_wait_seconds": (float, "between readings of the file; 0 for one"),
     "max_num_load_retries": (int, "of a version that can't be loaded and has not changed"),
     "load_retry_interval_seconds": (float, "between them"),
+    "saved_model_tags": (str, "of the graph to serve, with commas between; default: serve"),
     "num_request_iterations_for_warmup": (int, "how often each warm-up request is replayed"),
     "drain_seconds": (float, "that a stop waits for the requests that are under way"),
     "ssl_config_file": (str, "an SSLConfig in text format: TLS for both protocols"),
@@ -40,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes; default: %(default)s")
     parser.add_argument("--no-grpc", action="store_true", help="REST only")
     parser.add_argument("--no-page", action="store_true", help="no page at / to try images on")
+    parser.add_argument(
+        "--no-reload-config",
+        action="store_true",
+        help="gRPC callers may not change which models are served",
+    )
     parser.add_argument("--no-warmup", action="store_true", help="don't replay warm-up requests")
     parser.add_argument(
         "--enable-batching", action="store_true", help="run waiting requests as one batch"
@@ -58,12 +74,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
+    # TensorFlow's own allocator keeps for good what one large request has taken.
+    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     from keras_attn import serving
     from keras_attn.serving.options import read_batching_options, read_prometheus_path
 
     values = {name: getattr(args, name) for name in NUMBERS if getattr(args, name) is not None}
     values |= {name: True for name in SWITCHES if getattr(args, name)}
-    values |= {"page": not args.no_page, "enable_model_warmup": not args.no_warmup}
+    values |= {
+        "page": not args.no_page,
+        "enable_model_warmup": not args.no_warmup,
+        "reload_config": not args.no_reload_config,
+    }
     if args.batching_parameters_file:
         values["batching"] = read_batching_options(args.batching_parameters_file)
     elif args.enable_batching:
@@ -71,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
     if args.monitoring_config_file:
         values["prometheus_path"] = read_prometheus_path(args.monitoring_config_file)
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    serving.serve(
+    left = serving.serve(
         args.path,
         name=args.name,
         model_config_file=args.model_config_file,
@@ -81,6 +103,9 @@ def run(args: argparse.Namespace) -> None:
         options=serving.ServerOptions(**values),
         workers=args.workers,
     )
+    if left:
+        logging.shutdown()
+        os._exit(1)  # Python would wait for the threads of requests that don't end
 
 
 def _flag(name: str) -> str:

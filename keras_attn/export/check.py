@@ -18,12 +18,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_attn.export.endpoint import call_on_images
 from keras_attn.export.loaders import LOADERS, Arrays, LoaderMissingError
 from keras_attn.export.preprocessing import Preprocessing
+from keras_attn.export.reasons import reason_of
 from keras_attn.export.signatures import DEFAULT, UINT8, Signature
 
 BATCH_SIZES = (1, 3)
@@ -133,7 +133,7 @@ def make_cases(
                 for name, value in expected.items()
                 if value.dtype != object
             }
-            moved = functools.partial(_run_moved, signature, model, image, generator)
+            moved = functools.partial(run_moved, signature.answer, model, image, generator)
             cases.append(Case(signature.name, {signature.spec.name: fed}, expected, limits, moved))
     return cases
 
@@ -147,21 +147,32 @@ def _check_repeatable(once: Arrays, again: Arrays, bound: float) -> None:
             )
 
 
-def _run_moved(
-    signature: Signature, model: keras.Model, image: tf.Tensor, generator: np.random.Generator
+def run_moved(
+    answer: Callable[[tf.Tensor], Mapping[str, tf.Tensor]],
+    model: keras.Model,
+    image: tf.Tensor,
+    generator: np.random.Generator,
+    step: float = FLOAT32_STEP,
 ) -> Arrays:
-    """The outputs for each value of the image, and of each weight, a step of float32 up or down.
+    """The outputs for each value of the image, and of each weight, a step up or down.
 
     A graph rounds otherwise in every layer; moved weights do as much to every layer.
+
+    Args:
+        answer: Runs `model`.
+        model: Whose weights are moved.
+        image: What `answer` takes.
+        generator: Draws the directions.
+        step: Relative to the value.
     """
 
     def moved(value: tf.Tensor) -> tf.Tensor:
-        steps = FLOAT32_STEP * generator.choice([-1.0, 1.0], value.shape)
+        steps = step * generator.choice([-1.0, 1.0], value.shape)
         return value * tf.constant(1 + steps, value.dtype)
 
     weights = [w for w in model.weights if keras.backend.is_float_dtype(w.dtype)]
     with keras.StatelessScope([(w, moved(w.value)) for w in weights]):
-        return _numbers(signature.answer(moved(image)))
+        return _numbers(answer(moved(image)))
 
 
 def _scale(values: np.ndarray) -> float:
@@ -196,6 +207,8 @@ def check_saved_model(
         except LoaderMissingError as error:
             records.append({"loader": loader, "not_run": str(error)})
             continue
+        except tf.errors.OpError as error:
+            raise RuntimeError(f"{loader} can't run the SavedModel: {reason_of(error)}") from error
         for case, actual in zip(cases, results, strict=True):
             records += [
                 {"loader": loader, **_compare(name, actual, case, loader)} for name in case.expected
@@ -224,6 +237,8 @@ def _inputs(
 
 
 def _encoded(pixels: np.ndarray, kind: str) -> bytes:
+    from PIL import Image
+
     file = io.BytesIO()
     picture = Image.fromarray(pixels.astype(np.uint8).squeeze())
     picture.save(file, format=kind)

@@ -3,16 +3,17 @@
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from keras_attn._staging import written_whole
 from keras_attn.export.check import image_shapes
 from keras_attn.export.loaders import Arrays, run_session, signature_definitions
 from keras_attn.export.preprocessing import Preprocessing
+from keras_attn.export.reasons import reason_of
 from keras_attn.export.saved_model import REPORT_FILE
 from keras_attn.export.signatures import DEFAULT
 
@@ -79,7 +80,7 @@ def compare(
     records = []
     batches = reference.images()
     for images, expected in zip(batches, reference(*batches), strict=True):
-        actual = run(images)
+        actual = run_or_say(what, run, images)
         for name, value in expected.items():
             got = actual.get(name)
             if got is None or got.shape != value.shape:
@@ -106,6 +107,16 @@ def compare(
     return records
 
 
+def run_or_say(what: str, run: Callable[[np.ndarray], Arrays], images: np.ndarray) -> Arrays:
+    """Runs a conversion; raises RuntimeError, in one line, where its runtime can't."""
+    try:
+        return run(images)
+    except Exception as error:  # the runtimes' exceptions have no common class
+        raise RuntimeError(
+            f"{what} can't be run on images of shape {images.shape}: {reason_of(error)}"
+        ) from error
+
+
 def check_path(path: str | os.PathLike[str], suffix: str) -> pathlib.Path:
     """The path, which must end so."""
     if pathlib.Path(path).suffix != suffix:
@@ -114,17 +125,12 @@ def check_path(path: str | os.PathLike[str], suffix: str) -> pathlib.Path:
 
 
 @contextmanager
-def written_whole(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
+def with_report(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
     """Gives another path to write to, and a report to fill; moves both into place at the end.
 
     The report goes to `<path>.report.json`. On a failure neither is there, and what was before is.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as work:
-        written = pathlib.Path(work, path.name)
-        report: dict[str, Any] = {}
+    report: dict[str, Any] = {}
+    with written_whole(f"{path}.report.json") as beside, written_whole(path) as written:
         yield written, report
-        beside = pathlib.Path(work, "report.json")
         beside.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        os.replace(written, path)
-        os.replace(beside, f"{path}.report.json")

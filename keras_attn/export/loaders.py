@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_attn._staging import staging
 from keras_attn.export import cpp_loader
 
 Arrays = dict[str, np.ndarray]
@@ -68,25 +69,25 @@ def run_cpp(folder: str | os.PathLike[str], runs: Sequence[Run]) -> list[Arrays]
     if not library.exists():
         raise LoaderMissingError(f"TensorFlow's C++ library is not at {library}")
     definitions = signature_definitions(folder)
-    with tempfile.TemporaryDirectory() as plan:
+    with staging(pathlib.Path(tempfile.gettempdir(), "plan")) as plan:
         steps = []
         for i, (signature, feeds) in enumerate(runs):
             definition = definitions[signature]
             files = {
-                definition.inputs[name].name: _write(pathlib.Path(plan, f"feed-{i}-{name}"), array)
+                definition.inputs[name].name: _write(plan / f"feed-{i}-{name}", array)
                 for name, array in feeds.items()
             }
             fetches = {name: info.name for name, info in definition.outputs.items()}
             steps.append({"feeds": files, "fetches": fetches})
-        pathlib.Path(plan, "plan.json").write_text(json.dumps(steps), encoding="utf-8")
-        command = [sys.executable, cpp_loader.__file__, str(library), os.fspath(folder), plan]
+        (plan / "plan.json").write_text(json.dumps(steps), encoding="utf-8")
+        command = [sys.executable, cpp_loader.__file__, str(library), os.fspath(folder), str(plan)]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             raise RuntimeError(f"TF Serving's C++ loader can't run the SavedModel: {reason}")
         return [
-            {name: _read(pathlib.Path(plan, f"{i}-{name}")) for name in step["fetches"]}
+            {name: _read(plan / f"{i}-{name}") for name in step["fetches"]}
             for i, step in enumerate(steps)
         ]
 

@@ -2,21 +2,24 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 
 import numpy as np
-import onnx
-import onnxruntime
 import tensorflow as tf
 
+from keras_attn._extras import need
 from keras_attn.export.check import MAX_DIFFERENCE
-from keras_attn.export.conversion import Reference, check_path, compare, written_whole
+from keras_attn.export.conversion import Reference, check_path, compare, with_report
+from keras_attn.export.exported import ExportedPath, exported
 from keras_attn.export.loaders import Arrays
+from keras_attn.export.reasons import reason_of
 from keras_attn.export.signatures import DEFAULT
 
 OPSETS = (17, 18)
+ERROR = " - ERROR - "  # in a line of tf2onnx's log
 AXES = ("batch", "height", "width")
 
 
@@ -26,7 +29,7 @@ def export_onnx(
     *,
     opset: int = 17,
     bound: float = 10 * MAX_DIFFERENCE,
-) -> pathlib.Path:
+) -> ExportedPath:
     """Converts `serving_default` of a SavedModel to ONNX, and runs it in ONNX Runtime.
 
     tf2onnx reports success over operations that it doesn't know, too. So the file is opened,
@@ -52,13 +55,17 @@ def export_onnx(
 
     Example:
         >>> export_onnx("exports/digits/1", "digits.onnx")
-        PosixPath('digits.onnx')
+        ExportedPath('digits.onnx')
     """
+    need("onnx", "onnxruntime", "tf2onnx")
+    import onnx
+    import onnxruntime
+
     path = check_path(path, ".onnx")
     if opset not in OPSETS:
         raise ValueError(f"`opset` must be one of {OPSETS}. Received: opset={opset!r}")
     reference = Reference(saved_model)
-    with written_whole(path) as (written, report):
+    with with_report(path) as (written, report):
         _convert(reference.folder, written, opset)
         _name_axes(written, reference.shape)
         run = _runner(written)
@@ -72,7 +79,7 @@ def export_onnx(
             },
             "checks": compare(reference, run, "The ONNX network", bound),
         }
-    return path
+    return exported(path, ())
 
 
 def _convert(folder: pathlib.Path, path: pathlib.Path, opset: int) -> None:
@@ -81,30 +88,44 @@ def _convert(folder: pathlib.Path, path: pathlib.Path, opset: int) -> None:
     command += ["--signature_def", DEFAULT, "--opset", str(opset), "--output", str(path)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    errors = [line for line in done.stderr.splitlines() if " - ERROR - " in line]
+    lines = done.stderr.strip().splitlines()
+    errors = [line.partition(ERROR)[2] for line in lines if ERROR in line]
     if done.returncode or errors or not path.exists():
-        reason = (errors or done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        ended = f"it was ended by signal {-done.returncode}" if done.returncode < 0 else None
+        reason = ended or (errors or lines or ["no reason given"])[-1].strip()
+        if system := re.search(r"OSError: \[Errno (\d+)\] ([^:]+)", reason):
+            raise OSError(int(system[1]), system[2])
+        if unsupported := re.findall(r"'(\w+)': \d+", reason.partition("Unsupported ops:")[2]):
+            reason = f"ONNX has nothing for {', '.join(unsupported)}"
         raise RuntimeError(f"tf2onnx can't convert the SavedModel: {reason}")
 
 
 def _name_axes(path: pathlib.Path, shape: tuple[int | None, ...]) -> None:
     """Names the open axes, which tf2onnx numbers."""
+    import onnx
+
     network = onnx.load(str(path))
     [image] = network.graph.input
     for axis, size in enumerate(shape):
         if size is None:
             image.type.tensor_type.shape.dim[axis].dim_param = AXES[axis]
     for output in network.graph.output:
-        output.type.tensor_type.shape.dim[0].dim_param = AXES[0]
-    onnx.checker.check_model(network, full_check=True)
+        for dim in output.type.tensor_type.shape.dim[:1]:
+            dim.dim_param = AXES[0]
+    try:
+        onnx.checker.check_model(network, full_check=True)
+    except Exception as error:  # its exceptions have no common class
+        raise RuntimeError(f"ONNX's checker refuses the network: {reason_of(error)}") from error
     onnx.save(network, str(path))
 
 
 def _runner(path: pathlib.Path) -> Callable[[np.ndarray], Arrays]:
+    import onnxruntime
+
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common class
-        raise RuntimeError(f"ONNX Runtime can't open the network: {error}") from error
+        raise RuntimeError(f"ONNX Runtime can't open the network: {reason_of(error)}") from error
     names = [output.name for output in session.get_outputs()]
 
     def run(images: np.ndarray) -> Arrays:

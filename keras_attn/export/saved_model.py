@@ -5,8 +5,6 @@ import datetime
 import json
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,19 +13,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_attn._extras import need
+from keras_attn._staging import staging
 from keras_attn._version import __version__
 from keras_attn.export.check import Case, check_saved_model, make_cases
 from keras_attn.export.endpoint import check_image_model, image_endpoint
+from keras_attn.export.exported import ExportedPath, exported
 from keras_attn.export.fold import fold_batch_norm
 from keras_attn.export.model_card import model_card
+from keras_attn.export.numbering import check_version, move_version
+from keras_attn.export.precision import compare_precisions, in_float32, sixteen_bit_policies
 from keras_attn.export.preprocessing import (
     Preprocessing,
     check_preprocessing,
     find_preprocessing,
     names_of_weights,
 )
+from keras_attn.export.reasons import reason_of
 from keras_attn.export.signatures import DEFAULT, Signature, make_signatures
-from keras_attn.export.versions import find_versions
 from keras_attn.export.warmup import write_warmup
 
 LABELS_FILE = "labels.txt"
@@ -44,14 +47,15 @@ def export_saved_model(
     preprocessing: Preprocessing | None = None,
     fold: bool = True,
     record: Mapping[str, Any] | None = None,
-) -> pathlib.Path:
+) -> ExportedPath:
     """Writes `path/<version>/`, a SavedModel as TF Serving and `keras_attn.serving` load it.
 
     Its signatures take images as the network does (`serving_default`), raw pixels
     (`serve_uint8`), files such as JPEG (`serve_bytes`), and files of which the attention is wanted
     too (`serve_attention`): see `signatures.py`. The last three are there where it is known what
     the network takes. Batch is dynamic, height and width are where the network leaves them open.
-    All floats are float32, whatever the dtype policy is.
+    A network that computes in 16 bits, as mixed precision trains it, is exported in float32: the
+    runtimes of other formats lack the kernels, and a server's CPU is slower with them.
 
     The folder is written beside, run by `tf.saved_model.load`, by a session and by the C++ loader
     that TF Serving calls, with XLA off as there, and compared with `model` at several batch and
@@ -76,10 +80,11 @@ def export_saved_model(
         record: What is known of the training, for the card: a run's `run.json`.
 
     Returns:
-        The version folder.
+        The version folder. Its `notes` say what was left out or not checked.
 
     Raises:
         ValueError: If an argument is wrong.
+        OSError: If it can't be written, as where the disk is full.
         RuntimeError: If a loader can't run what was written, or it differs from the network.
 
     Example:
@@ -98,6 +103,7 @@ def export_saved_model(
             "A SavedModel is written outside of `strategy.scope()`: inside it can't be run "
             f"and compared. Received: strategy={tf.distribute.get_strategy()}"
         )
+    need("PIL", "tensorflow_serving")
     check_image_model(model)
     if class_names is None:
         class_names = names_of_weights(model)
@@ -105,27 +111,36 @@ def export_saved_model(
     base = pathlib.Path(path)
     if base.exists() and not base.is_dir():
         raise ValueError(f"`path` must be a folder. Received: path={str(path)!r}")
-    version = _checked_version(version, base)
+    check_version(version, base)
     if preprocessing is None:
         preprocessing = find_preprocessing(model)
     check_preprocessing(preprocessing, model)
 
+    trained, precision = model, None
+    if policies := sixteen_bit_policies(trained):
+        try:
+            model = in_float32(trained)
+        except ValueError as error:  # a layer of the user's that can't be made again
+            precision = {"policies": policies, "kept": str(error)}
     signatures, missing = make_signatures(model, preprocessing, labels)
     cases = make_cases(model, signatures, preprocessing)
-    written, folded = _folded(model, cases) if fold else (model, 0)
+    if model is not trained:
+        [image] = cases[0].feeds.values()
+        precision = compare_precisions(trained, model, image, policies)
+    written, folded, refused = _folded(model, cases) if fold else (model, 0, False)
     if folded:
         signatures, _ = make_signatures(written, preprocessing, labels)
     card = model_card(
         model, signatures, preprocessing=preprocessing, class_names=labels, record=record
     )
-    target = base / str(version)
-    with _work_folder(base, version) as work:
+    with staging(pathlib.Path(os.path.realpath(base), str(version or "version"))) as work:
         folder = work / "saved_model"
         texts = {CARD_FILE: card}
         if labels is not None:
             texts[LABELS_FILE] = "\n".join(labels) + "\n"
-        _write(folder, written, signatures, assets=_text_files(work, texts))
-        write_warmup(folder, base.resolve().name, cases)
+        with _errors_of(base):
+            _write(folder, written, signatures, assets=_text_files(work, texts))
+            write_warmup(folder, base.resolve().name, cases)
         report = {
             "model": model.name,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -135,20 +150,52 @@ def export_saved_model(
                 "tensorflow": tf.__version__,
             },
             "preprocessing": preprocessing and dataclasses.asdict(preprocessing),
+            "precision": precision,
             "batch_normalizations_folded": folded,
+            "folding_refused": refused,
             "left_out": missing,
             "checks": check_saved_model(folder, cases),
         }
         (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        os.replace(folder, target)
-    return target
+        return exported(move_version(folder, base, version), _notes(report))
 
 
-def _folded(model: keras.Model, cases: Sequence[Case]) -> tuple[keras.Model, int]:
-    """The network with BatchNormalization folded, if what it gives stays within half the limits."""
+def _notes(report: Mapping[str, Any]) -> Iterator[str]:
+    """What in a report the user should know at once."""
+    if precision := report["precision"]:
+        policies = ", ".join(precision["policies"])
+        if "kept" in precision:
+            yield f"it computes in {policies}, as float32 is not possible: {precision['kept']}"
+        else:
+            finite = precision["max_difference"] is not None
+            more = "" if finite else ", in which it gives numbers that are not finite"
+            yield f"it computes in float32, though the network does in {policies}{more}"
+    if report["folding_refused"]:
+        yield "BatchNormalization is not folded: the outputs would move by more than rounding"
+    for name, reason in report["left_out"].items():
+        yield f"there is no `{name}`: {reason}"
+    for check in report["checks"]:
+        if "not_run" in check:
+            yield f"it was not run by {check['loader']}: {check['not_run']}"
+
+
+@contextmanager
+def _errors_of(base: pathlib.Path) -> Iterator[None]:
+    """TensorFlow's errors of a disk as Python's, which name the folder."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(f"The SavedModel can't be written into {base}: {reason_of(error)}") from error
+
+
+def _folded(model: keras.Model, cases: Sequence[Case]) -> tuple[keras.Model, int, bool]:
+    """The network with BatchNormalization folded, if what it gives stays within half the limits.
+
+    And how many were folded, and whether it was refused.
+    """
     folded, count = fold_batch_norm(model)
     if not count:
-        return model, 0
+        return model, 0, False
     endpoint = image_endpoint(folded)
     for case in cases:
         if case.signature != DEFAULT:
@@ -158,8 +205,8 @@ def _folded(model: keras.Model, cases: Sequence[Case]) -> tuple[keras.Model, int
             difference = np.max(np.abs(value.numpy() - case.expected[name]), initial=0.0)
             close = difference <= case.limits[name] / 2
             if not close and not difference <= case.noise_limits[name] / 2:  # so that NaN fails
-                return model, 0
-    return folded, count
+                return model, 0, True
+    return folded, count, False
 
 
 def _write(
@@ -211,36 +258,3 @@ def _checked_labels(
             f"Received: {len(labels)} names, output shape={tuple(output_shape)}"
         )
     return labels
-
-
-def _checked_version(version: int | None, base: pathlib.Path) -> int:
-    taken = find_versions(base)
-    if version is None:
-        return max(taken, default=0) + 1
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError(f"`version` must be a positive integer. Received: version={version!r}")
-    if version in taken:
-        raise ValueError(
-            "`version` must be a new one, a version that exists is not overwritten. "
-            f"Received: version={version}, and {taken[version]} exists"
-        )
-    return version
-
-
-@contextmanager
-def _work_folder(base: pathlib.Path, version: int) -> Iterator[pathlib.Path]:
-    """A folder in `base` that no server takes for a version; gone afterwards.
-
-    So are `base` and those of its parents that had to be made, unless something is in them.
-    """
-    made = [folder for folder in (base, *base.parents) if not folder.exists()]
-    base.mkdir(parents=True, exist_ok=True)
-    work = pathlib.Path(tempfile.mkdtemp(dir=base, prefix=f".{version}-"))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        for folder in made:
-            if any(folder.iterdir()):
-                break
-            folder.rmdir()

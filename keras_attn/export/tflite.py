@@ -2,19 +2,31 @@
 
 import os
 import pathlib
+import re
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from keras_attn._extras import need
 from keras_attn.export.check import MAX_DIFFERENCE
-from keras_attn.export.conversion import Reference, check_path, compare, written_whole
+from keras_attn.export.conversion import (
+    Reference,
+    check_path,
+    compare,
+    run_or_say,
+    with_report,
+)
+from keras_attn.export.exported import ExportedPath, exported
 from keras_attn.export.loaders import Arrays
+from keras_attn.export.reasons import reason_of
 from keras_attn.export.signatures import DEFAULT, main_output
 
 LEAST_IMAGES = 8
+DTYPES = {"float16": "f16", "bfloat16": "bf16", "float64": "f64", "complex64": "complex<f32>"}
 
 
 def export_tflite(
@@ -22,7 +34,7 @@ def export_tflite(
     path: str | os.PathLike[str],
     *,
     bound: float = 10 * MAX_DIFFERENCE,
-) -> pathlib.Path:
+) -> ExportedPath:
     """Converts `serving_default` of a SavedModel to TFLite with built-in operators, in float32.
 
     It is run at several batch and image sizes and compared with the SavedModel; only then is it
@@ -35,7 +47,7 @@ def export_tflite(
         bound: Of the difference, relative to the greatest value where that is over 1.
 
     Returns:
-        The path of the file.
+        The path of the file. Its `notes` say where XNNPACK refuses it.
 
     Raises:
         FileNotFoundError: If there is no such SavedModel.
@@ -44,11 +56,12 @@ def export_tflite(
 
     Example:
         >>> export_tflite("exports/digits/1", "digits.tflite")
-        PosixPath('digits.tflite')
+        ExportedPath('digits.tflite')
     """
+    need("ai_edge_litert")
     path = check_path(path, ".tflite")
     reference = Reference(saved_model)
-    with written_whole(path) as (written, report):
+    with with_report(path) as (written, report):
         written.write_bytes(_converted(_converter(reference)))
         run, refused = _runner(written, reference.images()[0])
         report |= {
@@ -57,7 +70,7 @@ def export_tflite(
             "refused_by_xnnpack": refused,
             "checks": compare(reference, run, "The TFLite network", bound),
         }
-    return path
+    return exported(path, _notes(refused))
 
 
 def export_tflite_int8(
@@ -66,7 +79,7 @@ def export_tflite_int8(
     images: np.ndarray,
     *,
     least_agreement: float = 0.95,
-) -> pathlib.Path:
+) -> ExportedPath:
     """Converts `serving_default` of a SavedModel to TFLite with int8 weights and activations.
 
     The ranges of the activations are those on half of `images`; on the other half, the share of
@@ -82,7 +95,7 @@ def export_tflite_int8(
         least_agreement: Above 0 and at most 1.
 
     Returns:
-        The path of the file.
+        The path of the file. Its `notes` say where XNNPACK refuses it.
 
     Raises:
         FileNotFoundError: If there is no such SavedModel.
@@ -92,8 +105,9 @@ def export_tflite_int8(
 
     Example:
         >>> export_tflite_int8("exports/digits/1", "digits-int8.tflite", images)
-        PosixPath('digits-int8.tflite')
+        ExportedPath('digits-int8.tflite')
     """
+    need("ai_edge_litert")
     path = check_path(path, ".tflite")
     reference = Reference(saved_model)
     images = np.asarray(images)
@@ -117,12 +131,13 @@ def export_tflite_int8(
     converter.representative_dataset = lambda: (
         (DEFAULT, {"image": image[None]}) for image in calibration
     )
-    with written_whole(path) as (written, report):
+    with with_report(path) as (written, report):
         written.write_bytes(_converted(converter))
         run, refused = _runner(written, held_out[:1])
         answers = reference(*(x[None] for x in held_out))
         expected = np.concatenate([main_output(answer) for answer in answers])
-        actual = np.concatenate([main_output(run(x[None])) for x in held_out])
+        answers = [run_or_say("The int8 network", run, x[None]) for x in held_out]
+        actual = np.concatenate([main_output(answer) for answer in answers])
         agreement = float(np.mean(expected.argmax(-1) == actual.argmax(-1)))
         if not agreement >= least_agreement:
             raise RuntimeError(
@@ -140,7 +155,16 @@ def export_tflite_int8(
             "least_agreement": least_agreement,
             "max_difference": float(np.max(np.abs(actual - expected))),
         }
-    return path
+    return exported(path, _notes(refused))
+
+
+def _notes(refused: str | None) -> list[str]:
+    if refused is None:
+        return []
+    return [
+        "XNNPACK, the interpreter's default on CPUs, refuses it, and an interpreter needs "
+        f"BUILTIN_WITHOUT_DEFAULT_DELEGATES to run it, more slowly: {refused}"
+    ]
 
 
 def _converter(reference: Reference) -> tf.lite.TFLiteConverter:
@@ -153,14 +177,44 @@ def _converter(reference: Reference) -> tf.lite.TFLiteConverter:
 
 def _converted(converter: tf.lite.TFLiteConverter) -> bytes:
     try:
-        with warnings.catch_warnings():  # of the age of the interpreter that it calibrates with
+        with (
+            warnings.catch_warnings(),
+            _native_stderr_dropped(),
+        ):  # of the age of the interpreter that it calibrates with
             warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
             return converter.convert()
     except Exception as error:  # its exceptions have no common class
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise RuntimeError(
-            f"TFLite can't run the network with built-in operators alone: {reason[0]}"
+            f"TFLite can't run the network with built-in operators alone: {_reason(error)}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What the converter lacks, out of many lines of its own language."""
+    lacking: dict[str, set[str]] = {}
+    for kind, names in re.findall(r"^(TF Select|Custom) ops: (.+)$", str(error), re.MULTILINE):
+        lacking.setdefault(kind, set()).update(name.strip() for name in names.split(","))
+    if not lacking:
+        # An error's line begins with where it is: loc(...): error: what
+        found = re.findall(r"^(?:.*: )?error: (.+)$", str(error), re.MULTILINE)
+        return found[0] if found else reason_of(error)
+    operators = ", ".join(sorted(set().union(*lacking.values())))
+    dtypes = sorted(name for name, kind in DTYPES.items() if f"x{kind}>" in str(error))
+    return f"it has none for {operators}" + (f", on {', '.join(dtypes)}" if dtypes else "")
+
+
+@contextmanager
+def _native_stderr_dropped() -> Iterator[None]:
+    """The converter's C++ writes a line for each operator that it can't convert, past Python."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _runner(
@@ -170,12 +224,14 @@ def _runner(
 
     XNNPACK is the interpreter's default on CPUs.
     """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
     run = Interpreter(model_path=str(path)).get_signature_runner(DEFAULT)
     try:
         run(image=first)
         refused = None
     except RuntimeError as error:
-        refused = str(error)
+        refused = reason_of(error)
         plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=plain)
         run = interpreter.get_signature_runner(DEFAULT)

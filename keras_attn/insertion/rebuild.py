@@ -32,7 +32,7 @@ def rebuilt(model: keras.Model, call: Callable, copy: Callable | None = None) ->
     own = {id(x.output): x for x in model.layers if isinstance(x, keras.layers.InputLayer)}
 
     def new_input(x: Any) -> Any:  # clone_model would give it another name
-        return type(own[id(x)]).from_config(own[id(x)].get_config()).output
+        return (copy or copy_operation)(own[id(x)]).output
 
     result = keras.models.clone_model(
         model,
@@ -47,16 +47,34 @@ def rebuilt(model: keras.Model, call: Callable, copy: Callable | None = None) ->
     return result
 
 
-def copy_operation(operation: Any) -> Any:
-    """A layer, or another operation of a graph, made again with weights of its own."""
+def copy_operation(operation: Any, config: dict[str, Any] | None = None) -> Any:
+    """A layer, or another operation of a graph, made again with weights of its own.
+
+    Args:
+        operation: The operation.
+        config: What to make it from, if not from its own configuration.
+    """
     try:
-        return type(operation).from_config(operation.get_config())
+        config = operation.get_config() if config is None else config
+        if type(operation) is keras.layers.Lambda:  # Keras makes none from a configuration
+            return _copy_lambda(operation, config)
+        return type(operation).from_config(config)
     except Exception as error:
         raise ValueError(
             "`model` must have layers that `from_config(get_config())` makes again; a class of "
             "your own may need keras.saving.register_keras_serializable. "
             f"Received: {operation.name!r} ({type(operation).__name__}): {error}"
         ) from error
+
+
+def _copy_lambda(layer: keras.layers.Lambda, config: dict[str, Any]) -> keras.layers.Lambda:
+    return keras.layers.Lambda(
+        layer.function,
+        output_shape=layer._output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        **{key: config[key] for key in ("name", "trainable", "dtype")},
+    )
 
 
 def _copy_weights(old: keras.layers.Layer, new: keras.layers.Layer) -> None:

@@ -1,14 +1,15 @@
 """Writes the kit: templates with a model's name, versions and image in them."""
 
+import errno
 import os
 import pathlib
 import re
 import shutil
 import string
-import tempfile
 import textwrap
 
-from keras_attn.export import find_versions
+from keras_attn._staging import staging
+from keras_attn._versions import find_versions
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 PROGRAMS = ("client.py", "grpc_client.py", "load.py")
@@ -101,9 +102,9 @@ def write_kit(
             4,
         ),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".kit-") as work:
-        folder = pathlib.Path(work, "kit")
+    place = out.resolve()  # where it is a link, the folder that it leads to
+    with staging(place) as work:
+        folder = work / "kit"
         for kept in ("models.config", "batching_parameters.txt", "monitoring.config"):
             text = _fill(TEMPLATES / kept, values)
             values[kept.split(".")[0] if kept != "models.config" else "models_config"] = text
@@ -119,9 +120,15 @@ def write_kit(
         for program in PROGRAMS:
             shutil.copy(pathlib.Path(__file__).parent.parent / program, folder / program)
         os.chmod(folder, 0o755)
-        if out.exists():
-            out.rmdir()
-        os.replace(folder, out)
+        try:
+            os.replace(folder, place)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            raise ValueError(
+                "`out` must be a new folder, or empty; another process has just written there. "
+                f"Received: out={os.fspath(out)!r}"
+            ) from error
     return out
 
 

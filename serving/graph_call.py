@@ -1,0 +1,26 @@
+"""A graph as a function of arrays, called as TF Serving's C++ calls it.
+
+`Session.run` and `Session.make_callable` compare each array with the shape that the graph declares
+for it. `Session::Run` of C++ does not: what the operations take is answered. TensorFlow has that
+call in Python too, without a public name; it is used here and nowhere else.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+
+
+def graph_call(
+    session: tf.compat.v1.Session, feeds: Sequence[str], fetches: Sequence[str]
+) -> Callable[..., list[np.ndarray]]:
+    """Returns a function of one array for each of `feeds`, which may be called by many threads.
+
+    Args:
+        session: Whose graph it runs. It must outlive the function.
+        feeds: Names of the graph's tensors.
+        fetches: Those whose values are returned.
+    """
+    options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
+    return session._make_callable_from_options(options)
