@@ -11,6 +11,8 @@ from keras import layers
 
 from keras_attn.applications.block_attention import AttentionInBlocks
 from keras_attn.applications.blocks import convolution, norm, norm_relu
+from keras_attn.applications.cifar import decode_predictions as decode_predictions
+from keras_attn.applications.cifar import preprocess_input as preprocess_input
 from keras_attn.applications.construction import Arguments, construct, level
 from keras_attn.applications.preprocessing import CIFAR
 from keras_attn.applications.pretrained import takes_weights

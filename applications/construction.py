@@ -6,7 +6,9 @@ The order of the checks, and their messages, are those of keras.applications, bu
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import keras
 
 from keras_attn.applications.preprocessing import Normalisation
 from keras_attn.applications.pretrained import load_chosen, takes_weights
-from keras_attn.weights import Choice, LevelMarker
+from keras_attn.weights import Choice, LevelMarker, set_normalisation
 
 VariantT = TypeVar("VariantT")
 P = ParamSpec("P")
@@ -103,6 +105,7 @@ def construct(
         sources = keras.utils.get_source_inputs(image)
         inputs = sources[0] if len(sources) == 1 else sources
     model = keras.Model(inputs, x, name=arguments.name)
+    set_normalisation(model, dataclasses.asdict(normalisation))
     if choice is not None:
         # Without what the user's own tensor comes from.
         network = model if arguments.input_tensor is None else keras.Model(image, x)
@@ -270,13 +273,25 @@ def _input_shape(arguments: Arguments, default_size: int, min_size: int) -> tupl
         warnings.warn(
             "This model usually expects 1 or 3 input channels. However, it was passed an "
             f"input_shape with {channels} input channels.",
-            stacklevel=5,
+            stacklevel=_level_of_caller(),
         )
     if any(side is not None and side < min_size for side in sides):
         raise ValueError(
             f"Input size must be at least {min_size}x{min_size}; Received: input_shape={shape}"
         )
     return tuple(shape)
+
+
+def _level_of_caller() -> int:
+    """The `stacklevel` of a warning of the function that calls this, for the line of the user's.
+
+    Between the two are wrappers and helpers, more for some constructors than for others.
+    """
+    level, frame = 0, sys._getframe(1)
+    package = __name__.partition(".")[0]
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    return level + 1
 
 
 def _at_least_float32() -> str | None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from keras import ops
+import keras
 
 from keras_attn.applications.imagenet_classes import CLASSES
+from keras_attn.applications.predictions import Decoded, labels_of, name_predictions, numbered
 
 
-def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
+def decode_predictions(preds: Any, top: int = 5, *, model: keras.Model | None = None) -> Decoded:
     """Names the classes that an ImageNet classifier thinks most likely.
 
-    As keras.applications has it, but the names come with the package, not from a download.
+    As keras.applications has it, but the names come with the package, not from a download, and
+    other names from a model's weights.
 
     Args:
-        preds: Array or tensor of shape (B, 1000).
-        top: Positive integer, how many classes to name; at most 1000.
+        preds: Array or tensor of shape (B, 1000); of a model whose weights have names of their
+            own, of as many classes.
+        top: Positive integer, how many classes to name at most.
+        model: The network, whose weights may have names.
 
     Returns:
-        For each image the classes by falling score, as (WordNet id, name, score).
+        For each image the classes by falling score, as (WordNet id, name, score). Names of a
+        model's weights have their number for an id.
 
     Raises:
         ValueError: If `preds` is of another shape, or `top` no positive integer.
@@ -32,20 +36,12 @@ def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, fl
     >>> decode_predictions(preds, top=1)
     [[('n02123045', 'tabby', 0.75)]]
     """
-    scores = np.asarray(ops.convert_to_numpy(preds))
-    if scores.ndim != 2 or scores.shape[1] != 1000:
-        raise ValueError(
-            "`decode_predictions` expects a batch of predictions (i.e. a 2D array of shape "
-            f"(samples, 1000)). Received array with shape: {scores.shape}"
-        )
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise ValueError(f"`top` must be a positive integer. Received: top={top!r}")
-    classes = [line.split(" ") for line in CLASSES.splitlines()]
-    decoded = []
-    for row in scores:
-        best = np.argsort(-row, kind="stable")[:top]
-        decoded.append([(classes[i][0], classes[i][1], float(row[i])) for i in best])
-    return decoded
+    labels = labels_of(model)
+    if labels is None or labels == "imagenet":
+        names = [(line.split(" ")[0], line.split(" ")[1]) for line in CLASSES.splitlines()]
+    else:
+        names = numbered(labels)
+    return name_predictions(preds, names, top)
 
 
 def class_names_of_imagenet() -> tuple[str, ...]:

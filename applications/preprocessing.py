@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_attn.weights import Metadata, get_metadata
+from keras_attn.weights import Metadata, get_metadata, get_normalisation
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,25 @@ class Normalisation:
             name="normalization",
         )(image)
 
-    def preprocess_input(self, x: Any, data_format: str | None = None) -> Any:
-        """Normalises an array or a tensor of pixels; see the families' `preprocess_input`."""
+    def preprocess_input(self, x: Any, data_format: str | None = None, *, channels: int = 3) -> Any:
+        """Normalises an array or a tensor of pixels, RGB or of `channels`, as `apply` does."""
         data_format = data_format or keras.config.image_data_format()
         if data_format not in ("channels_last", "channels_first"):
             raise ValueError(
                 "`data_format` must be one of 'channels_last', 'channels_first'. "
                 f"Received: data_format={data_format!r}"
             )
-        shape = (3,) if data_format == "channels_last" else (3, 1, 1)
         axis = -1 if data_format == "channels_last" else -3
-        if len(x.shape) not in (3, 4) or x.shape[axis] != 3:
+        if len(x.shape) not in (3, 4) or x.shape[axis] not in (3, channels):
             raise ValueError(
                 "`x` must be an RGB image or a batch of them. "
                 f"Received: x of shape {tuple(x.shape)}, data_format={data_format!r}"
             )
+        if x.shape[axis] != 3:
+            low, high = self.range
+            x = x.astype("float32") if isinstance(x, np.ndarray) else ops.cast(x, "float32")
+            return x * ((high - low) / 255) + low
+        shape = (3,) if data_format == "channels_last" else (3, 1, 1)
         mean, std = (np.asarray(each, "float32").reshape(shape) for each in self.in_pixels)
         if isinstance(x, np.ndarray):
             return (x.astype("float32") - mean) / std
@@ -80,27 +84,32 @@ CIFAR = Normalisation(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
+# What a network that normalises itself gets: pixels as they are.
+PIXELS = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), range=(0.0, 255.0))
+
+
 def preprocess_input(
     x: Any, data_format: str | None = None, *, model: keras.Model | None = None
 ) -> Any:
     """Normalises RGB pixels as a network takes them: (x / 255 - mean) / std.
 
-    Mean and deviation are those of ImageNet's training images, or what belongs to the weights of
-    a model, which may ask for another scale. Networks constructed with
-    `include_preprocessing=True` do this themselves.
+    Mean and deviation are those of ImageNet's training images, or what a given model asks for:
+    what belongs to its weights, which may ask for another scale, or to its family. It is what
+    `include_preprocessing=True` puts into a network; one that has it does this itself.
 
     Args:
         x: Array or tensor of pixels in 0..255, of any dtype, and of shape (H, W, 3) or
             (B, H, W, 3); with `channels_first`, (3, H, W) or (B, 3, H, W). It stays as it is.
+            For a model of other channels than 3, as many; they are only scaled.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
-        model: A network whose weights say how; one that normalises itself gets its pixels as
-            they are, in float32.
+        model: A network that says how; one that normalises itself gets its pixels as they are, in
+            float32.
 
     Returns:
         A new array or tensor of x's shape, float32.
 
     Raises:
-        ValueError: If `x` is no RGB image, or `data_format` is none of the two.
+        ValueError: If `x` is no such image, or `data_format` is none of the two.
 
     Example:
 
@@ -108,14 +117,32 @@ def preprocess_input(
     >>> print(preprocess_input(pixels)[0, 0, 0].round(3))
     [2.249 2.429 2.64 ]
     """
-    normalisation = IMAGENET
-    if model is not None:
-        metadata = get_metadata(model)
-        if _normalises(model):
-            normalisation = Normalisation((0.0,) * 3, (1.0,) * 3, (0.0, 255.0))
-        elif metadata is not None:
-            normalisation = Normalisation.of(metadata)
-    return normalisation.preprocess_input(x, data_format)
+    return preprocess_as(IMAGENET, x, data_format, model)
+
+
+def preprocess_as(
+    default: Normalisation, x: Any, data_format: str | None, model: keras.Model | None
+) -> Any:
+    """`preprocess_input` with another normalisation where there is no model, or it doesn't say."""
+    if model is None:
+        return default.preprocess_input(x, data_format)
+    metadata, own = get_metadata(model), get_normalisation(model)
+    normalisation = default
+    if _normalises(model):
+        normalisation = PIXELS
+    elif metadata is not None:
+        normalisation = Normalisation.of(metadata)
+    elif own is not None:
+        normalisation = Normalisation(**own)
+    return normalisation.preprocess_input(x, data_format, channels=_channels(model))
+
+
+def _channels(model: keras.Model) -> int:
+    """How many the model's images have; 3 where it has not said yet."""
+    shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or []]
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        return 3
+    return shapes[0][-1 if keras.config.image_data_format() == "channels_last" else 1] or 3
 
 
 def _normalises(model: keras.Model) -> bool:

@@ -10,6 +10,8 @@ import keras
 from keras import layers
 
 from keras_attn.applications.blocks import norm, norm_relu
+from keras_attn.applications.cifar import decode_predictions as decode_predictions
+from keras_attn.applications.cifar import preprocess_input as preprocess_input
 from keras_attn.applications.construction import (
     Arguments,
     check_attention,

@@ -1,12 +1,31 @@
 """Which tests are slow by what they are."""
 
 import re
+import sys
 
 import pytest
 
 # Deeper variants of networks that are in the fast suite.
 DEEPER = re.compile(r"(?<!\d)(92|101|152|154|236|452)(?!\d)")
 OF_NETWORKS = ("test_applications_", "test_cost", "test_docstrings", "test_registry")
+
+
+def _seed():
+    """Random weights are the same in every run, alone and in any order."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def seeded_module():
+    """What a module's own fixtures make."""
+    _seed()
+
+
+@pytest.fixture(autouse=True)
+def seeded_test():
+    """What a test makes."""
+    _seed()
 
 
 def pytest_collection_modifyitems(items):

@@ -11,7 +11,15 @@ import numpy as np
 import prototxt
 import pytest
 from layer_contract import assert_close
-from network_checks import NetworkChecks, count_trainable, image, layer_names, read_layer_names
+from network_checks import (
+    NetworkChecks,
+    as_trained,
+    count_trainable,
+    image,
+    layer_names,
+    pixels,
+    read_layer_names,
+)
 
 from keras_attn import applications
 from keras_attn.applications.residual_attention import MASK_DEPTHS
@@ -270,9 +278,14 @@ def test_a_checkpoint_of_another_variant(tmp_path):
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_other_backends_and_channels_first(backend, tmp_path):
     """The same weights in another process, in both data formats."""
-    model = applications.ResidualAttentionNeXt56(classes=7, input_shape=(None, None, 3))
+    keras.utils.set_random_seed(0)
+    model = as_trained(
+        applications.ResidualAttentionNeXt56(
+            classes=7, input_shape=(33, 47, 3), classifier_activation=None
+        )
+    )
     model.save_weights(tmp_path / "model.weights.h5")
-    x = image(1, 33, 47, 3)
+    x = pixels(1, 33, 47, 3)
     np.save(tmp_path / "x.npy", x)
     script = """
 import numpy as np, keras
@@ -283,7 +296,10 @@ for form in ("channels_last", "channels_first"):
     keras.config.set_image_data_format(form)
     image = x if form == "channels_last" else x.transpose(0, 3, 1, 2)
     model = ResidualAttentionNeXt56(
-        classes=7, input_shape=image.shape[1:], weights="model.weights.h5"
+        classes=7,
+        input_shape=image.shape[1:],
+        weights="model.weights.h5",
+        classifier_activation=None,
     )
     out[form] = model.predict(image, verbose=0)
 np.savez("out.npz", **out)

@@ -3,8 +3,8 @@
 import json
 
 import keras
-import numpy as np
 import pytest
+from network_checks import as_trained
 
 from keras_attn.applications import MODELS, CIFARResNet
 from keras_attn.export import export_onnx, export_saved_model, export_tflite
@@ -64,42 +64,6 @@ def test_one_of_each_family(name, tmp_path):
     if name == "grouped":  # attention's conversions are in test_export_conversion
         export_onnx(saved_model, tmp_path / "net.onnx")
         export_tflite(saved_model, tmp_path / "net.tflite")
-
-
-def as_trained(model):
-    """The model, as well conditioned as a trained one: else a rounding grows with every block.
-
-    Its BatchNormalization holds what random images give, of several coarsenesses and contrasts:
-    what it has not seen would grow as well. And a branch is small beside what it is added to:
-    without that, one rounding step of the images moves AA-ResNet-110's logits by 0.5 of 16, in
-    float64 too.
-    """
-    norms = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 0.0
-        behind = [node.operation for node in layer._outbound_nodes]
-        added = any(isinstance(operation, keras.layers.Add) for operation in behind)
-        if added and not layer.name.endswith("projection_bn"):  # the shortcut's
-            layer.gamma.assign(layer.gamma / 4)
-    *size, channels = model.input_shape[1:]
-    rng = np.random.default_rng(0)
-    images = [
-        keras.ops.image.resize(
-            rng.integers(0, 256, (side, side, channels)).astype("float32"),
-            size,
-            interpolation="nearest",
-        )
-        for side in (1, 1, 2, 4, 8, 16, 32, size[0])
-    ]
-    model(keras.ops.stack(images), training=True)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
-    return model
 
 
 @pytest.mark.slow

@@ -17,7 +17,9 @@ from keras_attn.weights.files import load_weights as load_weights
 from keras_attn.weights.metadata import LevelMarker as LevelMarker
 from keras_attn.weights.metadata import Metadata as Metadata
 from keras_attn.weights.metadata import get_metadata as get_metadata
+from keras_attn.weights.metadata import get_normalisation as get_normalisation
 from keras_attn.weights.metadata import set_metadata as set_metadata
+from keras_attn.weights.metadata import set_normalisation as set_normalisation
 from keras_attn.weights.naming import Table as Table
 from keras_attn.weights.sources import SETS as SETS
 from keras_attn.weights.sources import WeightSet as WeightSet

@@ -74,24 +74,34 @@ class Metadata:
 
 @keras.saving.register_keras_serializable(package="keras_attn")
 class LevelMarker(keras.layers.Identity):
-    """The end of a stage of a network; the first one remembers what belongs to the weights.
+    """The end of a stage of a network; the first one remembers what its images are given as.
 
     A layer's configuration is what Keras keeps wherever a graph goes: into a `.keras` file, a
     clone, a network with another head. So it is here, and not an attribute of the model.
 
     Args:
         metadata: What belongs to the weights, as `Metadata.as_dict` gives it, or `None`.
+        normalisation: `range`, `mean` and `std`, as `Metadata` has them, of the network's own,
+            where no weights say otherwise; or `None`.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        normalisation: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.metadata = None if metadata is None else dict(metadata)
+        self.normalisation = None if normalisation is None else dict(normalisation)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        metadata = None if self.metadata is None else dict(self.metadata)
-        return {**super().get_config(), "metadata": metadata}
+        kept = {"metadata": self.metadata, "normalisation": self.normalisation}
+        copied = {key: None if value is None else dict(value) for key, value in kept.items()}
+        return {**super().get_config(), **copied}
 
 
 def get_metadata(model: keras.Model) -> Metadata | None:
@@ -142,6 +152,30 @@ def set_metadata(model: keras.Model, metadata: Metadata | None) -> None:
             f"Received: model={model.name!r}, which has no layers P0, P1, ..."
         )
     marker.metadata = None if metadata is None else metadata.as_dict()
+
+
+def get_normalisation(model: keras.Model) -> dict[str, Any] | None:
+    """The `range`, `mean` and `std` that a network has of its own; `None` where it has none.
+
+    Args:
+        model: A network of `keras_attn.applications`, or one that has such a network in it.
+    """
+    for marker in _markers(model):
+        if marker.normalisation is not None:
+            return {key: tuple(value) for key, value in marker.normalisation.items()}
+    return None
+
+
+def set_normalisation(model: keras.Model, normalisation: Mapping[str, Any]) -> None:
+    """Makes a network remember its own `range`, `mean` and `std`, where it has a stage of ours.
+
+    Args:
+        model: The network.
+        normalisation: The three, as `Metadata` has them.
+    """
+    for marker in _markers(model):
+        marker.normalisation = {key: list(value) for key, value in normalisation.items()}
+        return
 
 
 def _markers(model: Any) -> Iterator[LevelMarker]:
