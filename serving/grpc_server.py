@@ -74,7 +74,7 @@ class GrpcServer:
         self.predicting = Pool(options.request_threads, "grpc")
         self._telling = Pool(2, "grpc-status")
         check = functools.partial(self._health.Check)
-        check.experimental_thread_pool = self._telling  # type: ignore[attr-defined]
+        check.experimental_thread_pool = self._telling
         self._health.Check = check  # type: ignore[method-assign]
         self._server = grpc.server(
             self.predicting,
