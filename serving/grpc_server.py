@@ -74,8 +74,8 @@ class GrpcServer:
         self.predicting = Pool(options.request_threads, "grpc")
         self._telling = Pool(2, "grpc-status")
         check = functools.partial(self._health.Check)
-        check.experimental_thread_pool = self._telling
-        self._health.Check = check  # type: ignore[method-assign]
+        check.experimental_thread_pool = self._telling  # type: ignore[attr-defined]
+        self._health.Check = check
         self._server = grpc.server(
             self.predicting,
             maximum_concurrent_rpcs=options.max_requests + SPARE_CALLS,
