@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
+import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -287,8 +288,9 @@ def _level_of_caller() -> int:
 
     Between the two are wrappers and helpers, more for some constructors than for others.
     """
-    level, frame = 0, sys._getframe(1)
     package = __name__.partition(".")[0]
+    level = 0
+    frame: types.FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
     return level + 1
