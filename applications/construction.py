@@ -288,9 +288,9 @@ def _level_of_caller() -> int:
 
     Between the two are wrappers and helpers, more for some constructors than for others.
     """
+    package = __name__.partition(".")[0]
     level = 0
     frame: types.FrameType | None = sys._getframe(1)
-    package = __name__.partition(".")[0]
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
     return level + 1

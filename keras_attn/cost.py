@@ -12,14 +12,9 @@ from typing import Any
 
 import keras
 
+from keras_attn._graph_macs import count_graph
 from keras_attn._staging import written_whole
 from keras_attn.layers import AugmentedConv2D, SelfAttention2D
-
-# Values of these depend on a tensor's shape and not on what it holds.
-_SHAPE_OPS = {"Shape", "ShapeN", "Size", "Rank"}
-_CALL_OPS = {"PartitionedCall", "StatefulPartitionedCall"}
-_CONTROL_FLOW_OPS = {"If", "StatelessIf", "Case", "StatelessCase", "While", "StatelessWhile"}
-
 
 # What `keras-attn models` prints without counting; `keras-attn models --count --csv` writes it.
 COSTS = Path(__file__).with_name("costs.csv")
@@ -34,12 +29,15 @@ class Cost:
         trainable: The trainable weights.
         macs: Multiply-accumulates of a forward pass for one image; see `count_cost`.
         input_shape: The image's shape for which they were counted.
+        uncounted: Operations of the graph, as TensorFlow calls them, of which it isn't known what
+            they cost, such as `RFFT`. They count zero.
     """
 
     parameters: int
     trainable: int
     macs: int
     input_shape: tuple[int, ...]
+    uncounted: tuple[str, ...] = ()
 
     @property
     def flops(self) -> int:
@@ -62,6 +60,9 @@ def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     - A product with a matrix of fixed numbers counts zero: it is how bilinear interpolation, and
       the choice of rows from a table of relative positions, are written here. Both operands of a
       product that counts depend on the image or on weights.
+    - A transposed convolution counts its kernel at each place of its input.
+    - What else costs something, such as a Fourier transform, counts zero and is named in the
+      result.
 
     Args:
         model: A network with one image as its input.
@@ -112,12 +113,13 @@ def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     )
     # Captured resources are the weights; other captures are constants.
     varying = [t for t in graph.inputs if t is graph.inputs[0] or t.dtype == tf.resource]
-    macs, _ = _count(graph, {t.ref() for t in varying})
+    macs, uncounted = count_graph(graph, {t.ref() for t in varying})
     return Cost(
         parameters=model.count_params(),
         trainable=sum(math.prod(w.shape) for w in model.trainable_weights),
         macs=macs,
         input_shape=shape,
+        uncounted=uncounted,
     )
 
 
@@ -152,91 +154,3 @@ def write_costs(costs: Mapping[str, Cost], path: str | os.PathLike) -> None:
         for name, cost in costs.items():
             shape = "x".join(map(str, cost.input_shape))
             writer.writerow([name, shape, cost.parameters, cost.trainable, cost.macs])
-
-
-def _count(graph: Any, varying: set) -> tuple[int, list[bool]]:
-    """MACs of a graph, and which of its outputs vary with the image or the weights.
-
-    `varying` holds references to the inputs that do.
-    """
-    macs = 0
-    for op in graph.get_operations():
-        varies = [t.ref() in varying for t in op.inputs]
-        outputs_vary = [any(varies) and op.type not in _SHAPE_OPS] * len(op.outputs)
-        if op.type in _CALL_OPS:
-            body = _body(graph, op)
-            inner = {t.ref() for t, v in zip(body.inputs, varies, strict=True) if v}
-            inside, outputs_vary = _count(body, inner)
-            macs += inside
-        elif op.type in _CONTROL_FLOW_OPS:
-            raise ValueError(
-                "`model` must have no loops and branches. Received: a model whose graph has the "
-                f"{op.type} {op.name!r}"
-            )
-        elif op.type in _MACS and all(varies):
-            macs += _MACS[op.type](op)
-        varying |= {t.ref() for t, v in zip(op.outputs, outputs_vary, strict=True) if v}
-    return macs, [t.ref() in varying for t in graph.outputs]
-
-
-def _body(graph: Any, op: Any) -> Any:
-    """The graph of the function that `op` calls."""
-    name = op.get_attr("f").name
-    while name not in graph._functions and hasattr(graph, "outer_graph"):
-        graph = graph.outer_graph
-    return graph._get_function(name).graph
-
-
-def _shape(tensor: Any) -> list[int]:
-    if not tensor.shape.is_fully_defined():
-        raise ValueError(
-            "`model` must have a known size everywhere once the image's is known. "
-            f"Received: {tensor.name!r} of shape {tensor.shape}"
-        )
-    return tensor.shape.as_list()
-
-
-def _convolution(op: Any) -> int:
-    kernel = _shape(op.inputs[1])  # (height, width, channels of a group, filters)
-    return math.prod(_shape(_undilated(op.outputs[0]))) * math.prod(kernel[:-1])
-
-
-def _depthwise(op: Any) -> int:
-    kernel = _shape(op.inputs[1])  # (height, width, channels, multiplier)
-    return math.prod(_shape(_undilated(op.outputs[0]))) * math.prod(kernel[:2])
-
-
-def _undilated(output: Any) -> Any:
-    """TensorFlow may dilate by padded blocks of pixels; what is cut off again does not count."""
-    consumers = [op for op in output.consumers() if op.type == "BatchToSpaceND"]
-    return consumers[0].outputs[0] if consumers else output
-
-
-def _matmul(op: Any) -> int:
-    transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
-    return math.prod(_shape(op.outputs[0])) * _shape(op.inputs[0])[-2 if transposed else -1]
-
-
-def _einsum(op: Any) -> int:
-    """Size of the output times the sizes of the indices that are summed."""
-    terms, output = op.get_attr("equation").decode().split("->")
-    summed: dict[str, int] = {}
-    for term, tensor in zip(terms.split(","), op.inputs, strict=True):
-        left, _, right = term.partition("...")
-        shape = _shape(tensor)
-        sizes = [*zip(left, shape, strict=False)]
-        if right:
-            sizes += zip(right, shape[-len(right) :], strict=True)
-        summed |= {index: size for index, size in sizes if index not in output}
-    return math.prod(_shape(op.outputs[0])) * math.prod(summed.values())
-
-
-_MACS = {
-    "Conv2D": _convolution,
-    "DepthwiseConv2dNative": _depthwise,
-    "MatMul": _matmul,
-    "BatchMatMul": _matmul,
-    "BatchMatMulV2": _matmul,
-    "BatchMatMulV3": _matmul,
-    "Einsum": _einsum,
-}

@@ -73,7 +73,7 @@ class PixelBudget:
             for value in array.reshape(-1):
                 size = image_size(value)
                 if size is not None:
-                    total += self._cost(*size)
+                    total += max(self._cost(*size), self._cost(*_turned(value, size)))
                     self._check(total)
 
     def _cost(self, height: int, width: int) -> int:
@@ -86,6 +86,11 @@ class PixelBudget:
                 f"The images of a request must have at most {self.most} pixels together, counted "
                 f"as large as they are and as large as they become. Received: {total} or more"
             )
+
+
+def _turned(data: bytes, size: tuple[int, int]) -> tuple[int, int]:
+    """The size of what an export makes of a file that lies by its EXIF; not all formats have it."""
+    return size if data.startswith((b"GIF8", b"BM")) else size[::-1]
 
 
 def network_sides(signatures: Mapping[str, Signature]) -> tuple[int, int]:

@@ -49,6 +49,66 @@ def test_convolutions():
     )
 
 
+def test_transposed_convolutions():
+    """The kernel at each place of the input, whatever is cut off at the edges."""
+    places, channels, filters = 7 * 5, 12, 10
+    for options in ({}, {"strides": 2}, {"strides": 2, "padding": "same"}, {"dilation_rate": 2}):
+        layer = layers.Conv2DTranspose(filters, 3, **options)
+        assert macs(layer) == places * 9 * channels * filters, options
+    assert macs(layers.Conv1DTranspose(10, 3, strides=2), shape=(7, 12)) == 7 * 3 * 12 * 10
+    assert macs(layers.Conv3DTranspose(2, 3), shape=(3, 4, 5, 6)) == 60 * 27 * 6 * 2
+
+
+def test_convolutions_of_one_and_three_dimensions():
+    assert macs(layers.Conv1D(10, 3), shape=(7, 12)) == 5 * 3 * 12 * 10
+    dilated = layers.Conv1D(10, 3, dilation_rate=2, padding="causal")
+    assert macs(dilated, shape=(7, 12)) == 7 * 3 * 12 * 10
+    assert macs(layers.DepthwiseConv1D(3), shape=(7, 12)) == 5 * 3 * 12
+    assert macs(layers.SeparableConv1D(10, 3), shape=(7, 12)) == 5 * 3 * 12 + 5 * 12 * 10
+    assert macs(layers.SeparableConv2D(10, 3)) == 5 * 3 * 9 * 12 + 5 * 3 * 12 * 10
+    for options, places in (({}, 2 * 3 * 4), ({"dilation_rate": 2}, 1 * 2 * 3)):
+        layer = layers.Conv3D(2, 2, **options)
+        assert macs(layer, shape=(3, 4, 5, 6)) == places * 8 * 6 * 2, options
+
+
+def test_attention_of_keras():
+    """Projections of queries, keys, values and outputs, and the two products of attention."""
+    tokens, width, heads, key = 7, 12, 2, 5
+    image = keras.Input((tokens, width))
+    model = keras.Model(image, layers.MultiHeadAttention(heads, key)(image, image))
+    products = 2 * tokens**2 * heads * key
+    assert count_cost(model).macs == 4 * tokens * width * heads * key + products
+
+
+def test_what_is_not_counted_is_named():
+    """What costs something, or isn't known; an operation on fixed numbers does not."""
+
+    class Fourier(layers.Layer):
+        def call(self, x):
+            fixed = tf.abs(tf.linalg.cholesky(tf.eye(7)))
+            square = tf.matmul(x, x, transpose_b=True) + fixed
+            return tf.abs(tf.signal.rfft(tf.linalg.solve(square, x)))
+
+        def compute_output_shape(self, shape):
+            return (None, 7, 3)
+
+    counted = count_cost(keras.Sequential([keras.Input((7, 5)), Fourier(), layers.Dense(2)]))
+    assert counted.uncounted == ("MatrixSolve", "RFFT")
+    assert counted.macs == 7 * 7 * 5 + 7 * 3 * 2
+    assert count_cost(keras.Sequential([keras.Input((7, 5)), layers.Dense(2)])).uncounted == ()
+
+
+def test_a_sum_written_as_a_product_counts_zero():
+    class Means(layers.Layer):
+        def call(self, x):
+            return tf.einsum("bhwc->bc", x)
+
+        def compute_output_shape(self, shape):
+            return (None, shape[-1])
+
+    assert macs(Means()) == 0
+
+
 def test_groups_in_a_function_of_their_own():
     """Keras compiles its grouped convolution by XLA, in a nested function; ours are split."""
     expected = 7 * 5 * 9 * (12 // 3) * 6

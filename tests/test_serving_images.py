@@ -139,6 +139,19 @@ def test_numbers_are_images_too(shape, received):
     budget.check_shapes(OPEN, {"other": shape})
 
 
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
+def test_a_picture_that_may_be_turned_counts_as_either(format):
+    """Set upright by its EXIF, a high one becomes a wide one, whose resizing makes more."""
+    budget = PixelBudget(5000, sides=(40, 3))
+    budget.check_strings([np.array([encode(format, 100, 20)], object)])
+    high = np.array([encode(format, 1, 200)], object)
+    if format in ("GIF", "BMP"):
+        budget.check_strings([high])
+    else:
+        with pytest.raises(ServingError, match="Received: 8000 or more"):
+            budget.check_strings([high])
+
+
 def test_the_sides_of_a_network():
     fixed = Signature({"image": TensorInfo("float", (None, 48, 32, 3))}, {})
     assert network_sides({"serve_uint8": OPEN, "serving_default": fixed}) == (48, 32)
