@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -20,7 +21,6 @@ from layer_contract import (
     call,
     config_keys,
     constructor_arguments,
-    first,
     load_golden,
     model_of,
     public_layers,
@@ -145,20 +145,49 @@ def _training(case):
 @every_case
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_mixed_precision(case, dtype):
-    golden = load_golden(case)
-    layer = case.make(dtype=f"mixed_{dtype}")
-    layer.build(case.shape)
-    layer.set_weights(golden["weights"])
-    assert all(w.dtype == "float32" for w in layer.weights)
-    kwargs = {"return_attention": True} if case.has_attention else {}
-    outputs = layer(golden["input"], **kwargs)
-    assert first(outputs).dtype == dtype
-    tolerance = 0.02 if dtype == "float16" else 0.1
-    assert_close(to_numpy(tf.cast(first(outputs), "float32"))[0], golden["outputs"][0], tolerance)
+    """Equal to float32 within rounding, be the inputs small or large, with the map and without."""
+    x, expected = exact_outputs(case.name)
+    layer = case.make_built(dtype=f"mixed_{dtype}")
+    assert {str(w.dtype) for w in layer.weights} <= {"float32"}
+    inputs = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        output = layer(inputs)
+        loss = tf.reduce_mean(tf.cast(output, "float32"))
+    for gradient in tape.gradient(loss, [inputs, *[w.value for w in layer.trainable_weights]]):
+        assert np.isfinite(gradient.numpy()).all()
+    outputs = [output, *(layer(x, return_attention=True) if case.has_attention else [])]
+    assert [str(v.dtype.name) for v in outputs] == [dtype, dtype, "float32"][: len(outputs)]
     if case.has_attention:
-        assert outputs[1].dtype == "float32"
-        symbolic = layer(keras.KerasTensor(case.shape), return_attention=True)
-        assert [s.dtype for s in symbolic] == [dtype, "float32"]
+        symbolic = layer(keras.KerasTensor(x.shape), return_attention=True)
+        assert [v.dtype for v in symbolic] == [dtype, "float32"]
+    tolerance = 0.02 if dtype == "float16" else 0.1
+    for i, (got, exact) in enumerate(zip(outputs, expected, strict=True)):
+        got = to_numpy(tf.cast(got, "float32"))[0]
+        fits = np.abs(exact) < (6e4 if dtype == "float16" else np.inf)
+        assert np.isfinite(got[fits]).all()
+        if i < 2 or not case.rounds_before_its_map:
+            for of_size in range(len(x)):
+                here = fits[of_size]
+                assert_close(np.where(here, got[of_size], 0), exact[of_size] * here, tolerance)
+
+
+@functools.cache
+def exact_outputs(case_name):
+    """Images of all sizes, and what float32 makes of them, without the map and with it."""
+    case = next(case for case in CASES if case.name == case_name)
+    layer, x = case.make_built(), case.inputs_of_all_sizes()
+    return x, [*to_numpy(layer(x)), *(call(case, layer, x) if case.has_attention else [])]
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_are_of_the_policys_dtype(case, dtype):
+    """In a policy of 16 bits all through, the gates' weights are no exception."""
+    layer = case.make(dtype=dtype)
+    output = layer(case.inputs()[:1])
+    assert {str(w.dtype) for w in layer.weights} <= {dtype}
+    assert output.dtype == dtype
+    assert np.isfinite(to_numpy(tf.cast(output, "float32"))[0]).all()
 
 
 @every_case
