@@ -146,15 +146,13 @@ def _training(case):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_mixed_precision(case, dtype):
     """Equal to float32 within rounding, be the inputs small or large, with the map and without."""
-    x, expected = exact_outputs(case.name)
+    x, expected, gradients = exact_outputs(case.name)
+    largest = 6e4 if dtype == "float16" else np.inf
     layer = case.make_built(dtype=f"mixed_{dtype}")
     assert {str(w.dtype) for w in layer.weights} <= {"float32"}
-    inputs = tf.Variable(x)
-    with tf.GradientTape() as tape:
-        output = layer(inputs)
-        loss = tf.reduce_mean(tf.cast(output, "float32"))
-    for gradient in tape.gradient(loss, [inputs, *[w.value for w in layer.trainable_weights]]):
-        assert np.isfinite(gradient.numpy()).all()
+    output, got_gradients = with_gradients(layer, x)
+    for got, exact in zip(got_gradients, gradients, strict=True):
+        assert np.isfinite(got[np.abs(exact) < largest]).all()
     outputs = [output, *(layer(x, return_attention=True) if case.has_attention else [])]
     assert [str(v.dtype.name) for v in outputs] == [dtype, dtype, "float32"][: len(outputs)]
     if case.has_attention:
@@ -163,7 +161,7 @@ def test_mixed_precision(case, dtype):
     tolerance = 0.02 if dtype == "float16" else 0.1
     for i, (got, exact) in enumerate(zip(outputs, expected, strict=True)):
         got = to_numpy(tf.cast(got, "float32"))[0]
-        fits = np.abs(exact) < (6e4 if dtype == "float16" else np.inf)
+        fits = np.abs(exact) < largest
         assert np.isfinite(got[fits]).all()
         if i < 2 or not case.rounds_before_its_map:
             for of_size in range(len(x)):
@@ -173,10 +171,22 @@ def test_mixed_precision(case, dtype):
 
 @functools.cache
 def exact_outputs(case_name):
-    """Images of all sizes, and what float32 makes of them, without the map and with it."""
+    """Images of all sizes, and what float32 makes of them: without the map, with it, gradients."""
     case = next(case for case in CASES if case.name == case_name)
     layer, x = case.make_built(), case.inputs_of_all_sizes()
-    return x, [*to_numpy(layer(x)), *(call(case, layer, x) if case.has_attention else [])]
+    output, gradients = with_gradients(layer, x)
+    with_map = call(case, layer, x) if case.has_attention else []
+    return x, [*to_numpy(output), *with_map], gradients
+
+
+def with_gradients(layer, x):
+    """The output, and the gradients of its mean for the inputs and each weight."""
+    inputs = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        output = layer(inputs)
+        loss = tf.reduce_mean(tf.cast(output, "float32"))
+    gradients = tape.gradient(loss, [inputs, *[w.value for w in layer.trainable_weights]])
+    return output, [np.asarray(gradient) for gradient in gradients]
 
 
 @pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)

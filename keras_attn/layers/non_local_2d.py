@@ -69,8 +69,8 @@ class NonLocal2D(ComposedAttentionLayer):
     `NonLocal2D(8, value_ratio=2, sub_sample=True, scale="scalar", use_bias=False)`; the spectral
     normalization of its networks is not part of the layer.
 
-    All but the values g and the output is computed in float32 (or wider) under 16-bit policies. The
-    whole map of M K weights is held in memory.
+    All but the output is computed in float32 (or wider) under 16-bit policies. The whole map of M K
+    weights is held in memory.
 
     Args:
         ratio: Positive integer; theta, phi and g have `C // ratio` channels.
@@ -153,6 +153,7 @@ class NonLocal2D(ComposedAttentionLayer):
             values = bottleneck_width(channels, self.value_ratio, input_shape, name="value_ratio")
 
         # `call` has channels last inside: 1x1 convolutions are products there.
+        # All of it: the weights of a dot product don't sum to 1, and y is beyond float16's range.
         exact = {"dtype": self.attention_policy}
         bias = {"use_bias": self.use_bias}
         shape = (None, None, None, channels)
@@ -164,9 +165,8 @@ class NonLocal2D(ComposedAttentionLayer):
             plain = {"use_bias": False, **exact}
             self.theta_weight = built(self._dense("theta_weight", 1, **plain), inner_shape)
             self.phi_weight = built(self._dense("phi_weight", 1, **plain), inner_shape)
-        self.g = built(self._dense("g", values, **bias), shape)
+        self.g = built(self._dense("g", values, **bias, **exact), shape)
         zero = {"kernel_initializer": "zeros"} if self.scale == "none" else {}
-        # Exact too: the weights of a dot product don't sum to 1, and y is beyond float16's range.
         z = self._dense("z", channels, **bias, **exact, **zero)
         self.z = built(z, (None, None, None, values))
         if self.scale == "batch_norm":
@@ -182,11 +182,11 @@ class NonLocal2D(ComposedAttentionLayer):
         self, inputs: Any, training: bool | None = None, return_attention: bool = False
     ) -> Any:
         """Returns the input plus what it gathered, or `(outputs, attention)`."""
-        x = inputs
+        x = ops.cast(inputs, self.attention_dtype)
         if self.data_format == "channels_first":
             x = ops.transpose(x, (0, 2, 3, 1))
         theta, phi = (x, x) if self.mode == "gaussian" else (self.theta(x), self.phi(x))
-        theta, phi, g = (ops.cast(each, self.attention_dtype) for each in (theta, phi, self.g(x)))
+        g = self.g(x)  # (B, H, W, c)
         if self.sub_sample:
             phi, g = ceil_max_pool(phi, 2, 2), ceil_max_pool(g, 2, 2)
 
