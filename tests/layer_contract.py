@@ -408,8 +408,10 @@ def constructor_arguments(layer: type) -> set[str]:
     for cls in layer.__mro__:
         if cls is keras.layers.Layer:
             break
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        names |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+        if "__init__" in vars(cls):
+            parameters = inspect.signature(cls.__init__).parameters.values()
+            anything = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+            names |= {p.name for p in parameters if p.kind not in anything}
         if not cls.__module__.startswith("keras_attn"):
             break
     return names - {"self", "activity_regularizer"}

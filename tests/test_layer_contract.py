@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import subprocess
@@ -26,6 +27,8 @@ from layer_contract import (
     public_layers,
     to_numpy,
 )
+
+import keras_attn
 
 TESTS = Path(__file__).parent
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -209,6 +212,115 @@ def test_float64_is_not_narrowed(case):
     assert {x.dtype.name for x in outputs} == {"float64"}
 
 
+@every_case
+def test_frozen_before_it_is_built(case):
+    """Frozen from the start, as by a config, a layer trains no more than one frozen later."""
+    layer = case.make(trainable=False)
+    layer.build(case.shape)
+    assert not any(part.trainable for part in layer._flatten_layers())
+    assert not any(weight.trainable for weight in layer.weights)
+    layer.trainable = True
+    assert len(layer.trainable_weights) == len(case.make_built().trainable_weights)
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+def test_stays_frozen(case, tmp_path):
+    """Nested in models that are cloned, or saved and loaded."""
+    inner = keras.Sequential([keras.Input(case.shape[1:]), case.make(trainable=False)])
+    image = keras.Input(case.shape[1:])
+    model = keras.Model(image, inner(image))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for each in (model, loaded, keras.models.clone_model(model)):
+        assert each.trainable_weights == []
+        before = each.get_weights()
+        each(case.inputs(), training=True)
+        for old, new in zip(before, each.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)  # nor do statistics move
+
+
+@every_case
+def test_training_by_hand(case):
+    """Each part is in training, with no `__call__` before it to say so."""
+    x = tf.constant(case.inputs())
+    layer = case.make_built()
+    moving = [w for w in layer.non_trainable_variables if w.path.rpartition("/")[2][:6] == "moving"]
+    if not moving:
+        return
+    trainable, others = layer.trainable_variables, layer.non_trainable_variables
+    _, after = layer.stateless_call(trainable, others, x, training=True)
+    before = [w.numpy() for w in moving]
+    layer.call(x, training=True)
+    changed = dict(zip([w.path for w in others], after, strict=True))
+    for weight, old in zip(moving, before, strict=True):
+        assert not np.array_equal(weight.numpy(), old), f"{weight.path} did not move"
+        assert_close(np.asarray(changed[weight.path]), weight.numpy())
+
+
+@every_case
+def test_no_image(case):
+    """Of no image the output is empty and each gradient zero."""
+    layer = case.make_built()
+    statistics = [w.numpy() for w in layer.non_trainable_weights]
+    x = tf.zeros((0, *case.shape[1:]))
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = layer(x, **_training(case))
+            loss = tf.reduce_sum(output)
+        variables = [x, *[w.value for w in layer.trainable_weights]]
+        return output, tape.gradient(loss, variables)
+
+    functions = [run, tf.function(run)] if case in FIRST else [run]
+    for function in functions:
+        output, gradients = function(x)
+        assert tuple(output.shape) == tuple(layer.compute_output_shape(x.shape))
+        for gradient in gradients:
+            assert not gradient.numpy().any()
+    for weight, before in zip(layer.non_trainable_weights, statistics, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), before)
+    if case.has_attention:
+        attention = layer(x, return_attention=True)[1]
+        assert tuple(attention.shape) == tuple(layer.compute_attention_shape(x.shape))
+
+
+@every_case
+def test_legacy_and_quantized_files(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # Keras does so for each weight: seconds
+    model, x = model_of(case), case.inputs()
+    _same_from_file(model, x, tmp_path / "model.h5")
+    if case not in FIRST or not any(map(_is_dense, model._flatten_layers())):
+        return
+    modes = ("int8", "int4", "float8") if case.layer is keras_attn.layers.ChannelGate else ("int8",)
+    for mode in modes:
+        model = model_of(case)
+        model.quantize(mode, filters=_is_dense)
+        for extension in ("keras", "h5"):
+            _same_from_file(model, x, tmp_path / f"{mode}.{extension}")
+
+
+def _is_dense(part):
+    return type(part) is keras.layers.Dense
+
+
+def _same_from_file(model, x, path):
+    model.save(path)
+    loaded = keras.saving.load_model(path, compile=False)
+    for got, expected in zip(to_numpy(loaded(x)), to_numpy(model(x)), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+def test_unknown_channels(case):
+    """An error that says so, or a layer that doesn't need to know."""
+    shape = (None, *case.shape[1:3], None)
+    try:
+        assert case.make()(keras.KerasTensor(shape)).shape[0] is None
+    except ValueError as error:
+        assert "Received" in str(error) and "None" in str(error)
+
+
 @each_layer
 def test_jit_compile(case):
     layer = case.make_built()
@@ -302,29 +414,19 @@ def backend_report(backend, *arguments):
     return answer["report"]
 
 
-@pytest.fixture(scope="session")
-def torch_report():
-    return backend_report("torch")
-
-
-@every_case
-def test_pytorch(case, torch_report):
-    report = torch_report[case.name]
-    assert len(report) == 4
-    assert report == dict.fromkeys(report, "ok")
-
-
-def test_jax():
-    """One case of each layer; `test_jax_in_full` has the rest, which compile for minutes."""
-    report = backend_report("jax", "--quick")
+@pytest.mark.parametrize(("backend", "extent"), [("torch", "--each-layer"), ("jax", "--quick")])
+def test_backends(backend, extent):
+    """One case of each layer; `test_backends_in_full` has the rest."""
+    report = backend_report(backend, extent)
     assert len(report) == len(public_layers())
     wrong = {name: checks for name, checks in report.items() if set(checks.values()) != {"ok"}}
     assert not wrong
 
 
 @pytest.mark.slow
-def test_jax_in_full():
-    report = backend_report("jax")
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_backends_in_full(backend):
+    report = backend_report(backend)
     assert set(report) == {case.name for case in CASES}
     wrong = {name: checks for name, checks in report.items() if set(checks.values()) != {"ok"}}
     assert not wrong

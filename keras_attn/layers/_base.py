@@ -7,11 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.layers._parts import LayerOfParts
 from keras_attn.layers._precision import WidePolicy
-from keras_attn.layers._validation import check_data_format
+from keras_attn.layers._validation import check_channels, check_data_format
 
 
-class AttentionLayer(keras.layers.Layer):
+class AttentionLayer(LayerOfParts):
     """Base of the layers that take one image and can return their attention.
 
     A subclass gives `call(inputs, ..., return_attention=False)`, `compute_output_shape` and
@@ -83,13 +84,7 @@ class AttentionLayer(keras.layers.Layer):
         return ops.cast(wide, self.compute_dtype)
 
     def _channels(self, input_shape: tuple) -> int:
-        channels = input_shape[self.channel_axis]
-        if channels is None:
-            raise ValueError(
-                f"The channel axis of {type(self).__name__}'s input must have a size. "
-                f"Received: input_shape={tuple(input_shape)}, data_format={self.data_format!r}"
-            )
-        return channels
+        return check_channels(type(self).__name__, input_shape, self.data_format)
 
     def _spatial(self, input_shape: tuple) -> tuple[Any, Any]:
         height, width = self.spatial_axes

@@ -198,12 +198,12 @@ class AttentionModule(AttentionLayer):
         self, inputs: Any, training: bool | None = None, return_attention: bool = False
     ) -> Any:
         """Returns the attended map, or `(outputs, mask)`."""
-        x = _apply(self.pre_units, inputs)  # P
-        trunk = _apply(self.trunk_units, x)  # T
+        x = _apply(self.pre_units, inputs, training)  # P
+        trunk = _apply(self.trunk_units, x, training)  # T
         mask = self._mask(x, trunk, training)  # M
         weight = ops.add(mask, 1) if self.learning == "residual" else mask
         outputs = ops.multiply(trunk, ops.cast(weight, self.compute_dtype))
-        outputs = _apply(self.post_units, outputs)
+        outputs = _apply(self.post_units, outputs, training)
         return (outputs, mask) if return_attention else outputs
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -241,17 +241,17 @@ class AttentionModule(AttentionLayer):
         skips = []
         for level in levels:  # down to the last level before the bottom
             x = pool(x, data_format=self.data_format)
-            x = _apply(self.mask_down_units[level * r : (level + 1) * r], x)
+            x = _apply(self.mask_down_units[level * r : (level + 1) * r], x, training)
             sizes.append(self._spatial(ops.shape(x)))
-            skip = self.mask_skip_units[level](x)
+            skip = self.mask_skip_units[level](x, training=training)
             skips.append(ops.add(skip, x) if self.add_targets else skip)
         if self.mask_depth > 0:
             x = pool(x, data_format=self.data_format)
-        x = _apply(self.mask_bottom_units, x)
+        x = _apply(self.mask_bottom_units, x, training)
         for level in reversed(levels):
             x = resize_bilinear(x, sizes[level + 1], data_format=self.data_format)
             x = ops.add(x, skips[level])
-            x = _apply(self.mask_up_units[level * r : (level + 1) * r], x)
+            x = _apply(self.mask_up_units[level * r : (level + 1) * r], x, training)
         if self.mask_depth > 0:
             x = resize_bilinear(x, sizes[0], data_format=self.data_format)
             x = ops.add(x, ops.cast(trunk, x.dtype)) if self.add_targets else x
@@ -316,9 +316,11 @@ class AttentionModule(AttentionLayer):
         return layer
 
 
-def _apply(units: list[keras.layers.Layer], x: Any) -> Any:
+def _apply(units: list[keras.layers.Layer], x: Any, training: bool | None) -> Any:
     for unit in units:
-        x = unit(x)  # Keras hands `training` on to those that take it
+        # Keras takes `training` for a unit that doesn't have it, too, and hands it on. By itself
+        # it would do so from `__call__` only: not from `stateless_call`, or a `call` by hand.
+        x = unit(x, training=training)
     return x
 
 
