@@ -81,8 +81,17 @@ def test_replace_head():
     assert replaced.get_layer("stem_conv") is model.get_layer("stem_conv")
     images = np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype("float32")
     np.testing.assert_allclose(replaced(images), 0.2, rtol=1e-6)  # its kernel is zero
-    with pytest.raises(ValueError, match="`classes` must be a positive integer.*classes=0"):
-        replace_head(model, 0)
+    for classes in (0, 1):  # a softmax over one class is always 1
+        with pytest.raises(ValueError, match=f"`classes` must be .* at least 2.*{classes}"):
+            replace_head(model, classes)
+    other = keras.Input((3,), name="other")
+    features = keras.layers.Concatenate()([model.layers[-2].output, other])
+    two = keras.Model([model.input, other], keras.layers.Dense(4, "softmax")(features))
+    assert replace_head(two, 3)([images, np.ones((2, 3), "float32")]).shape == (2, 3)
+    with pytest.raises(ValueError, match="one Dense layer.*ends in Dense 'predictions', Dense"):
+        replace_head(keras.Model(two.inputs, [model.output, two.output]), 3)
+    with pytest.raises(ValueError, match="`model` must be a functional"):
+        replace_head(keras.Sequential([keras.layers.Dense(3)]), 3)
     headless = keras.Model(model.inputs, model.layers[-2].output)
     with pytest.raises(ValueError, match="which ends in GlobalAveragePooling2D"):
         replace_head(headless, 3)
@@ -337,3 +346,30 @@ def test_wrong_arguments(dataset, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         finetune(pretrained, dataset, tmp_path / "run", **{"epochs": 2, **QUICK, **arguments})
     assert not (tmp_path / "run").exists()
+
+
+def test_freeze_reaches_what_a_file_has_thawed(tmp_path):
+    """Keras's attention, read from a file, says that it is frozen, and its parts aren't."""
+    image = keras.Input((5, 4))
+    attention = keras.layers.MultiHeadAttention(1, 2, name="stem_attention")
+    model = keras.Model(image, keras.layers.Dense(2, name="head")(attention(image, image)))
+    freeze(model, "stem")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    freeze(loaded, "stem")
+    assert [w.path for w in loaded.trainable_weights] == ["head/kernel", "head/bias"]
+
+
+def test_frozen_attention_stays_frozen(tmp_path):
+    """Of a whole network: saved, loaded, and with more attention put in."""
+    model = keras_attn.applications.CIFARResNet(8, attention="cbam", input_shape=(8, 8, 3))
+    freeze(model, "stage3")
+    assert len(model.trainable_weights) == 2
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(loaded.trainable_weights) == 2
+    loaded.get_layer("stage3_block1_cbam").trainable = True
+    loaded.get_layer("stage3_block1_cbam").channel_gate.trainable = False
+    inserted = keras_attn.insert_attention(loaded, "eca", where="stem_relu")
+    ours = [w.path for w in inserted.trainable_weights if "eca" not in w.path]
+    assert sorted(ours) == sorted(w.path for w in loaded.trainable_weights)
