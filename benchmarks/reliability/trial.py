@@ -1,0 +1,30 @@
+"""What came of one kind of trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one kind of trial, such as a killed download.
+
+    Attributes:
+        part: The part of the library: `"weights"`, `"training"`, `"export"`, ...
+        name: What was done to it.
+        tried: How often.
+        survived: How often all was right afterwards.
+        lost: How often work or a file was lost, or the process died, hung or took too much.
+        wrong: How often a value or the kind of an error was wrong.
+        seconds: What it took in all.
+        note: The first thing that went wrong, or what else is to know.
+    """
+
+    part: str
+    name: str
+    tried: int
+    survived: int
+    lost: int
+    wrong: int
+    seconds: float
+    note: str = ""
