@@ -16,6 +16,7 @@ import keras
 from keras_attn._version import __version__
 from keras_attn.training.callbacks import BEST_FILE, write_history
 from keras_attn.training.image_dataset import ImageDataset
+from keras_attn.weights.keras_archive import check_keras_archive
 
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
@@ -127,6 +128,7 @@ def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any
     data = metadata.get("data") if isinstance(metadata, dict) else None
     if not isinstance(data, dict) or "class_names" not in data:
         raise ValueError(f"{folder / RUN_FILE} is not a run's: it has no `data.class_names`")
+    check_keras_archive(folder / MODEL_FILE)
     try:
         model = keras.saving.load_model(folder / MODEL_FILE, compile=False)
     except Exception as error:  # a damaged zip, a missing entry, an unknown layer, ...
