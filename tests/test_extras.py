@@ -20,7 +20,7 @@ from keras_attn.cli import main, predict
 
 ROOT = Path(__file__).resolve().parent.parent
 # h5py comes with Keras; `client` is a file beside serving/load.py.
-CORE = {"keras", "numpy", "h5py", "keras_attn", "client"}
+CORE = {"keras", "numpy", "h5py", "filelock", "keras_attn", "client"}
 # Module -> what installs it, where the names differ; protobuf comes with TensorFlow.
 PACKAGES = {
     "PIL": "pillow",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import http.server
 import threading
+import time
 
 import pytest
 from huggingface_hub import constants
@@ -51,6 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("X-Repo-Commit", "0" * 40)
         self.end_headers()
         if body:
+            time.sleep(server.pause)
             end = len(data) if server.stop_after is None else start + server.stop_after
             self.wfile.write(data[start:end])
 
@@ -66,7 +69,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.data, server.code, server.stop_after, server.requests = DATA, 200, None, []
-    server.is_hub, server.etag = False, SHA256
+    server.is_hub, server.etag, server.pause = False, SHA256, 0.0
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -74,6 +77,10 @@ def server(tmp_path, monkeypatch):
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def visible():
+    return [path for path in cache_folder().iterdir() if path.name != ".locks"]
 
 
 @pytest.mark.parametrize("digits", [SHA256, SHA256[:8], f"md5:{MD5}", None])
@@ -84,7 +91,7 @@ def test_downloads_once(server, digits):
     assert path.name.endswith("-weights.pth")
     assert fetch(file) == path
     assert server.requests == [("GET", "/a/weights.pth", None)]
-    assert [each.name for each in cache_folder().iterdir()] == [path.name]
+    assert [each.name for each in visible()] == [path.name]
 
 
 def test_an_interrupted_download_goes_on(server):
@@ -114,12 +121,62 @@ def test_a_flipped_byte_is_found(server, digits):
     server.data = DATA[:500] + b"x" + DATA[501:]
     with pytest.raises(DownloadError, match="is not the file that was published: its (sha256|md5)"):
         fetch(file)
-    assert not list(cache_folder().iterdir())  # nothing that a second try would go on with
-    server.data = DATA
+    assert not visible()  # nothing that a second try would go on with
+
+
+@pytest.mark.parametrize("digits", [SHA256, SHA256[:8], f"md5:{MD5}"])
+def test_a_wrong_file_in_the_cache_is_fetched_again(server, digits, monkeypatch, caplog):
+    file = RemoteFile(f"{server.url}/weights.pth", digits)
     path = fetch(file)
     path.write_bytes(DATA[:-1] + b"x")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(DownloadError, match="Delete it .* and try again"):
         fetch(file)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert fetch(file).read_bytes() == DATA
+    assert "It is fetched again" in caplog.text
+    path.parent.chmod(0o500)  # a cache that was filled by another needs no writing
+    assert fetch(file) == path
+    path.parent.chmod(0o700)
+
+
+def test_a_link_in_the_cache_is_not_followed(server, tmp_path):
+    file = RemoteFile(f"{server.url}/weights.pth")
+    path = fetch(file)
+    path.unlink()
+    other = tmp_path / "other"
+    other.write_bytes(b"mine")
+    for name in ("partial", "validator"):
+        path.with_name(f"{path.name}.{name}").symlink_to(other)
+    assert fetch(file).read_bytes() == DATA
+    assert other.read_bytes() == b"mine"
+
+
+def test_the_rest_is_of_the_same_version(server):
+    """Without a hash, by the source's own mark; without that the download begins anew."""
+    file = RemoteFile(f"{server.url}/weights.pth")
+    server.stop_after = 300_000
+    for server.is_hub, wanted in ((False, None), (True, "bytes=300000-")):
+        server.requests.clear()
+        with pytest.raises(DownloadError, match="stopped after"):
+            fetch(file)
+        with pytest.raises(DownloadError, match="stopped after"):
+            fetch(file)
+        assert [each[2] for each in server.requests] == [None, wanted]
+        (partial,) = cache_folder().glob("*.partial")
+        partial.unlink()
+        partial.with_suffix(".validator").unlink()
+
+
+def test_one_of_several_downloads(server):
+    """The lock is a file's: between threads it is what it is between processes."""
+    file = RemoteFile(f"{server.url}/weights.pth")
+    server.pause = 0.2
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        paths = list(threads.map(fetch, [file] * 6))
+    assert len(set(paths)) == 1
+    assert paths[0].read_bytes() == DATA
+    assert len(server.requests) == 1
 
 
 def test_a_mirror(server, monkeypatch):
@@ -171,6 +228,10 @@ def test_the_hub(hub, monkeypatch):
     before = len(hub.requests)
     assert fetch(HUB_FILE) == path and len(hub.requests) == before
     path.resolve().write_bytes(b"x" + DATA[1:])
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert fetch(HUB_FILE).read_bytes() == DATA
+    path.resolve().write_bytes(b"x" + DATA[1:])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(DownloadError, match="is not the file that was published: its sha256"):
         fetch(HUB_FILE)
 

@@ -22,6 +22,7 @@ from keras_attn.training.files import (
 )
 from keras_attn.training.history import read_history, write_history
 from keras_attn.training.record import read_record
+from keras_attn.weights.keras_archive import check_keras_archive
 
 BESIDE = ".writing-run-"
 
@@ -138,6 +139,7 @@ def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any
                 f"Received: folder={os.fspath(folder)!r}, which has no {name}"
             )
     metadata = read_record(folder / RUN_FILE)
+    check_keras_archive(folder / MODEL_FILE)
     try:
         model = keras.saving.load_model(folder / MODEL_FILE, compile=False)
     except MemoryError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from keras_attn.layers.relative_positions import stretch_relative_table
 
 HEAD = re.compile(r"(.*/)?predictions/(kernel|bias)")
+MOST_TIMES, SPARE = 4, 1 << 20  # how many times a weight's numbers a file's may be
 TABLE = re.compile(r"(.*/)?relative_(width|height)(/.*)?")
 
 
@@ -38,6 +40,8 @@ def adapt(
             None,
             f"a new classifier of {shape[-1]} classes, where the file has {array.shape[-1]}",
         )
+    if array.size > most_numbers(shape):
+        return None, ""
     if TABLE.fullmatch(path) and array.ndim == 2 and array.shape[1:] == shape[1:]:
         stretched = stretch_relative_table(array, (shape[0] + 1) // 2)
         done = f"{path} stretched linearly from {array.shape[0]} to {shape[0]} rows"
@@ -51,6 +55,11 @@ def adapt(
         done = f"{path} adapted from 3 to {shape[2]} input channels"
         return adapt_input_channels(array, shape[2]), done
     return None, ""
+
+
+def most_numbers(shape: tuple[int, ...]) -> int:
+    """How many numbers may be read for a weight of this shape."""
+    return MOST_TIMES * math.prod(shape) + SPARE
 
 
 def adapt_input_channels(kernel: Any, channels: int) -> np.ndarray:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from keras_attn.weights.conversion import Report, convert
+from keras_attn.weights.conversion import Report
 from keras_attn.weights.download import fetch
-from keras_attn.weights.files import load_weights, naming_of
+from keras_attn.weights.files import load_tensors, load_weights, naming_of
 from keras_attn.weights.hub import fetch_repository
+from keras_attn.weights.keras2_file import read_keras2_config
+from keras_attn.weights.keras_archive import read_config
 from keras_attn.weights.metadata import Metadata, set_metadata
 from keras_attn.weights.naming import Naming
+from keras_attn.weights.reading import reading
 from keras_attn.weights.sources import SETS, WeightSet
-from keras_attn.weights.tensors import KERAS_SUFFIXES, read_tensors
+from keras_attn.weights.stored_tensor import StoredTensor
+from keras_attn.weights.tensors import describe_tensors, is_keras3
 
 # Arguments of the constructors that don't change what the weights mean.
 NEUTRAL = {
@@ -45,14 +46,14 @@ class Choice:
 
     Attributes:
         path: The file, where `weights` is a path.
-        tensors: Its tensors and their naming, where it is of a source that is no Keras 3.
+        tensors: Its tensors, still in it, and their naming, where Keras itself doesn't read it.
         set: The set, where `weights` names one.
         metadata: What belongs to the weights, as far as is known.
         arguments: The constructor's arguments that these weights were trained with.
     """
 
     path: Path | None = None
-    tensors: tuple[Mapping[str, np.ndarray], Naming] | None = None
+    tensors: tuple[Mapping[str, StoredTensor], Naming] | None = None
     set: WeightSet | None = None
     metadata: Metadata | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -67,8 +68,8 @@ class Choice:
         Returns:
             What was done.
         """
-        if self.tensors is not None:
-            report = convert(network, *self.tensors)
+        if self.path is not None and self.tensors is not None:
+            report = load_tensors(network, self.path, *self.tensors)
         elif self.path is not None:
             report = load_weights(network, self.path)
         elif self.set is not None:
@@ -124,14 +125,15 @@ def choose(
         raise ValueError(
             "The `weights` argument should be either `None` (random initialization), 'imagenet' "
             "(pre-training on ImageNet), 'cifar10', a tag, or the path to the weights file to be "
-            f"loaded. For {constructor} there is {_listed(own)}.  Received: weights={weights}"
+            f"loaded. For {constructor} there is {_listed(own)}.{_needed(weights, own)}  "
+            f"Received: weights={weights}"
         )
     usual = {**(defaults or {}), **found.arguments}
     for key, value in given.items():
         if key not in NEUTRAL and key in usual and value != usual[key]:
             raise ValueError(
                 f"`{key}` must be {usual[key]!r} for weights={weights!r}: {found.metadata.tag} was "
-                f"trained so. Received: {key}={value!r}"
+                f"trained so{_with(found)}. Received: {key}={value!r}"
             )
     return Choice(set=found, metadata=found.metadata, arguments=found.arguments)
 
@@ -163,14 +165,39 @@ def _listed(own: list[WeightSet]) -> str:
     return ", ".join(names) or "no public set; `keras-attn models --weights` lists those of others"
 
 
+def _needed(weights: Any, own: list[WeightSet]) -> str:
+    """What a name takes that isn't right here: other arguments, or another constructor."""
+    if weights == "cifar10":
+        fitting = [each for each in own if each.metadata.tag.startswith("cifar10/")]
+    else:
+        tag = weights.removeprefix("hf://") if isinstance(weights, str) else ""
+        fitting = [each for each in SETS if each.metadata.tag == tag]
+    calls = (f"{each.metadata.network}({_arguments(each)})" for each in fitting)
+    return f" {weights!r} is for {' or '.join(calls)}." if fitting else ""
+
+
+def _with(each: WeightSet) -> str:
+    return f", with {_arguments(each)}" if len(each.arguments) > 1 else ""
+
+
+def _arguments(each: WeightSet) -> str:
+    values = {
+        key: f'"{value}"' if isinstance(value, str) else repr(value)
+        for key, value in each.arguments.items()
+    }
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
 def _of_file(path: Path, own: list[WeightSet]) -> Choice:
-    if path.name.endswith(KERAS_SUFFIXES):
-        metadata = _metadata_in(path) if path.suffix == ".keras" else None
-        sets = [each for each in own if metadata and each.metadata.tag == metadata.tag]
-        return Choice(path, metadata=metadata, arguments=sets[0].arguments if sets else {})
-    tensors = read_tensors(path)
+    if is_keras3(path):
+        config = read_config(path) if path.suffix == ".keras" else None
+        return Choice(path, **_remembered(path, config, own))
+    tensors = describe_tensors(path)
     naming = naming_of(tensors, path)
     sets = [each for each in own if each.naming is naming]
+    if not sets and path.suffix == ".h5":
+        remembered = _remembered(path, read_keras2_config(path), own)
+        return Choice(path, (tensors, naming), **remembered)
     alike = bool(sets) and all(each.arguments == sets[0].arguments for each in sets)
     arguments = sets[0].arguments if alike else {}
     metadata = None
@@ -187,22 +214,20 @@ def _of_file(path: Path, own: list[WeightSet]) -> Choice:
     return Choice(path, (tensors, naming), metadata=metadata, arguments=arguments)
 
 
-def _metadata_in(path: Path) -> Metadata | None:
-    """What a `.keras` file remembers of its weights."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = list(_metadata_of(json.loads(archive.read("config.json"))))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return None  # load_weights says what is wrong with the file
-    return Metadata.from_dict(found[0]) if found else None
+def _remembered(path: Path, config: Any, own: list[WeightSet]) -> dict[str, Any]:
+    """What a network's configuration remembers of its weights, and the arguments of that set."""
+    with reading(path, "is no readable Keras file"):
+        found = next(_metadata_of(config), None)
+        metadata = None if found is None else Metadata.from_dict(found)
+    sets = [each for each in own if metadata and each.metadata.tag == metadata.tag]
+    return {"metadata": metadata, "arguments": sets[0].arguments if sets else {}}
 
 
-def _metadata_of(config: Any) -> list[Mapping[str, Any]]:
-    if isinstance(config, list):
-        return [each for part in config for each in _metadata_of(part)]
-    if not isinstance(config, dict):
-        return []
-    if config.get("class_name") == "LevelMarker":
+def _metadata_of(config: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(config, dict) and config.get("class_name") == "LevelMarker":
         metadata = config["config"].get("metadata")
-        return [] if metadata is None else [metadata]
-    return [each for part in config.values() for each in _metadata_of(part)]
+        if metadata is not None:
+            yield metadata
+    elif isinstance(config, dict | list):
+        for part in config.values() if isinstance(config, dict) else config:
+            yield from _metadata_of(part)

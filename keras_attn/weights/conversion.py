@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -10,8 +11,12 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from keras_attn.weights.adaptation import HEAD, adapt
+from keras_attn.weights.adaptation import HEAD, adapt, most_numbers
+from keras_attn.weights.assignment import assign_all, fitted
 from keras_attn.weights.naming import Naming, Origin
+from keras_attn.weights.stored_tensor import StoredTensor
+
+Tensors = Mapping[str, np.ndarray] | Mapping[str, StoredTensor]
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,13 @@ class _Account:
         )
 
 
-def convert(model: keras.Model, tensors: Mapping[str, np.ndarray], naming: Naming) -> Report:
+def convert(model: keras.Model, tensors: Tensors, naming: Naming) -> Report:
     """Sets the weights of a network from a source's tensors: all of them, or none.
 
     Each tensor is used exactly once and each weight set exactly once. What may differ is said in
     the report: another number of classes leaves the classifier as it is, no classifier leaves the
     file's, another number of input channels changes the first kernel, and tables of relative
-    positions are stretched.
+    positions are stretched. Names and shapes are compared before a tensor is read from its file.
 
     Args:
         model: The network.
@@ -70,8 +75,9 @@ def convert(model: keras.Model, tensors: Mapping[str, np.ndarray], naming: Namin
         What was done.
 
     Raises:
-        ValueError: If a tensor is missing, left over, needed twice or of a wrong shape; the
-            message has the names, and nothing is set.
+        ValueError: If a tensor is missing, left over, needed twice, of a wrong shape or of other
+            numbers than finite ones of the weight's kind; the message has the names, and nothing
+            is set.
     """
     tensors = naming.prepared(tensors)
     weights = {weight.path: weight for weight in model.weights if not is_state(weight)}
@@ -87,7 +93,8 @@ def convert(model: keras.Model, tensors: Mapping[str, np.ndarray], naming: Namin
             account.note("Needed more than once", name)
 
     first = first_kernel(shapes)
-    arrays: dict[str, np.ndarray | None] = {}
+    to_read: dict[str, Origin] = {}
+    kept: list[str] = []
     changes: list[str] = []
     for path, origin in origins.items():
         missing = [name for name in origin.names if name not in tensors]
@@ -95,8 +102,11 @@ def convert(model: keras.Model, tensors: Mapping[str, np.ndarray], naming: Namin
             account.note("The file lacks", f"{name} (for {path})")
         if missing:
             continue
-        array, change = _array(origin, tensors, path, shapes[path], path == first, account)
-        arrays[path] = array
+        is_kept, change = _plan(origin, tensors, path, shapes[path], path == first, account)
+        if is_kept:
+            kept.append(path)
+        else:
+            to_read[path] = origin
         if change and change not in changes:
             changes.append(change)
 
@@ -108,14 +118,16 @@ def convert(model: keras.Model, tensors: Mapping[str, np.ndarray], naming: Namin
             account.note("The network has no use for", f"{name} {list(tensors[name].shape)}")
     account.check(naming.title, model.name)
 
-    for path, array in arrays.items():
-        if array is not None:
-            weights[path].assign(array)
-    kept = tuple(path for path, array in arrays.items() if array is None)
+    values = []
+    for path, origin in to_read.items():
+        array = np.asarray(origin.function(*(np.asarray(tensors[name]) for name in origin.names)))
+        if array.shape != shapes[path]:
+            array, _ = adapt(path, array, shapes[path], path == first)
+        values.append((weights[path], fitted(array, weights[path])))
+    assign_all(values)
     if unused:
         changes.append("without the file's classifier")
-    loaded = tuple(path for path, array in arrays.items() if array is not None)
-    return Report(loaded, kept, tuple(unused), tuple(changes))
+    return Report(tuple(to_read), tuple(kept), tuple(unused), tuple(changes))
 
 
 def is_state(weight: keras.Variable) -> bool:
@@ -128,28 +140,37 @@ def first_kernel(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     return next((path for path, shape in shapes.items() if len(shape) == 4), None)
 
 
-def _array(
+def _plan(
     origin: Origin,
-    tensors: Mapping[str, np.ndarray],
+    tensors: Tensors,
     path: str,
     shape: tuple[int, ...],
     is_first: bool,
     account: _Account,
-) -> tuple[np.ndarray | None, str]:
-    given = [tensors[name] for name in origin.names]
-    try:
-        array = np.asarray(origin.function(*given))
-    except ValueError:
-        array = np.empty(0)
+) -> tuple[bool, str]:
+    """Whether a weight is left as it is, and what is done to its array, by the shapes alone."""
+    given = [tuple(tensors[name].shape) for name in origin.names]
+    array = _stand_in(origin, given, most_numbers(shape), path)
     if array.shape == shape:
-        return array, ""
+        return False, ""
     adapted, change = adapt(path, array, shape, is_first)
     if not change:
         theirs = ", ".join(
-            f"{name} {list(tensor.shape)}" for name, tensor in zip(origin.names, given, strict=True)
+            f"{name} {list(each)}" for name, each in zip(origin.names, given, strict=True)
         )
         account.note("Of another shape", f"{theirs} for {path} {list(shape)}")
-    return adapted, change
+    return adapted is None, change
+
+
+def _stand_in(origin: Origin, shapes: list[tuple[int, ...]], most: int, path: str) -> np.ndarray:
+    """An array of the shape that comes of arrays of these shapes: one number, repeated."""
+    if sum(map(math.prod, shapes)) > most and not HEAD.fullmatch(path):
+        return np.empty(0)
+    try:
+        arrays = [np.broadcast_to(np.float32(0), shape) for shape in shapes]
+        return np.asarray(origin.function(*arrays))
+    except Exception:  # whatever a function of a source's does with other shapes than its own
+        return np.empty(0)
 
 
 def _names_of_the_head(naming: Naming, weights: Mapping[str, keras.Variable]) -> set[str]:

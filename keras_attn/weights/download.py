@@ -5,6 +5,7 @@
 - `KERAS_ATTN_MIRROR=https://mirror.example` asks `https://mirror.example/<host>/<path>` instead of
   `https://<host>/<path>`.
 - `HF_HUB_OFFLINE=1` opens no connection, whatever the source.
+- Of several processes that want one file, one downloads it and the others wait.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import filelock
 
 LOGGER = logging.getLogger("keras_attn")
 CHUNK = 1 << 20
@@ -77,14 +82,23 @@ def fetch(file: RemoteFile) -> Path:
         return path
     if file.url.startswith("hf://"):
         path = _from_hub(file)
-        _check_hash(path, file.sha256 or _hash_of_the_hub(path), file)
+        digits = file.sha256 or _hash_of_the_hub(path)
+        if not is_offline() and not _is_right(path, replace(file, sha256=digits)):
+            path = _from_hub(file, again=True)
+        _check_hash(path, digits, file)
         return path
     path = cache_folder() / _name_in_cache(file.url)
-    if not path.is_file():
-        if is_offline():
-            raise DownloadError(f"HF_HUB_OFFLINE forbids to download {file.url}. {_advice(file)}")
+    if _is_right(path, file):
+        return path
+    if is_offline():
+        raise DownloadError(f"HF_HUB_OFFLINE forbids to download {file.url}. {_advice(file)}")
+    with _alone(path):
+        if _is_right(path, file):  # another process was faster
+            return path
         partial = path.with_name(f"{path.name}.partial")
-        _download(mirrored(file.url), partial, file)
+        validator = path.with_name(f"{path.name}.validator")
+        _download(mirrored(file.url), partial, validator, file)
+        validator.unlink(missing_ok=True)
         try:
             _check_hash(partial, file.sha256, file)
         except DownloadError:
@@ -92,8 +106,37 @@ def fetch(file: RemoteFile) -> Path:
             raise
         os.replace(partial, path)
         return path
-    _check_hash(path, file.sha256, file)
-    return path
+
+
+def _is_right(path: Path, file: RemoteFile) -> bool:
+    """Whether the cache has the file; a wrong one, which is said, is as good as none."""
+    if not path.is_file():
+        return False
+    try:
+        _check_hash(path, file.sha256, file)
+    except DownloadError as error:
+        if is_offline():
+            raise
+        LOGGER.warning("%s It is fetched again.", error)
+        return False
+    return True
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time for a file of the cache; the lock ends with its process."""
+    locks = path.parent / ".locks"  # they stay: one that goes while others wait for it is two
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(locks / path.name)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        LOGGER.warning("Another process downloads %s; waiting for it", path.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cache_folder() -> Path:
@@ -119,12 +162,28 @@ def _name_in_cache(url: str) -> str:
     return f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{safe}"
 
 
-def _download(url: str, partial: Path, file: RemoteFile) -> None:
-    partial.parent.mkdir(parents=True, exist_ok=True)
+def _download(url: str, partial: Path, validator: Path, file: RemoteFile) -> None:
+    """Fetches a file, or the rest of it.
+
+    Args:
+        url: Address that is asked.
+        partial: Where the file goes, and where its beginning may be.
+        validator: Where the source's mark of this very version is kept, so that the rest is of
+            the same one.
+        file: What it is.
+    """
+    for path in (partial, validator):
+        if path.is_symlink():  # who made it, chose where we would write
+            path.unlink()
     have = partial.stat().st_size if partial.is_file() else 0
+    mark = validator.read_text(encoding="latin-1") if validator.is_file() else ""
+    if not mark and file.sha256 is None:
+        have = 0  # nothing would tell that the rest is of another version
     request = urllib.request.Request(url, headers={"User-Agent": "keras_attn"})
     if have:
         request.add_header("Range", f"bytes={have}-")
+        if mark:
+            request.add_header("If-Range", mark)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             resumed = answer.status == 206
@@ -132,6 +191,9 @@ def _download(url: str, partial: Path, file: RemoteFile) -> None:
             total = None if expected is None else int(expected) + (have if resumed else 0)
             size = "" if total is None else f" ({total / 1e6:.0f} MB)"
             LOGGER.warning("Downloading %s%s into %s", url, size, partial.parent)
+            tag = answer.headers.get("ETag", "")
+            mark = answer.headers.get("Last-Modified", "") if tag[:2] in ("", "W/") else tag
+            validator.write_text(mark, encoding="latin-1")
             with partial.open("ab" if resumed else "wb") as out:
                 while chunk := answer.read(CHUNK):
                     out.write(chunk)
@@ -156,7 +218,7 @@ def _download(url: str, partial: Path, file: RemoteFile) -> None:
         )
 
 
-def _from_hub(file: RemoteFile) -> Path:
+def _from_hub(file: RemoteFile, *, again: bool = False) -> Path:
     owner, name, path = file.url.removeprefix("hf://").split("/", 2)
     try:
         import huggingface_hub
@@ -174,6 +236,7 @@ def _from_hub(file: RemoteFile) -> Path:
                 path,
                 endpoint=f"{mirror}/huggingface.co" if mirror else None,
                 local_files_only=is_offline(),
+                force_download=again,
             )
         )
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:

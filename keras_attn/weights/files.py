@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from keras_attn.weights.conversion import Report, convert
+from keras_attn.weights.conversion import Report, Tensors, convert
 from keras_attn.weights.keras_file import load_keras_file
-from keras_attn.weights.naming import Naming
+from keras_attn.weights.naming import OWN_NAMES, Naming
+from keras_attn.weights.reading import reading
 from keras_attn.weights.sources import NAMINGS
-from keras_attn.weights.tensors import KERAS_SUFFIXES, SUFFIXES, read_tensors
+from keras_attn.weights.tensors import SUFFIXES, describe_tensors, is_keras3
 
 
 def load_weights(
@@ -27,12 +26,16 @@ def load_weights(
 
     What may differ is done and said in the report: a classifier of other classes stays as it is,
     a network without one leaves the file's, a first kernel for RGB is adapted to other channels,
-    and tables of relative positions are stretched.
+    and tables of relative positions are stretched. What the file has of an optimizer is not read.
+
+    Shapes are compared before an array is read, and every array must have its numbers in the file,
+    uncompressed: no file takes much more than the network itself.
 
     Args:
         model: The network.
-        path: A file of Keras 3 (`.weights.h5`, `.keras`) or of another source: `.safetensors`,
-            PyTorch's `.pth` (read without PyTorch, nothing in it run), or `.h5` of Keras 2.
+        path: A file of Keras 3 (`.weights.h5`, `.keras`, or `.h5` as `model.save` writes it) or of
+            another source: `.safetensors`, PyTorch's `.pth` (read without PyTorch, nothing in it
+            run), or `.h5` of Keras 2.
         naming: How another source names the weights; by default as its names tell.
 
     Returns:
@@ -40,7 +43,8 @@ def load_weights(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is of another kind, unreadable, or another network's.
+        ValueError: If the file is of another kind, unreadable, another network's, or has values
+            that are not finite; the network is as it was.
 
     Example:
 
@@ -58,13 +62,34 @@ def load_weights(
             f"`path` must end in one of {', '.join(map(repr, SUFFIXES))}. "
             f"Received: path={str(path)!r}"
         )
-    if path.name.endswith(KERAS_SUFFIXES):
+    if is_keras3(path):
         return load_keras_file(model, path)
-    tensors = read_tensors(path)
-    return convert(model, tensors, naming or naming_of(tensors, path))
+    tensors = describe_tensors(path)
+    if naming is None and {weight.path for weight in model.weights} <= tensors.keys():
+        naming = OWN_NAMES
+    return load_tensors(model, path, tensors, naming or naming_of(tensors, path))
 
 
-def naming_of(tensors: Mapping[str, np.ndarray], path: str | os.PathLike) -> Naming:
+def load_tensors(model: keras.Model, path: Path, tensors: Tensors, naming: Naming) -> Report:
+    """Sets a network's weights from a file's tensors; see `convert`.
+
+    Args:
+        model: The network.
+        path: The file, for the error.
+        tensors: Its tensors.
+        naming: How it names them.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ValueError: If they are not the network's; nothing is set.
+    """
+    with reading(path, "was not loaded"):
+        return convert(model, tensors, naming)
+
+
+def naming_of(tensors: Tensors, path: str | os.PathLike) -> Naming:
     """How the tensors of a file are named, as their names tell.
 
     Args:
@@ -72,15 +97,19 @@ def naming_of(tensors: Mapping[str, np.ndarray], path: str | os.PathLike) -> Nam
         path: The file, for the error.
 
     Returns:
-        The naming whose marks are all there.
+        The naming whose marks are all there; else that of a network's own weights, where they may
+        be such.
 
     Raises:
         ValueError: If no known source names tensors so.
     """
-    for naming in NAMINGS:
-        names = naming.prepared(tensors)
-        if all(mark in names for mark in naming.marks):
-            return naming
+    with reading(Path(path), "was not read"):
+        for naming in NAMINGS:
+            names = naming.prepared(tensors)
+            if all(mark in names for mark in naming.marks):
+                return naming
+    if tensors and all("/" in name for name in tensors):  # such as Keras gives
+        return OWN_NAMES
     raise ValueError(
         f"{path} names its tensors as no source does that is known here: "
         f"{', '.join(list(tensors)[:3])} ... `keras_attn.weights.sources` says how to add one."

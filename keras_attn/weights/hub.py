@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from keras_attn.weights.download import MissingError, RemoteFile, fetch
 from keras_attn.weights.metadata import Metadata
+from keras_attn.weights.reading import MOST_JSON, read_json, reading
 
 
 def fetch_repository(tag: str, constructor: str) -> tuple[Path, Metadata]:
@@ -37,11 +37,10 @@ def fetch_repository(tag: str, constructor: str) -> tuple[Path, Metadata]:
     except MissingError:
         note = "Its repository has no config.json: mean, std and size are taken to be usual."
         return path, dataclasses.replace(metadata, note=note)
-    try:
-        known = _known(json.loads(config_file.read_text(encoding="utf-8")))
+    with reading(config_file, "is no configuration of weights"):
+        with config_file.open("rb") as file:
+            known = _known(read_json(file.read(MOST_JSON + 1)))
         return path, dataclasses.replace(metadata, **known)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{config_file} is no configuration of weights: {error!r}") from error
 
 
 def _known(config: dict[str, Any]) -> dict[str, Any]:

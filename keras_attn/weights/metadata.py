@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,9 +57,37 @@ class Metadata:
     changes: tuple[str, ...] = ()
     note: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("tag", "network", "source", "licence", "interpolation", "note", "top1_on"):
+            self._check(name, isinstance(getattr(self, name), str), "a text")
+        for name, length in (("range", 2), ("mean", 3), ("std", 3)):
+            value = getattr(self, name)
+            right = isinstance(value, tuple) and len(value) == length and all(map(_finite, value))
+            self._check(name, right, f"a tuple of {length} finite numbers")
+        self._check("std", min(self.std) > 0, "above 0")
+        self._check("size", type(self.size) is int and self.size > 0, "a positive integer")
+        self._check("crop", _finite(self.crop) and self.crop > 0, "a positive number")
+        self._check("top1", self.top1 is None or _finite(self.top1), "a number or None")
+        labels = self.labels if isinstance(self.labels, tuple) else (self.labels or "",)
+        self._check("labels", all(isinstance(each, str) for each in labels), "texts")
+
+    def _check(self, name: str, right: bool, rule: str) -> None:
+        if not right:
+            value = repr(getattr(self, name))[:200]
+            raise ValueError(f"`{name}` must be {rule}. Received: {name}={value}")
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Metadata:
-        """Reads what `as_dict` gave, after JSON made lists of its tuples."""
+        """Reads what `as_dict` gave, after JSON made lists of its tuples.
+
+        Args:
+            values: Attribute -> value. Those of the future are passed over.
+
+        Raises:
+            ValueError: If one is missing or of a wrong kind.
+        """
+        if not isinstance(values, Mapping) or not {"tag", "network", "source"} <= values.keys():
+            raise ValueError("`values` must have `tag`, `network` and `source` of the weights")
         known = {field.name for field in dataclasses.fields(cls)}
         kept: dict[str, Any] = {key: values[key] for key in values if key in known}
         tuples = {key: tuple(each) for key, each in kept.items() if isinstance(each, list)}
@@ -70,6 +99,11 @@ class Metadata:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in dataclasses.asdict(self).items()
         }
+
+
+def _finite(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")

@@ -130,6 +130,26 @@ class Table:
         return [(_pattern(ours), *rest) for ours, *rest in self.lines]
 
 
+@dataclass(frozen=True)
+class OwnNames:
+    """The names of a network's own weights: their paths."""
+
+    title: str = "a network's own names"
+    marks: tuple[str, ...] = ()
+    ignored: str = "$^"
+
+    def prepared(self, tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """The tensors, as they are."""
+        return tensors
+
+    def origins(self, shapes: Mapping[str, Shape]) -> dict[str, Origin]:
+        """For weights by path, the same path."""
+        return {path: Origin((path,), np.asarray) for path in shapes}
+
+
+OWN_NAMES = OwnNames()
+
+
 def nested(outer: tuple[tuple[str, str], ...], inner: tuple[tuple[str, str], ...]) -> tuple:
     """The lines of units that stand in several places: each place's names before each unit's.
 

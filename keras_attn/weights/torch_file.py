@@ -1,53 +1,41 @@
 """Reading PyTorch's `.pth` without PyTorch: tensors only, and nothing in the file is run.
 
-A `.pth` is a pickle beside raw numbers. A pickle can call any function that it names; the reader
-here knows the few names that a tensor is made of, and stops at every other one. The zip format
-(PyTorch 1.6 and later) and the older one, a row of pickles, are both read. Facts of the formats:
-`torch.serialization` and `torch._utils` of PyTorch 2.13.
+A `.pth` is a pickle beside raw numbers: see `torch_pickle`. The zip format (PyTorch 1.6 and later)
+and the older one, a row of pickles, are both read. Facts of the formats: `torch.serialization` of
+PyTorch 2.13.
 """
 
 from __future__ import annotations
 
+import math
 import pickle
+import struct
 import zipfile
-from collections import OrderedDict
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import numpy as np
 
-# Names of the storages, and how their numbers lie in the file.
-STORAGES = {
-    "FloatStorage": "f4",
-    "DoubleStorage": "f8",
-    "HalfStorage": "f2",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "i8",
-    "IntStorage": "i4",
-    "ShortStorage": "i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "?",
-}
-# Functions that make a tensor; the first is that of PyTorch 0.3 and before.
-REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
+from keras_attn.weights.reading import (
+    MIB,
+    MOST_EXPANSION,
+    MOST_NAME,
+    MOST_TENSORS,
+    SPARE,
+    first_line,
+    open_zip,
+    reading,
+)
+from keras_attn.weights.stored_tensor import StoredTensor, widened
+from keras_attn.weights.torch_pickle import MOST_BYTES, Storage, Tensor, TensorPickle
+
 OLD_MAGIC = 0x1950A86A20F9469CFC6C
 STATE_KEYS = ("state_dict", "model", "net")
-
-# What reading a cut, damaged or forged file ends in.
-DAMAGES = (
-    zipfile.BadZipFile,
-    OSError,
-    EOFError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ValueError,
-    OverflowError,
-    MemoryError,
-)
+UNREADABLE = "is no readable PyTorch file"
 
 CONVERT = (
     "In an environment with PyTorch, and only if you trust the file, this line writes one that can "
@@ -57,179 +45,180 @@ CONVERT = (
 )
 
 
-@dataclass(frozen=True)
-class _Storage:
-    """The numbers of one or several tensors: where they lie in the file."""
+@dataclass
+class _Region:
+    """Where the numbers of a storage lie; in a zip their CRC-32 is compared once."""
 
-    key: str
-    dtype: str
+    start: int
     size: int
+    crc: int | None = None
+
+    def check(self, file: IO[bytes]) -> None:
+        if self.crc is None:
+            return
+        file.seek(self.start)
+        crc, left = 0, self.size
+        while left and (piece := file.read(min(left, MIB))):
+            crc, left = zlib.crc32(piece, crc), left - len(piece)
+        if left or crc != self.crc:
+            raise OSError("its numbers have another CRC-32, the file is cut or damaged")
+        self.crc = None
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    """A tensor as the pickle describes it; its numbers are read later."""
-
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class _Known:
-    """A name of PyTorch's that the pickle may use. It has no state that a pickle could set."""
-
-    __slots__ = ("name",)
-    name: str
-
-    def __init__(self, name: str) -> None:
-        object.__setattr__(self, "name", name)
-
-    def __call__(self, *arguments: Any) -> Any:
-        if self.name in REBUILDERS[:2]:
-            storage, offset, shape, strides, *_ = arguments
-            return _Tensor(storage, offset, tuple(shape), tuple(strides))
-        if self.name == "_rebuild_parameter":
-            return arguments[0]
-        raise pickle.UnpicklingError(f"it calls {self.name}")
-
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise pickle.UnpicklingError(f"it changes {self.name}")
-
-    def __setstate__(self, state: Any) -> NoReturn:
-        raise pickle.UnpicklingError(f"it changes {self.name}")
-
-
-class _StateDict(OrderedDict):
-    """An OrderedDict; the attributes that PyTorch gives it (`_metadata`) are left out."""
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _TensorUnpickler(pickle.Unpickler):
-    """Knows the names that a tensor is made of, and no other."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file)
-        self.storages: dict[str, _Storage] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return _StateDict
-        if module == "torch._utils" and name in REBUILDERS:
-            return _Known(name)
-        if module == "torch" and name in STORAGES:
-            return _Known(name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no part of a tensor")
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, storage, key, _, size, *view = pid
-        known = isinstance(storage, _Known) and storage.name in STORAGES
-        if kind != "storage" or not known or any(part is not None for part in view):
-            raise pickle.UnpicklingError("it has a storage of an unknown kind")
-        self.storages[str(key)] = _Storage(str(key), STORAGES[storage.name], int(size))
-        return self.storages[str(key)]
-
-
-def read_torch_file(path: Path) -> dict[str, np.ndarray]:
-    """Reads the tensors of a `.pth` file: a state dict, bare or in a training checkpoint.
+def describe_torch_file(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of a `.pth` file, still in it: a state dict, bare or in a training checkpoint.
 
     Args:
         path: The file.
 
     Returns:
-        Name -> array, in the file's order. bfloat16 becomes float32.
+        Name -> tensor, in the file's order. bfloat16 becomes float32.
 
     Raises:
         ValueError: If the file is damaged, holds no state dict, or asks for anything but tensors;
             what it asks for isn't run, and the message has the line that converts it.
     """
-    try:
-        if zipfile.is_zipfile(path):
-            return _read_zip(path)
-        return _read_old(path)
-    except pickle.UnpicklingError as error:
-        convert = CONVERT.format(name=path.name, stem=path.name.split(".")[0])
-        raise ValueError(
-            f"{path} was not read, and nothing in it run: {error}. {convert}"
-        ) from error
-    except DAMAGES as error:
-        raise ValueError(f"{path} is no readable PyTorch file: {error!r}") from error
+    with reading(path, UNREADABLE):
+        try:
+            described, regions, is_big = _read(path)
+        except pickle.UnpicklingError as error:
+            convert = CONVERT.format(name=path.name, stem=path.name.split(".")[0])
+            raise ValueError(
+                f"{path} was not read, and nothing in it run: {first_line(error)}. {convert}"
+            ) from error
+        _check_sizes(described.values(), regions, path.stat().st_size)
+        byteorder = ">" if is_big else "<"
+        return {
+            name: _stored(path, tensor, regions[tensor.storage], byteorder)
+            for name, tensor in described.items()
+        }
 
 
-def _read_zip(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-        tops = [name for name in names if name.endswith("data.pkl") and name.count("/") <= 1]
-        if len(tops) != 1:
-            raise zipfile.BadZipFile("it has no data.pkl, or several")
-        top = tops[0].removesuffix("data.pkl")
-        is_big = f"{top}byteorder" in names and archive.read(f"{top}byteorder") == b"big"
-        with archive.open(tops[0]) as file:
-            described = _state_dict(_TensorUnpickler(file).load())
-        numbers: dict[_Storage, np.ndarray] = {}
-        for tensor in described.values():
-            storage = tensor.storage
-            if storage not in numbers:
-                data = archive.read(f"{top}data/{storage.key}")  # zipfile checks its CRC-32
-                numbers[storage] = _numbers(data, storage, is_big)
-        return {name: _array(tensor, numbers) for name, tensor in described.items()}
-
-
-def _read_old(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[Storage, _Region], bool]:
+    """The tensors, where their numbers are, and whether these have the other byte order."""
     with path.open("rb") as file:
-        if _TensorUnpickler(file).load() != OLD_MAGIC or _TensorUnpickler(file).load() != 1001:
-            raise OSError("it is neither a zip nor what PyTorch wrote before")
-        is_big = not _TensorUnpickler(file).load().get("little_endian", True)
-        unpickler = _TensorUnpickler(file)
-        described = _state_dict(unpickler.load())
-        numbers: dict[_Storage, np.ndarray] = {}
-        for key in map(str, _TensorUnpickler(file).load()):
-            storage = unpickler.storages[key]
-            size = int.from_bytes(file.read(8), "big" if is_big else "little", signed=True)
-            if size != storage.size:
-                raise OSError(f"storage {key} has another size than its tensors say")
-            data = file.read(size * _width(storage.dtype))
-            numbers[storage] = _numbers(data, storage, is_big)
-        return {name: _array(tensor, numbers) for name, tensor in described.items()}
+        if zipfile.is_zipfile(file):
+            return _read_zip(path)
+        file.seek(0)
+        return _read_old(file)
 
 
-def _state_dict(loaded: Any) -> dict[str, _Tensor]:
-    """The state dict in what was unpickled, without the prefix that DataParallel adds."""
+def _read_zip(path: Path) -> tuple[dict[str, Tensor], dict[Storage, _Region], bool]:
+    with open_zip(path) as archive, path.open("rb") as file:
+        members = {member.filename: member for member in archive.infolist()}
+        tops = [name for name in members if name.endswith("data.pkl") and name.count("/") <= 1]
+        if len(tops) != 1 or members[tops[0]].file_size > MOST_BYTES:
+            raise zipfile.BadZipFile("it has no data.pkl, or several, or a huge one")
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
+            raise zipfile.BadZipFile("it is compressed, which PyTorch's files are not")
+        top = tops[0].removesuffix("data.pkl")
+        is_big = False
+        if f"{top}byteorder" in members:
+            with archive.open(f"{top}byteorder") as order:
+                is_big = order.read(8) == b"big"
+        machine = TensorPickle(archive.open(tops[0]))
+        described = _state_dict(machine.load())
+        regions: dict[Storage, _Region] = {}
+        for tensor in described.values():
+            if tensor.storage not in regions:
+                member = members[f"{top}data/{tensor.storage.key}"]
+                regions[tensor.storage] = _region_of(file, member)
+        return described, regions, is_big
+
+
+def _region_of(file: IO[bytes], member: zipfile.ZipInfo) -> _Region:
+    """Where a member's numbers begin: behind a header of its own."""
+    file.seek(member.header_offset)
+    header = file.read(30)
+    if header[:4] != b"PK\x03\x04":
+        raise zipfile.BadZipFile("its directory points elsewhere")
+    name, extra = struct.unpack("<HH", header[26:])
+    return _Region(member.header_offset + 30 + name + extra, member.file_size, member.CRC)
+
+
+def _read_old(file: IO[bytes]) -> tuple[dict[str, Tensor], dict[Storage, _Region], bool]:
+    machine = TensorPickle(file)
+    if machine.load() != OLD_MAGIC or machine.load() != 1001:
+        raise OSError("it is neither a zip nor what PyTorch wrote before")
+    is_big = not machine.load().get("little_endian", True)
+    described = _state_dict(machine.load())
+    regions: dict[Storage, _Region] = {}
+    for key in map(str, machine.load()):
+        storage = machine.storages[key]
+        size = int.from_bytes(file.read(8), "big" if is_big else "little", signed=True)
+        if size != storage.size:
+            raise OSError(f"storage {key} has another size than its tensors say")
+        regions[storage] = _Region(file.tell(), size * _width(storage.dtype))
+        file.seek(regions[storage].size, 1)
+    return described, regions, is_big
+
+
+def _state_dict(loaded: Any) -> dict[str, Tensor]:
+    """The state dict in what was unpickled, be it in a training checkpoint."""
     for key in STATE_KEYS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not loaded:
         raise OSError(f"it holds no state dict but a {type(loaded).__name__}")
-    others = [str(key) for key, value in loaded.items() if not isinstance(value, _Tensor)]
+    others = [
+        str(key)[:MOST_NAME]
+        for key, value in loaded.items()
+        if not isinstance(value, Tensor) or not isinstance(key, str) or len(key) > MOST_NAME
+    ]
+    if len(loaded) > MOST_TENSORS:
+        raise OSError(f"it has {len(loaded)} tensors, more than {MOST_TENSORS}")
     if others:
         raise OSError(f"its state dict has entries that are no tensors: {', '.join(others[:5])}")
-    return {str(key): value for key, value in loaded.items()}
+    return dict(loaded)
+
+
+def _check_sizes(
+    tensors: Iterable[Tensor], regions: Mapping[Storage, _Region], file_size: int
+) -> None:
+    """Each tensor within its numbers, none of them much larger than these."""
+    for storage, region in regions.items():
+        if storage.size * _width(storage.dtype) != region.size:
+            raise OSError(f"storage {storage.key} has {region.size} bytes, not what its size says")
+        if region.start + region.size > file_size:
+            raise OSError(f"storage {storage.key} ends beyond the file, which is cut or damaged")
+    for tensor in tensors:
+        if tensor.storage not in regions:
+            raise OSError(f"storage {tensor.storage.key} is missing")
+        size, numbers = math.prod(tensor.shape), _numbers_of(tensor)
+        if size and tensor.offset + numbers > tensor.storage.size:
+            raise OSError("it describes a tensor beyond its numbers")
+        for more, less, what in ((size, numbers, "its numbers"), (numbers, size, "its shape")):
+            if more * 8 > MOST_EXPANSION * less * 8 + SPARE:
+                raise OSError(f"it describes a tensor of {more} numbers, and {what} has {less}")
+
+
+def _numbers_of(tensor: Tensor) -> int:
+    """From a tensor's first number to its last; what is between may be another's."""
+    steps = zip(tensor.shape, tensor.strides, strict=True)
+    return 1 + sum((size - 1) * step for size, step in steps) if math.prod(tensor.shape) else 0
 
 
 def _width(dtype: str) -> int:
     return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
 
 
-def _numbers(data: bytes, storage: _Storage, is_big: bool) -> np.ndarray:
-    if len(data) != storage.size * _width(storage.dtype):
-        raise OSError(f"storage {storage.key} has {len(data)} bytes, the file is cut or damaged")
-    if storage.dtype == "bfloat16":  # the upper half of a float32
-        halves = np.frombuffer(data, ">u2" if is_big else "<u2").astype("u4") << 16
-        return halves.astype("u4").view("f4")
-    return np.frombuffer(data, np.dtype(storage.dtype).newbyteorder(">" if is_big else "<"))
+def _stored(path: Path, tensor: Tensor, region: _Region, byteorder: str) -> StoredTensor:
+    dtype = np.dtype("f4" if tensor.storage.dtype == "bfloat16" else tensor.storage.dtype)
+    return StoredTensor(tensor.shape, dtype, partial(_array, path, tensor, region, byteorder))
 
 
-def _array(tensor: _Tensor, numbers: Mapping[_Storage, np.ndarray]) -> np.ndarray:
-    flat = numbers[tensor.storage]
-    offset, shape, strides = tensor.offset, tensor.shape, tensor.strides
-    # Checked here, where memory is read: a pickle may change what it has described.
-    if len(shape) != len(strides) or min((offset, *shape, *strides)) < 0:
-        raise OSError("it describes a tensor that can't be")
-    last = offset + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
-    if 0 not in shape and last >= flat.size:
-        raise OSError("it describes a tensor beyond its numbers")
-    steps = tuple(step * flat.itemsize for step in strides)
-    view = np.lib.stride_tricks.as_strided(flat[offset:], shape, steps)
-    return np.array(view, dtype=flat.dtype.newbyteorder("="), order="C")
+def _array(path: Path, tensor: Tensor, region: _Region, byteorder: str) -> np.ndarray:
+    with reading(path, UNREADABLE), path.open("rb") as file:
+        region.check(file)
+        width, numbers = _width(tensor.storage.dtype), _numbers_of(tensor)
+        file.seek(region.start + tensor.offset * width)
+        data = file.read(numbers * width)
+        if tensor.storage.dtype == "bfloat16":
+            flat = widened(data, byteorder)
+        else:
+            flat = np.frombuffer(data, np.dtype(tensor.storage.dtype).newbyteorder(byteorder))
+        if len(flat) != numbers:
+            raise OSError("the file is cut")
+        steps = tuple(step * flat.itemsize for step in tensor.strides)
+        view = np.lib.stride_tricks.as_strided(flat, tensor.shape, steps)
+        return np.array(view, dtype=flat.dtype.newbyteorder("="), order="C")
