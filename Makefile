@@ -32,13 +32,16 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/mypy
 
 test: $(READY)  ## the fast suite
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-slow: $(READY)  ## what takes minutes
 	$(BIN)/python -m pytest -m slow
 
 test-wheel: $(READY)  ## build the wheel, install it in an empty environment, use it from elsewhere
 	$(BIN)/python tests/wheel_check.py
+
+test-extras: $(READY)  ## install each extra alone in an empty environment, and use it
+	$(BIN)/python tests/extras_check.py
 
 reliability: $(READY)  ## kill it, fill its disk, lie to it: a quarter of an hour of trials, one table
 	@$(BIN)/python -m benchmarks.reliability
@@ -51,4 +54,4 @@ results: $(READY)  ## go on with the trainings that the documents quote: days, a
 	@$(BIN)/python benchmarks/trainings.py $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf $(VENV) .venv-newest build dist demo *.egg-info

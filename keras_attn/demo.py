@@ -65,7 +65,7 @@ def run(out: Path, epochs: int = 10, seed: int = 0) -> float:
     data = training.load_dataset("digits", seed=seed)
     _say(f"1. Training on {data.train_size} digits for {epochs} epochs")
     result = training.train(
-        make_network, data, out / "run", epochs=epochs, batch_size=64, seed=seed
+        make_network, data, out / "run", epochs=epochs, batch_size=64, seed=seed, overwrite=True
     )
     accuracy = result.metrics["accuracy"]
     _say(f"2. Accuracy on {data.test_size} held-out digits: {accuracy:.1%}")

@@ -28,7 +28,7 @@ class Decoder:
         if len(names) > 1 or not set(names) <= {"gzip", "x-gzip", "deflate"}:
             raise UnknownEncodingError(encoding)
         self._name = names[0] if names else None
-        self._stream = _Gzip() if self._name in ("gzip", "x-gzip") else None
+        self._stream: _Gzip | _Deflate | None = None
 
     def decode(self, data: bytes, most: int) -> bytes:
         """The next piece, decompressed, of which no more than `most` + 1 bytes are made.
@@ -38,8 +38,8 @@ class Decoder:
         """
         if self._name is None or not data:
             return data
-        if self._stream is None:  # some send deflate's raw form under zlib's name
-            self._stream = _Deflate(data)
+        if self._stream is None:
+            self._stream = _Deflate(data) if self._name == "deflate" else _Gzip()
         try:
             return self._stream.decompress(data, most + 1)
         except zlib.error as error:
@@ -52,6 +52,8 @@ class Decoder:
 
 
 class _Deflate:
+    """In zlib's form, or in the raw one that some send under its name."""
+
     def __init__(self, start: bytes):
         zlib_form = len(start) < 2 or (
             (start[0] & 0x0F) == 8 and (start[0] << 8 | start[1]) % 31 == 0

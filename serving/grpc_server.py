@@ -75,7 +75,7 @@ class GrpcServer:
         self._telling = Pool(2, "grpc-status")
         check = functools.partial(self._health.Check)
         check.experimental_thread_pool = self._telling  # type: ignore[attr-defined]
-        self._health.Check = check  # type: ignore[method-assign]
+        self._health.Check = check
         self._server = grpc.server(
             self.predicting,
             maximum_concurrent_rpcs=options.max_requests + SPARE_CALLS,

@@ -95,12 +95,13 @@ def _turned(data: bytes, size: tuple[int, int]) -> tuple[int, int]:
 
 def network_sides(signatures: Mapping[str, Signature]) -> tuple[int, int]:
     """Height and width of the largest image that one of the signatures takes as it is."""
-    found = [
-        (int(info.shape[1]), int(info.shape[2]))
-        for signature in signatures.values()
-        for info in signature.inputs.values()
-        if info.shape is not None and len(info.shape) == 4 and None not in info.shape[1:3]
-    ]
+    found = []
+    for signature in signatures.values():
+        for info in signature.inputs.values():
+            if info.shape is not None and len(info.shape) == 4:
+                _, height, width, _ = info.shape
+                if height is not None and width is not None:
+                    found.append((height, width))
     return max(found, key=math.prod, default=USUAL_SIDES)
 
 

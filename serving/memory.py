@@ -37,7 +37,7 @@ class MemoryTrimmer:
         after = resident_bytes()
         while not self._stopping.wait(SECONDS):
             if resident_bytes() > after + GROWTH_BYTES:
-                self._trim(0)  # type: ignore[misc]
+                self._trim(0)
                 after = resident_bytes()
             else:
                 after = min(after, resident_bytes())

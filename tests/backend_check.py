@@ -1,7 +1,8 @@
 """Run by path in a process of its own under KERAS_BACKEND: checks the layers on that backend.
 
 Prints one JSON object: case -> check -> "ok" or what went wrong. `--quick` checks one case of each
-layer by its golden and in training. With names, only cases that begin with one of them are checked.
+layer by its golden and in training, `--each-layer` one of each by all checks. With names, only
+cases that begin with one of them are checked.
 """
 
 import json
@@ -98,11 +99,12 @@ def run(check, case):
 
 
 if __name__ == "__main__":
-    names = [argument for argument in sys.argv[1:] if argument != "--quick"]
+    names = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     checks = [check_golden, check_training, check_channels_first, check_bfloat16]
     cases = [c for c in contract.CASES if c.name.startswith(tuple(names) or "")]
     if "--quick" in sys.argv:
         checks = checks[:2]
+    if "--quick" in sys.argv or "--each-layer" in sys.argv:
         cases = list({case.layer: case for case in reversed(cases)}.values())
     report = {case.name: {check.__name__: run(check, case) for check in checks} for case in cases}
     print(json.dumps({"backend": keras.backend.backend(), "report": report}))

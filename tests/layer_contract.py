@@ -57,6 +57,17 @@ class Case:
         rng = np.random.default_rng(seed)
         return rng.normal(size=shape or self.shape).astype("float32")
 
+    def inputs_of_all_sizes(self) -> np.ndarray:
+        """Three images with deviations of 1, 1e2 and 1e3, all exact in 16 bits."""
+        x = self.inputs(shape=(3, *self.shape[1:])) * np.reshape([1, 1e2, 1e3], (3, 1, 1, 1))
+        exact = np.ldexp(np.round(np.ldexp(np.frexp(x)[0], 8)), np.frexp(x)[1] - 8)
+        return exact.astype("float32")
+
+    @property
+    def rounds_before_its_map(self) -> bool:
+        """Whether the map is made of something that is rounded to 16 bits, not of the input."""
+        return self.layer in (layers.AttentionModule, layers.SelectiveKernel)
+
     @property
     def has_attention(self) -> bool:
         return "return_attention" in inspect.signature(self.layer.call).parameters
@@ -397,8 +408,10 @@ def constructor_arguments(layer: type) -> set[str]:
     for cls in layer.__mro__:
         if cls is keras.layers.Layer:
             break
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        names |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+        if "__init__" in vars(cls):
+            parameters = inspect.signature(cls.__init__).parameters.values()
+            anything = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+            names |= {p.name for p in parameters if p.kind not in anything}
         if not cls.__module__.startswith("keras_attn"):
             break
     return names - {"self", "activity_regularizer"}

@@ -145,10 +145,10 @@ def test_stateless():
 def test_an_empty_batch():
     ours = layer_of(BatchNormalization, {})
     assert ours(image()[:0], training=False).shape == (0, 7, 11, CHANNELS)
-    ours(image()[:0], training=True)
-    keras_s = layer_of(keras.layers.BatchNormalization, {})
-    keras_s(image()[:0], training=True)
-    np.testing.assert_array_equal(ours.moving_mean, keras_s.moving_mean)
+    before = [w.numpy() for w in ours.weights]
+    assert ours(image()[:0], training=True).shape == (0, 7, 11, CHANNELS)
+    for weight, old in zip(ours.weights, before, strict=True):  # Keras's statistics are NaN then
+        np.testing.assert_array_equal(weight, old)
 
 
 @pytest.mark.parametrize("what", ["mask", "renorm", "synchronized", "float64", "three axes"])

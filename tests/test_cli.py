@@ -88,6 +88,19 @@ def test_train_leaves_a_run(run_folder):
     }
 
 
+def test_a_finished_run_is_not_replaced(run_folder, capsys):
+    before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    command = "train --recipe digits_se_resnet8 --limit 256 --epochs 1 --batch-size 64"
+    assert main([*command.split(), "--out", str(run_folder)]) == 0
+    output = capsys.readouterr()
+    assert f"{run_folder} is finished already" in output.err
+    assert json.loads(output.out.splitlines()[0])["images"] == 360
+    assert main([*command.split(), "--seed", "1", "--out", str(run_folder)]) == 1
+    err = capsys.readouterr().err
+    assert "seed was 0 and is 1" in err and "--overwrite" in err and len(err.splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+
+
 def test_evaluate_repeats_the_runs_numbers(run_folder, capsys):
     assert main(["evaluate", str(run_folder)]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -129,6 +129,14 @@ def test_wrong_images(model, shape):
         attention_maps(model, np.zeros(shape))
 
 
+def test_two_inputs(images):
+    image, other = keras.Input((16, 16, 3)), keras.Input((3,), name="other")
+    x = SqueezeExcite(1, name="se")(image)
+    model = keras.Model([image, other], keras.layers.Add()([x, other[:, None, None]]))
+    with pytest.raises(ValueError, match="`model` must have one input, the image.*other"):
+        attention_maps(model, images)
+
+
 def test_heat_by_hand():
     mask = np.array([[[0.0, 1.0], [0.5, 1.0], [1.0, 1.0]]])  # (1, 3, 2)
     np.testing.assert_array_equal(mask_heat(mask), [[0.5, 0.75, 1.0]])

@@ -123,6 +123,16 @@ def test_raw_pixels_are_resized_as_pillow_does(folder, model, shape):
         np.testing.assert_allclose(actual["probabilities"], expected, rtol=0, atol=1e-5)
 
 
+def test_no_image_gets_an_empty_answer(folder):
+    found = signatures(folder)
+    floats = found["serving_default"](image=tf.zeros((0, *SIZE, 3)))
+    pixels = found["serve_uint8"](image=tf.zeros((0, 29, 23, 3), tf.uint8))
+    for answer in (floats, pixels):
+        assert answer["probabilities"].shape == (0, len(NAMES))
+    files = found["serve_bytes"](image_bytes=tf.constant([], tf.string))
+    assert files["labels"].shape == files["scores"].shape == (0, 5)
+
+
 def test_files_give_labels_and_scores(folder, model):
     pixels = [picture(*SIZE), picture(*SIZE)[::-1]]
     files = tf.constant([encoded(image) for image in pixels])

@@ -28,7 +28,6 @@ PACKAGES = {
     "google": "tensorflow",
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
-    "onnx": "tf2onnx",
     "tensorflow_serving": "tensorflow-serving-api",
 }
 ROOMS = {

@@ -81,8 +81,17 @@ def test_replace_head():
     assert replaced.get_layer("stem_conv") is model.get_layer("stem_conv")
     images = np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype("float32")
     np.testing.assert_allclose(replaced(images), 0.2, rtol=1e-6)  # its kernel is zero
-    with pytest.raises(ValueError, match="`classes` must be a positive integer.*classes=0"):
-        replace_head(model, 0)
+    for classes in (0, 1):  # a softmax over one class is always 1
+        with pytest.raises(ValueError, match=f"`classes` must be .* at least 2.*{classes}"):
+            replace_head(model, classes)
+    other = keras.Input((3,), name="other")
+    features = keras.layers.Concatenate()([model.layers[-2].output, other])
+    two = keras.Model([model.input, other], keras.layers.Dense(4, "softmax")(features))
+    assert replace_head(two, 3)([images, np.ones((2, 3), "float32")]).shape == (2, 3)
+    with pytest.raises(ValueError, match="one Dense layer.*ends in Dense 'predictions', Dense"):
+        replace_head(keras.Model(two.inputs, [model.output, two.output]), 3)
+    with pytest.raises(ValueError, match="`model` must be a functional"):
+        replace_head(keras.Sequential([keras.layers.Dense(3)]), 3)
     headless = keras.Model(model.inputs, model.layers[-2].output)
     with pytest.raises(ValueError, match="which ends in GlobalAveragePooling2D"):
         replace_head(headless, 3)
@@ -231,6 +240,96 @@ def test_the_best_epoch_is_kept(dataset, tmp_path):
     assert found == pytest.approx(max(accuracies))
 
 
+GRADUAL = {"epochs": 3, "through": "stem", "unfreeze_every": 1, "source": "here", **QUICK}
+
+
+@pytest.fixture(scope="module")
+def tuned(dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    return out, finetune(pretrained, dataset, out, **GRADUAL)
+
+
+def test_the_same_fine_tuning_again_does_nothing(tuned, dataset):
+    out, result = tuned
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    again = finetune(pretrained, dataset, out, callbacks=[KillAt(0)], **GRADUAL)
+    assert again.run.was_finished and again.report == result.report
+    assert again.run.metrics == result.run.metrics
+    (out / "finetune.json").unlink()  # killed before the last of its files
+    again = finetune(pretrained, dataset, out, **GRADUAL)
+    assert again.report["phases"][-1] == result.report["phases"][-1]
+    assert {path.name for path in out.iterdir()} == before.keys()
+    (out / "finetune.json").write_bytes(before["finetune.json"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "elsewhere"}, "another finished fine-tuning: source was 'here' and is 'else"),
+        ({"epochs": 4}, "another finished fine-tuning: phases was"),
+        ({"layer_decay": 0.5}, "another finished fine-tuning: phases was"),
+        ({"batch_size": 4}, "with other arguments: batch_size was 8 and is 4"),
+        ({"weight_decay_factors": {"stage2": 2.0}}, "weight_decay_factors was"),
+    ],
+)
+def test_another_fine_tuning_is_refused(tuned, dataset, changes, message):
+    out, _ = tuned
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(ValueError, match=message):
+        finetune(pretrained, dataset, out, **{**GRADUAL, **changes}, resume=False)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_overwriting_a_fine_tuning_keeps_other_files(tuned, dataset, tmp_path):
+    for path in tuned[0].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "phases" / "notes").mkdir(parents=True)
+    result = finetune(pretrained, dataset, tmp_path, **{**GRADUAL, "seed": 1}, overwrite=True)
+    assert not result.run.was_finished
+    assert json.loads((tmp_path / "finetune.json").read_text()) == result.report
+    assert [path.name for path in (tmp_path / "phases").iterdir()] == ["notes"]
+
+
+def test_one_owner_over_all_phases(dataset, tmp_path):
+    from threading import Thread
+
+    refused = []
+
+    class Second(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            def second():
+                with pytest.raises(ValueError, match="in which no other training runs") as error:
+                    finetune(pretrained, dataset, tmp_path, **GRADUAL)
+                refused.append(error)
+
+            thread = Thread(target=second)
+            thread.start()
+            thread.join()
+
+    finetune(pretrained, dataset, tmp_path, **GRADUAL, callbacks=[Second()])
+    assert len(refused) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("finetune.json", "{", "finetune.json is not valid JSON"),
+        ("finetune.json", "[]", "finetune.json is not a fine-tuning's"),
+        ("finetune.json", '{"phases": 1}', "has no list of `phases`"),
+        ("run.json", '{"data": ', "run.json is not valid JSON"),
+        ("phases/1.json", '{"source"', "1.json is not valid JSON"),
+    ],
+)
+def test_a_damaged_file_is_named(dataset, tmp_path, name, content, message):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    if name == "finetune.json":
+        (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match=message):
+        finetune(pretrained, dataset, tmp_path, **GRADUAL)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -247,3 +346,30 @@ def test_wrong_arguments(dataset, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         finetune(pretrained, dataset, tmp_path / "run", **{"epochs": 2, **QUICK, **arguments})
     assert not (tmp_path / "run").exists()
+
+
+def test_freeze_reaches_what_a_file_has_thawed(tmp_path):
+    """Keras's attention, read from a file, says that it is frozen, and its parts aren't."""
+    image = keras.Input((5, 4))
+    attention = keras.layers.MultiHeadAttention(1, 2, name="stem_attention")
+    model = keras.Model(image, keras.layers.Dense(2, name="head")(attention(image, image)))
+    freeze(model, "stem")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    freeze(loaded, "stem")
+    assert [w.path for w in loaded.trainable_weights] == ["head/kernel", "head/bias"]
+
+
+def test_frozen_attention_stays_frozen(tmp_path):
+    """Of a whole network: saved, loaded, and with more attention put in."""
+    model = keras_attn.applications.CIFARResNet(8, attention="cbam", input_shape=(8, 8, 3))
+    freeze(model, "stage3")
+    assert len(model.trainable_weights) == 2
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(loaded.trainable_weights) == 2
+    loaded.get_layer("stage3_block1_cbam").trainable = True
+    loaded.get_layer("stage3_block1_cbam").channel_gate.trainable = False
+    inserted = keras_attn.insert_attention(loaded, "eca", where="stem_relu")
+    ours = [w.path for w in inserted.trainable_weights if "eca" not in w.path]
+    assert sorted(ours) == sorted(w.path for w in loaded.trainable_weights)

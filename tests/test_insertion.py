@@ -561,3 +561,28 @@ def test_other_backends(backend):
         text=True,
     )
     assert run.returncode == 0, run.stderr[-3000:]
+
+
+def test_the_inserted_layer_is_in_training_by_hand():
+    inserted = InsertedAttention(keras_attn.layers.CBAM(2))
+    x = np.random.default_rng(0).normal(size=(3, 5, 4, 4)).astype("float32")
+    inserted(x)
+    trainable, others = inserted.trainable_variables, inserted.non_trainable_variables
+    _, after = inserted.stateless_call(trainable, others, x, training=True)
+    assert len(others) == 2
+    for before, now in zip(others, after, strict=True):
+        assert not np.array_equal(before, now)
+
+
+@pytest.mark.parametrize("extension", ["keras", "h5"])
+def test_files_of_frozen_and_quantized_insertions(tmp_path, extension):
+    image = keras.Input((5, 4, 8))
+    model = keras.Model(image, keras.layers.Conv2D(8, 1, name="conv")(image))
+    model = keras_attn.insert_attention(model, "cbam", where="conv", identity=False)
+    model.get_layer("conv_cbam").trainable = False
+    model.quantize("int8", filters=lambda part: isinstance(part, keras.layers.Dense))
+    model.save(tmp_path / f"model.{extension}")
+    loaded = keras.saving.load_model(tmp_path / f"model.{extension}", compile=False)
+    x = np.random.default_rng(0).normal(size=(3, 5, 4, 8)).astype("float32")
+    np.testing.assert_array_equal(loaded(x), model(x))
+    assert [w.path for w in loaded.trainable_weights] == ["conv/kernel", "conv/bias"]

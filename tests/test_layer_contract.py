@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
 import os
 import subprocess
@@ -20,12 +22,13 @@ from layer_contract import (
     call,
     config_keys,
     constructor_arguments,
-    first,
     load_golden,
     model_of,
     public_layers,
     to_numpy,
 )
+
+import keras_attn
 
 TESTS = Path(__file__).parent
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -145,20 +148,59 @@ def _training(case):
 @every_case
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_mixed_precision(case, dtype):
-    golden = load_golden(case)
-    layer = case.make(dtype=f"mixed_{dtype}")
-    layer.build(case.shape)
-    layer.set_weights(golden["weights"])
-    assert all(w.dtype == "float32" for w in layer.weights)
-    kwargs = {"return_attention": True} if case.has_attention else {}
-    outputs = layer(golden["input"], **kwargs)
-    assert first(outputs).dtype == dtype
-    tolerance = 0.02 if dtype == "float16" else 0.1
-    assert_close(to_numpy(tf.cast(first(outputs), "float32"))[0], golden["outputs"][0], tolerance)
+    """Equal to float32 within rounding, be the inputs small or large, with the map and without."""
+    x, expected, gradients = exact_outputs(case.name)
+    largest = 6e4 if dtype == "float16" else np.inf
+    layer = case.make_built(dtype=f"mixed_{dtype}")
+    assert {str(w.dtype) for w in layer.weights} <= {"float32"}
+    output, got_gradients = with_gradients(layer, x)
+    for got, exact in zip(got_gradients, gradients, strict=True):
+        assert np.isfinite(got[np.abs(exact) < largest]).all()
+    outputs = [output, *(layer(x, return_attention=True) if case.has_attention else [])]
+    assert [str(v.dtype.name) for v in outputs] == [dtype, dtype, "float32"][: len(outputs)]
     if case.has_attention:
-        assert outputs[1].dtype == "float32"
-        symbolic = layer(keras.KerasTensor(case.shape), return_attention=True)
-        assert [s.dtype for s in symbolic] == [dtype, "float32"]
+        symbolic = layer(keras.KerasTensor(x.shape), return_attention=True)
+        assert [v.dtype for v in symbolic] == [dtype, "float32"]
+    tolerance = 0.02 if dtype == "float16" else 0.1
+    for i, (got, exact) in enumerate(zip(outputs, expected, strict=True)):
+        got = to_numpy(tf.cast(got, "float32"))[0]
+        fits = np.abs(exact) < largest
+        assert np.isfinite(got[fits]).all()
+        if i < 2 or not case.rounds_before_its_map:
+            for of_size in range(len(x)):
+                here = fits[of_size]
+                assert_close(np.where(here, got[of_size], 0), exact[of_size] * here, tolerance)
+
+
+@functools.cache
+def exact_outputs(case_name):
+    """Images of all sizes, and what float32 makes of them: without the map, with it, gradients."""
+    case = next(case for case in CASES if case.name == case_name)
+    layer, x = case.make_built(), case.inputs_of_all_sizes()
+    output, gradients = with_gradients(layer, x)
+    with_map = call(case, layer, x) if case.has_attention else []
+    return x, [*to_numpy(output), *with_map], gradients
+
+
+def with_gradients(layer, x):
+    """The output, and the gradients of its mean for the inputs and each weight."""
+    inputs = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        output = layer(inputs)
+        loss = tf.reduce_mean(tf.cast(output, "float32"))
+    gradients = tape.gradient(loss, [inputs, *[w.value for w in layer.trainable_weights]])
+    return output, [np.asarray(gradient) for gradient in gradients]
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_are_of_the_policys_dtype(case, dtype):
+    """In a policy of 16 bits all through, the gates' weights are no exception."""
+    layer = case.make(dtype=dtype)
+    output = layer(case.inputs()[:1])
+    assert {str(w.dtype) for w in layer.weights} <= {dtype}
+    assert output.dtype == dtype
+    assert np.isfinite(to_numpy(tf.cast(output, "float32"))[0]).all()
 
 
 @every_case
@@ -168,6 +210,115 @@ def test_float64_is_not_narrowed(case):
     outputs = layer(case.inputs().astype("float64"), **kwargs)
     outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
     assert {x.dtype.name for x in outputs} == {"float64"}
+
+
+@every_case
+def test_frozen_before_it_is_built(case):
+    """Frozen from the start, as by a config, a layer trains no more than one frozen later."""
+    layer = case.make(trainable=False)
+    layer.build(case.shape)
+    assert not any(part.trainable for part in layer._flatten_layers())
+    assert not any(weight.trainable for weight in layer.weights)
+    layer.trainable = True
+    assert len(layer.trainable_weights) == len(case.make_built().trainable_weights)
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+def test_stays_frozen(case, tmp_path):
+    """Nested in models that are cloned, or saved and loaded."""
+    inner = keras.Sequential([keras.Input(case.shape[1:]), case.make(trainable=False)])
+    image = keras.Input(case.shape[1:])
+    model = keras.Model(image, inner(image))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for each in (model, loaded, keras.models.clone_model(model)):
+        assert each.trainable_weights == []
+        before = each.get_weights()
+        each(case.inputs(), training=True)
+        for old, new in zip(before, each.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)  # nor do statistics move
+
+
+@every_case
+def test_training_by_hand(case):
+    """Each part is in training, with no `__call__` before it to say so."""
+    x = tf.constant(case.inputs())
+    layer = case.make_built()
+    moving = [w for w in layer.non_trainable_variables if w.path.rpartition("/")[2][:6] == "moving"]
+    if not moving:
+        return
+    trainable, others = layer.trainable_variables, layer.non_trainable_variables
+    _, after = layer.stateless_call(trainable, others, x, training=True)
+    before = [w.numpy() for w in moving]
+    layer.call(x, training=True)
+    changed = dict(zip([w.path for w in others], after, strict=True))
+    for weight, old in zip(moving, before, strict=True):
+        assert not np.array_equal(weight.numpy(), old), f"{weight.path} did not move"
+        assert_close(np.asarray(changed[weight.path]), weight.numpy())
+
+
+@every_case
+def test_no_image(case):
+    """Of no image the output is empty and each gradient zero."""
+    layer = case.make_built()
+    statistics = [w.numpy() for w in layer.non_trainable_weights]
+    x = tf.zeros((0, *case.shape[1:]))
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = layer(x, **_training(case))
+            loss = tf.reduce_sum(output)
+        variables = [x, *[w.value for w in layer.trainable_weights]]
+        return output, tape.gradient(loss, variables)
+
+    functions = [run, tf.function(run)] if case in FIRST else [run]
+    for function in functions:
+        output, gradients = function(x)
+        assert tuple(output.shape) == tuple(layer.compute_output_shape(x.shape))
+        for gradient in gradients:
+            assert not gradient.numpy().any()
+    for weight, before in zip(layer.non_trainable_weights, statistics, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), before)
+    if case.has_attention:
+        attention = layer(x, return_attention=True)[1]
+        assert tuple(attention.shape) == tuple(layer.compute_attention_shape(x.shape))
+
+
+@every_case
+def test_legacy_and_quantized_files(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # Keras does so for each weight: seconds
+    model, x = model_of(case), case.inputs()
+    _same_from_file(model, x, tmp_path / "model.h5")
+    if case not in FIRST or not any(map(_is_dense, model._flatten_layers())):
+        return
+    modes = ("int8", "int4", "float8") if case.layer is keras_attn.layers.ChannelGate else ("int8",)
+    for mode in modes:
+        model = model_of(case)
+        model.quantize(mode, filters=_is_dense)
+        for extension in ("keras", "h5"):
+            _same_from_file(model, x, tmp_path / f"{mode}.{extension}")
+
+
+def _is_dense(part):
+    return type(part) is keras.layers.Dense
+
+
+def _same_from_file(model, x, path):
+    model.save(path)
+    loaded = keras.saving.load_model(path, compile=False)
+    for got, expected in zip(to_numpy(loaded(x)), to_numpy(model(x)), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+def test_unknown_channels(case):
+    """An error that says so, or a layer that doesn't need to know."""
+    shape = (None, *case.shape[1:3], None)
+    try:
+        assert case.make()(keras.KerasTensor(shape)).shape[0] is None
+    except ValueError as error:
+        assert "Received" in str(error) and "None" in str(error)
 
 
 @each_layer
@@ -263,29 +414,19 @@ def backend_report(backend, *arguments):
     return answer["report"]
 
 
-@pytest.fixture(scope="session")
-def torch_report():
-    return backend_report("torch")
-
-
-@every_case
-def test_pytorch(case, torch_report):
-    report = torch_report[case.name]
-    assert len(report) == 4
-    assert report == dict.fromkeys(report, "ok")
-
-
-def test_jax():
-    """One case of each layer; `test_jax_in_full` has the rest, which compile for minutes."""
-    report = backend_report("jax", "--quick")
+@pytest.mark.parametrize(("backend", "extent"), [("torch", "--each-layer"), ("jax", "--quick")])
+def test_backends(backend, extent):
+    """One case of each layer; `test_backends_in_full` has the rest."""
+    report = backend_report(backend, extent)
     assert len(report) == len(public_layers())
     wrong = {name: checks for name, checks in report.items() if set(checks.values()) != {"ok"}}
     assert not wrong
 
 
 @pytest.mark.slow
-def test_jax_in_full():
-    report = backend_report("jax")
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_backends_in_full(backend):
+    report = backend_report(backend)
     assert set(report) == {case.name for case in CASES}
     wrong = {name: checks for name, checks in report.items() if set(checks.values()) != {"ok"}}
     assert not wrong

@@ -5,9 +5,9 @@ import socket
 import threading
 
 import pytest
-from test_training_distributed import free_ports
 
-from keras_attn.training.cluster import Cluster, read_cluster, wait_for_workers
+from benchmarks.reliability.training_process import free_ports
+from keras_attn.training.cluster import Cluster, read_cluster, unreachable, wait_for_workers
 
 
 def config(cluster, task):
@@ -84,6 +84,15 @@ def test_a_worker_that_does_not_come():
     own, other = free_ports(2)
     with pytest.raises(TimeoutError, match=rf"worker 0 \(localhost:{other}\) did not come"):
         wait_for_workers(Cluster((f"localhost:{other}", f"localhost:{own}"), 1), timeout=0.3)
+
+
+def test_a_worker_whose_port_closes_later_is_named():
+    with socket.create_server(("localhost", 0)) as dying:
+        address = f"localhost:{dying.getsockname()[1]}"
+        cluster = Cluster(("localhost:1", address), 0)
+        assert unreachable(cluster, patience=0) == []
+        threading.Timer(0.3, dying.close).start()
+        assert unreachable(cluster) == [f"worker 1 ({address})"]
 
 
 def test_a_port_that_is_taken():

@@ -1,5 +1,6 @@
 """load_dataset: the digits, what tensorflow-datasets' own writer wrote, `limit`, label noise."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,25 @@ def test_tfds_reads_a_prepared_folder(prepared, cache):
         assert images.shape == (size, 13, 17, 3) and images.dtype == np.uint8
         assert images[:, 0, 0, 0].tolist() == list(range(size))
         assert labels.dtype == np.int64 and labels.tolist() == [i % 3 for i in range(size)]
+
+
+def test_tfds_files_of_the_same_size_are_noticed(prepared, cache, tmp_path):
+    shutil.copytree(prepared / NAME, tmp_path / NAME)
+
+    def fingerprint(folder):
+        return load_dataset(NAME, data_dir=folder).fingerprint()
+
+    before = fingerprint(prepared)
+    assert fingerprint(tmp_path) == before
+    version = tmp_path / NAME / "1.0.0"
+    path = version / f"{NAME}-train.tfrecord-00000-of-00001"
+    size = path.stat().st_size
+    raw = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(path)) as writer:  # the first two change places
+        for record in (raw[1], raw[0], *raw[2:]):
+            writer.write(record)
+    assert path.stat().st_size == size
+    assert fingerprint(tmp_path) != before
 
 
 def test_tfds_limit_resize_noise_and_validation(prepared, cache):

@@ -2,13 +2,14 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from benchmarks.reliability.training_process import free_ports
 
 MATRIX = Path(__file__).with_name("strategy_matrix.py")
 FAST = ("sgd", "global_clipnorm", "accumulation", "layerwise", "float16")
@@ -18,16 +19,6 @@ ALL = (
     "float16_clip",
 )  # fmt: skip
 BOUNDS = {"adamw": 1e-5, "float16": 2e-3, "float16_clip": 2e-3}  # else 1e-6
-
-
-def free_ports(number):
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def start(mode, out, cases, tf_config=None):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_attn.training import ImageDataset, evaluate, train
+from keras_attn.training import ImageDataset, evaluate, load_run, train
 from keras_attn.training.optimizers import DEFAULTS, StepDecay, make_optimizer
 
 SHAPE = (5, 7, 3)
@@ -81,6 +81,7 @@ def test_the_seed_fixes_the_result(dataset, tmp_path, optimizer):
             **{**QUICK, "augment": ("crop", "flip")},
             optimizer=optimizer,
             seed=seed,
+            overwrite=True,
         )
         return np.concatenate([weight.ravel() for weight in result.model.get_weights()])
 
@@ -103,7 +104,7 @@ for deterministic in (False, True, True):
     assert not is_op_determinism_enabled() or deterministic
     result = train(
         build_model, make_dataset(), sys.argv[2], **{**QUICK, "augment": ("crop", "flip")},
-        deterministic=deterministic,
+        deterministic=deterministic, overwrite=True,
     )
     runs.append(np.concatenate([weight.ravel() for weight in result.model.get_weights()]))
 assert is_op_determinism_enabled()
@@ -122,9 +123,63 @@ def test_evaluate_by_hand(dataset):
     model.layers[-1].bias.assign(np.log([0.5, 0.25, 0.25]))
     for batch_size in (3, 128):
         metrics = evaluate(model, dataset, batch_size=batch_size)
-        assert metrics["accuracy"] == 6 / 11  # the 6 images of class 0
+        assert metrics["accuracy"] == np.float32(6 / 11)  # the 6 images of class 0
         expected = (6 * math.log(2) + 5 * math.log(4)) / 11
         assert metrics["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def sure_model(scale=3e3):
+    """Wrong ones get probabilities that float32 has no number for."""
+    inputs = keras.Input(SHAPE)
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(4, 3, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Rescaling(scale)(x)
+    x = keras.layers.Dense(3, activation="softmax", dtype="float32")(x)
+    return keras.Model(inputs, x, name="sure")
+
+
+@pytest.mark.parametrize("mixed_precision", [None, "float16"])
+def test_there_is_one_loss(dataset, tmp_path, mixed_precision):
+    quick = {**QUICK, "learning_rate": 1e-6, "mixed_precision": mixed_precision}
+    result = train(sure_model, dataset, tmp_path, **quick, keep_best=True)
+    assert result.metrics["loss"] > 100  # -log(1e-7) is 16.1
+    assert result.metrics == {
+        name: result.history[f"val_{name}"][-1] for name in ("loss", "accuracy")
+    }
+    loaded, record = load_run(tmp_path)
+    assert record["metrics"] == result.metrics
+    by_keras = keras.saving.load_model(tmp_path / "model.keras")
+    labels = keras.utils.to_categorical(dataset.test.labels, 3)
+    images = dataset.test.images.astype("float32")
+    theirs = by_keras.evaluate(images, labels, batch_size=8, verbose=0, return_dict=True)
+    for model in (result.model, loaded, by_keras):
+        before = model.compiled, getattr(model, "optimizer", None)
+        ours = evaluate(model, dataset, batch_size=8)
+        assert ours == pytest.approx(theirs, rel=1e-5)
+        assert ours == pytest.approx(result.metrics, rel=1e-5)
+        assert (model.compiled, getattr(model, "optimizer", None)) == before
+    best = evaluate(keras.saving.load_model(tmp_path / "best.keras"), dataset, batch_size=8)
+    place = record["best"]["epoch"] - 1
+    assert best["accuracy"] == record["best"]["accuracy"] == result.history["val_accuracy"][place]
+    assert best["loss"] == pytest.approx(result.history["val_loss"][place], rel=1e-5)
+
+
+def test_the_loss_has_what_regularizers_add(dataset, tmp_path):
+    def build():
+        inputs = keras.Input(SHAPE)
+        x = keras.layers.GlobalAveragePooling2D()(inputs)
+        kernel = keras.regularizers.L2(0.5)
+        x = keras.layers.Dense(3, activation="softmax", kernel_regularizer=kernel)(x)
+        return keras.Model(inputs, x)
+
+    result = train(build, dataset, tmp_path, **QUICK)
+    assert result.metrics["loss"] == result.history["val_loss"][-1]
+    assert evaluate(result.model, dataset)["loss"] == pytest.approx(
+        result.metrics["loss"], rel=1e-6
+    )
+    added = 0.5 * float(np.square(result.model.layers[-1].kernel.numpy()).sum())
+    assert result.metrics["loss"] > added > 0.1
 
 
 def test_schedule_by_hand():
@@ -265,7 +320,7 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_last_good_one(dataset, tmp_path)
         return build_model(bias=keras.initializers.Constant(math.nan))
 
     with pytest.raises(FloatingPointError, match="The loss became nan in epoch 1, batch 1"):
-        train(exploding, dataset, tmp_path / "run", **QUICK)
+        train(exploding, dataset, tmp_path / "run", **QUICK, overwrite=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
     with pytest.raises(FloatingPointError, match="written before stays as it was"):
         train(exploding, dataset, tmp_path / "other", **QUICK)
@@ -289,7 +344,7 @@ def test_callbacks_and_verbose(dataset, tmp_path, capsys):
     train(build_model, dataset, tmp_path, **QUICK, callbacks=[callback])
     assert epochs == [0, 1]
     assert capsys.readouterr().out == ""
-    train(build_model, dataset, tmp_path, **{**QUICK, "verbose": "auto"})
+    train(build_model, dataset, tmp_path, **{**QUICK, "verbose": "auto"}, overwrite=True)
     lines = [line for line in capsys.readouterr().out.splitlines() if "val_accuracy" in line]
     assert len(lines) == 2  # no terminal: a line for each epoch
 

@@ -1,10 +1,13 @@
 """A folder of images: its two layouts, real PNG and JPEG files, and every way it can be wrong."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_attn.training import splits
+from keras_attn.training import file_digest, splits
 from keras_attn.training.data import load_dataset
 
 RNG = np.random.default_rng(1)
@@ -123,6 +126,56 @@ def test_limit_noise_and_fingerprint(tmp_path):
     assert load_dataset(tmp_path).fingerprint() == before
     write(tmp_path / "disc/0.png", (7, 5))  # noise: a longer file
     assert load_dataset(tmp_path).fingerprint() != before
+
+
+def edit(path):
+    """Another pixel in the middle, of the same size in bytes and with the same times."""
+    times = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_size == times.st_size
+
+
+@pytest.mark.parametrize("whole_bytes", [None, 0])
+def test_an_image_of_the_same_size_in_bytes_is_noticed(tmp_path, monkeypatch, whole_bytes):
+    if whole_bytes is not None:  # as of a folder too large to be read whole
+        monkeypatch.setattr(file_digest, "WHOLE_BYTES", whole_bytes)
+        monkeypatch.setattr(file_digest, "END_BYTES", 40)
+    folder = flat(tmp_path / "shapes")
+    paths = [folder / "disc/9.bmp", folder / "ring/9.tif", folder / "star/9.ppm"]
+    for path in paths:
+        write(path)
+    seen = {load_dataset(folder, test_share=share).fingerprint() for share in (0.2, 0.4)}
+    assert len(seen) == 2
+    for path in paths:
+        edit(path)
+        seen.add(load_dataset(folder).fingerprint())
+    write(folder / "disc/1.png", number=77)  # one colour as before: as long, with other contents
+    seen.add(load_dataset(folder).fingerprint())
+    assert len(seen) == 6
+
+
+def test_a_copy_with_new_times_is_the_same(tmp_path):
+    before = load_dataset(flat(tmp_path / "shapes"))
+    shutil.copytree(tmp_path / "shapes", tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("*.png"):
+        os.utime(path, (1, 1))
+    assert load_dataset(tmp_path / "copy").fingerprint() == before.fingerprint()
+
+
+def test_a_class_of_another_name_and_files_that_change_places_are_noticed(tmp_path):
+    folder = flat(tmp_path / "shapes")
+    seen = {load_dataset(folder).fingerprint()}
+    (folder / "disc").rename(folder / "disk")
+    seen.add(load_dataset(folder).fingerprint())
+    one, other = folder / "disk/0.png", folder / "ring/0.png"
+    first = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(first)
+    seen.add(load_dataset(folder).fingerprint())
+    assert len(seen) == 3
 
 
 def test_a_folder_by_a_relative_name(tmp_path, monkeypatch):

@@ -100,6 +100,14 @@ def test_the_fingerprint_is_of_pixels_labels_and_class_names():
     assert len(same.fingerprint()) == 64 and int(same.fingerprint(), 16) > 0
 
 
+def test_arrays_that_change_in_memory_are_noticed():
+    images, labels = IMAGES.copy(), LABELS.copy()
+    dataset = made(train=(images, labels))
+    before = dataset.fingerprint()
+    images[3, 2, 1, 0] ^= 1
+    assert dataset.fingerprint() != before
+
+
 def test_a_stream_gives_what_its_arrays_would():
     split = stream()
     assert split.image_shape == (5, 3, 2) and len(split) == 7

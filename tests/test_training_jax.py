@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 SCRIPT = """
 import json, sys
@@ -18,7 +20,7 @@ sys.meta_path.insert(0, NoTensorFlow())
 import keras
 import numpy as np
 from keras_attn.applications import CIFARResNet
-from keras_attn.training import load_dataset, load_run, train
+from keras_attn.training import evaluate, load_dataset, load_run, train
 
 data = load_dataset("digits", image_size=8, limit=128)
 
@@ -39,7 +41,14 @@ try:
 except KeyboardInterrupt:
     pass
 again = train(build_model, data, out + "/run", **arguments)
-_, record = load_run(out + "/run")
+loaded, record = load_run(out + "/run")
+for layer in loaded.layers[-1:]:  # so sure that float32 has no number for the right class's share
+    layer.kernel.assign(layer.kernel * 1e4)
+by_keras = keras.Model(loaded.inputs, loaded.outputs)
+by_keras.compile(loss="categorical_crossentropy", metrics=["accuracy"])
+labels = keras.utils.to_categorical(data.test.labels, 10)
+theirs = by_keras.evaluate(data.test.images.astype("float32"), labels, batch_size=128, verbose=0,
+                           return_dict=True)
 try:
     train(build_model, data, out + "/other", strategy="mirrored", **arguments)
 except ImportError as error:
@@ -50,6 +59,11 @@ print(json.dumps({
         float(np.abs(a - b).max())
         for a, b in zip(whole.model.get_weights(), again.model.get_weights())
     ),
+    "metrics": again.metrics,
+    "evaluated": evaluate(again.model, data, batch_size=32),
+    "last": {name: again.history["val_" + name][-1] for name in ("loss", "accuracy")},
+    "ours": evaluate(loaded, data),
+    "theirs": theirs,
     "loss": again.history["loss"],
     "versions": record["versions"],
     "message": message,
@@ -68,4 +82,6 @@ def test_train_stop_and_go_on(tmp_path):
     assert result["backend"] == "jax" and "jax" in result["versions"]
     assert len(result["loss"]) == 2
     assert result["difference"] < 1e-5
+    assert result["metrics"] == result["last"] == result["evaluated"]
+    assert result["ours"] == pytest.approx(result["theirs"], rel=1e-6)
     assert "The strategy 'mirrored' is TensorFlow's" in result["message"]

@@ -3,13 +3,17 @@
 import csv
 
 import pytest
-from test_training_distributed import free_ports
-from test_training_fit import QUICK, build_model, make_dataset
-from test_training_restart import finish, start
+from test_training_fit import QUICK, build_model, make_dataset, sure_model
 
-from keras_attn.training import train
+from benchmarks.reliability.training_process import Training, free_ports
+from keras_attn.training import evaluate, train
 from keras_attn.training.checks import check_asynchronous
-from keras_attn.training.parameter_server import is_server, make_parameter_server_strategy
+from keras_attn.training.parameter_server import (
+    evaluate_here,
+    is_server,
+    make_parameter_server_strategy,
+)
+from keras_attn.training.strategy import place
 
 
 @pytest.mark.slow
@@ -19,13 +23,13 @@ def test_chief_workers_and_server(tmp_path):
     cluster = {"chief": [chief], "worker": workers, "ps": [server]}
     tasks = [("worker", 0), ("worker", 1), ("ps", 0), ("chief", 0)]
     processes = [
-        start(
+        Training(
             out, "--strategy", "parameter-server", "--limit", "1024", "--evaluate-every", "1",
             tf_config={"cluster": cluster, "task": {"type": kind, "index": index}}, ema=None,
         )
         for kind, index in tasks
     ]  # fmt: skip
-    texts = [finish(process) for process in reversed(processes)]
+    texts = [process.finish() for process in reversed(processes)]
     assert processes[-1].returncode == 0, texts[0]
     # The others end by themselves, when the chief is gone.
     assert [process.returncode for process in processes[:-1]] == [0, 0, 0], texts
@@ -34,6 +38,14 @@ def test_chief_workers_and_server(tmp_path):
     assert len(rows) == 5
     assert float(rows[-1]["loss"]) < 0.9 * float(rows[0]["loss"])
     assert {"val_accuracy", "val_loss"} <= rows[-1].keys()
+
+
+def test_the_chief_s_loss_is_keras_s():
+    dataset, network = make_dataset(), sure_model()
+    batches = place("one-device").validation_batches(dataset, 4)
+    found = evaluate_here(network, batches)
+    assert found["loss"] > 100
+    assert found == pytest.approx(evaluate(network, dataset), rel=1e-6)
 
 
 def test_what_a_cluster_needs(monkeypatch):

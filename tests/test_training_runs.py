@@ -1,7 +1,9 @@
 """The folder of a run: what is in it, and what is said of a damaged one."""
 
 import csv
+import errno
 import json
+import os
 import platform
 
 import keras
@@ -10,7 +12,9 @@ import pytest
 import tensorflow as tf
 
 import keras_attn
-from keras_attn.training import ImageDataset, load_run, train
+from keras_attn.training import ImageDataset, files, load_run, train
+from keras_attn.training.callbacks import save_whole
+from keras_attn.training.history import write_history
 from keras_attn.training.runs import save_run
 
 
@@ -129,6 +133,34 @@ def test_a_failed_write_leaves_the_earlier_run(folder):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(TypeError):  # the last of the files can't be written
         save_run(folder, build_model(), history={"loss": [1.0]}, metadata={"a": object()})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_full_disk_leaves_the_earlier_run_and_nothing_half_written(folder, monkeypatch):
+    def half(path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    model = build_model()
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "save", half)
+        message = "The run could not be written into .*: No space left on device. The state"
+        with pytest.raises(OSError, match=message):
+            save_run(folder, model, history={"loss": [1.0]}, metadata={})
+        (folder / "unfinished").mkdir()
+        with pytest.raises(OSError, match=r"best\.keras could not be written: No space left"):
+            save_whole(model, folder / "unfinished" / "best.keras")
+        assert list((folder / "unfinished").iterdir()) == []
+        (folder / "unfinished").rmdir()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "replace", no_space)
+    with pytest.raises(OSError, match=r"history\.csv could not be written: No space left"):
+        write_history(folder / "history.csv", {"loss": [1.0]})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

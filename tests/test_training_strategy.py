@@ -31,11 +31,11 @@ def split(size):
 
 data = ImageDataset.from_arrays(split(67), split(33), class_names="abc", name="noise")
 
-def build_model():
+def build_model(synchronized=True):
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.Conv2D(5, 3, strides=2)(x)
-    x = keras.layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+    x = keras.layers.BatchNormalization(momentum=0.9, synchronized=synchronized)(x)
     x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
@@ -57,6 +57,22 @@ def message(**changes):
     except ValueError as error:
         return str(error)
 
+class Stop(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+def own(folder, *callbacks):
+    # Statistics of its own on each replica; the moving average of the weights is evaluated.
+    return train(lambda: build_model(synchronized=False), data, out / folder, strategy="mirrored",
+                 ema=0.5, callbacks=callbacks, **arguments)
+
+whole = own("own")
+try:
+    own("stopped", Stop())
+except KeyboardInterrupt:
+    again = own("stopped")
+moving = [w.value for w in whole.model.non_trainable_weights]
 outside = build_model()
 print(json.dumps({
     "replicas": get_strategy("mirrored").num_replicas_in_sync,
@@ -69,6 +85,11 @@ print(json.dumps({
     "metrics": abs(one.metrics["loss"] - two.metrics["loss"]),
     # 33 images in batches of 16: the last one leaves a replica empty.
     "again": abs(evaluate(two.model, data, batch_size=16)["loss"] - two.metrics["loss"]),
+    "own": [whole.metrics, again.metrics, evaluate(load_run(out / "own")[0], data),
+            {name: whole.history["val_" + name][-1] for name in ("loss", "accuracy")}],
+    "restarted": difference(whole.model, again.model),
+    "statistics": max(float(np.abs(a.numpy() - b.numpy()).max()) for a, b in
+                      ([each for each in v.values] for v in moving)),
     "odd": message(batch_size=15),
     "jit": message(jit_compile=True),
     "outside": message(build=lambda: outside),
@@ -98,6 +119,14 @@ def test_two_replicas_equal_one_device(two_replicas):
     assert two_replicas["weights"] < 1e-6
     assert two_replicas["history"] < 1e-5
     assert two_replicas["metrics"] < 1e-6
+
+
+def test_metrics_are_those_of_the_model_that_is_kept(two_replicas):
+    whole, again, loaded, history = two_replicas["own"]
+    assert whole == history == again
+    assert two_replicas["restarted"] == two_replicas["statistics"] == 0
+    assert loaded["accuracy"] == whole["accuracy"]
+    assert loaded["loss"] == pytest.approx(whole["loss"], rel=1e-6)
 
 
 def test_a_mirrored_run_loads_and_evaluates(two_replicas):

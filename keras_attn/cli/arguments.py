@@ -77,6 +77,12 @@ def add_strategy(parser: argparse.ArgumentParser) -> None:
         const=False,
         help="discard an unfinished training in the folder, rather than go on with it",
     )
+    group.add_argument(
+        "--overwrite",
+        action="store_const",
+        const=True,
+        help="replace the finished run in the folder, or train the same one again",
+    )
     group.add_argument("--tensorboard", action="store_const", const=True, help="write its logs")
     group.add_argument(
         "--deterministic", action="store_const", const=True, help="the same bits in each run"

@@ -14,7 +14,7 @@ from keras_attn.cli.arguments import (
     add_strategy,
     given_arguments,
 )
-from keras_attn.cli.output import print_metrics
+from keras_attn.cli.output import print_metrics, say_if_finished
 from keras_attn.cli.runs import Record, load_run
 
 HELP = "train a network that has weights on other data"
@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         **{"epochs": 4, **given},
     )
+    say_if_finished(result.run.was_finished, args.out)
     for phase in result.report["phases"]:
         print(
             f"{phase['epochs']:3} epochs  trained {', '.join(phase['trained'])}"

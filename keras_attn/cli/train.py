@@ -10,7 +10,7 @@ from keras_attn.cli.arguments import (
     add_strategy,
     given_arguments,
 )
-from keras_attn.cli.output import print_metrics
+from keras_attn.cli.output import print_metrics, say_if_finished
 
 HELP = "train a network on a data set"
 
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
     result, data = run_recipe(
         recipe.changed(**given), args.out, data_dir=args.data_dir, seed=args.seed
     )
+    say_if_finished(result.was_finished, args.out)
     print_metrics(result.metrics, data.test_size)
     for name, path in result.paths.items():
         print(f"{name:8} {path}")

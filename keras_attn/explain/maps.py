@@ -78,10 +78,14 @@ def run_layers(
             f"Received: layers={names!r}"
         )
     images = np.asarray(images)
-    shape = model.input_shape
+    if len(model.inputs) != 1:
+        given = ", ".join(x.name for x in model.inputs)
+        raise ValueError(
+            f"`model` must have one input, the image. Received: model {model.name!r} with {given}"
+        )
+    shape = tuple(model.inputs[0].shape)
     if (
-        not isinstance(shape, tuple)
-        or images.ndim != len(shape)
+        images.ndim != len(shape)
         or not images.shape[0]
         or any(size not in (None, given) for size, given in zip(shape, images.shape, strict=True))
     ):

@@ -45,8 +45,15 @@ class Signature:
     answer: Callable[[tf.Tensor], Outputs]
 
     def run(self, value: tf.Tensor) -> Outputs:
-        """What a request gets."""
-        return self.answer(self.read(value))
+        """What a request gets; of no image, an empty answer."""
+        images = self.read(value)
+        # TensorFlow's convolutions of no image give the input's shape: one of zeros is cut off.
+        count = tf.shape(images)[0]
+        missing = tf.cast(tf.equal(count, 0), tf.int32)
+        some = tf.pad(images, [[0, missing], *[[0, 0]] * (len(images.shape) - 1)])
+        some.set_shape((None, *images.shape[1:]))
+        outputs = self.answer(some)
+        return {name: output[:count] for name, output in outputs.items()}
 
 
 def make_signatures(

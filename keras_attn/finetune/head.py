@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_attn.insertion.rebuild import functional
 from keras_attn.weights import get_metadata, set_metadata
 
 DROPOUT = "head_dropout"
@@ -22,7 +23,7 @@ def replace_head(
 
     Args:
         model: A functional or Sequential model that ends in `Dense`.
-        classes: How many classes the new one has.
+        classes: How many classes the new one has, at least 2.
         dropout: The rate before it.
         kernel_initializer: Of its kernel.
 
@@ -30,7 +31,8 @@ def replace_head(
         A functional model.
 
     Raises:
-        ValueError: If the model doesn't end in `Dense`, or `classes` is not a positive integer.
+        ValueError: If the model isn't functional or doesn't end in one `Dense`, or `classes` is no
+            integer of at least 2.
 
     Example:
 
@@ -38,13 +40,19 @@ def replace_head(
     >>> keras_attn.finetune.replace_head(network, 3).output_shape
     (None, 3)
     """
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
-    last = model.layers[-1]
-    if not isinstance(last, keras.layers.Dense) or len(model.outputs) != 1:
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
+        raise ValueError(
+            "`classes` must be an integer of at least 2: a softmax over one class is always 1. "
+            f"Received: classes={classes!r}"
+        )
+    graph = functional(model)
+    ends = [output._keras_history.operation for output in graph.outputs]
+    last = ends[0]
+    if not isinstance(last, keras.layers.Dense) or len(ends) != 1:
+        listed = ", ".join(f"{type(end).__name__} {end.name!r}" for end in ends)
         raise ValueError(
             "`model` must end in one Dense layer, the classifier. Received: model "
-            f"{model.name!r}, which ends in {type(last).__name__} {last.name!r}"
+            f"{model.name!r}, which ends in {listed}"
         )
     x = last.input
     before = x._keras_history.operation
@@ -62,4 +70,4 @@ def replace_head(
     metadata = get_metadata(model)
     if metadata is not None:
         set_metadata(model, dataclasses.replace(metadata, labels=None))
-    return keras.Model(model.inputs[0], x, name=model.name)
+    return keras.Model(graph.input, x, name=model.name)

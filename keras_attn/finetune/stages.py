@@ -35,6 +35,11 @@ def find_stages(
     >>> list(stages)
     ['stem', 'stage1', 'stage2', 'stage3', 'predictions']
     """
+    if not isinstance(model, keras.Model) or not model.layers:
+        raise ValueError(
+            "`model` must be a functional or a built Sequential keras.Model, whose layers are the "
+            f"stages. Received: model={model!r}"
+        )
     named = [layer.name for layer in model.layers if layer.weights and not _is_fixed(layer)]
     if stages is None:
         found: dict[str, list[str]] = {}
@@ -96,7 +101,10 @@ def freeze(
     frozen = list(found)[: list(found).index(through) + 1] if through is not None else []
     for stage, names in found.items():
         for name in names:
-            model.get_layer(name).trainable = stage not in frozen
+            # Each part by itself: on TensorFlow, to set the value that a layer has does nothing,
+            # and parts of one that was read from a file may differ, as Keras's attention's do.
+            for part in model.get_layer(name)._flatten_layers():
+                part.trainable = stage not in frozen
     return frozen
 
 

@@ -1,11 +1,9 @@
 """Fine-tuning: trainings one after another, each of which trains more stages than the last."""
 
 import dataclasses
-import glob
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,22 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn.finetune.earlier import (
+    PHASES,
+    discard_phases,
+    finished_phase,
+    keep_origin,
+    read_report,
+)
+from keras_attn.finetune.phases import Phase, plan_phases
 from keras_attn.finetune.stages import find_stages, freeze
 from keras_attn.training import ImageDataset, TrainResult, load_run, train
+from keras_attn.training.architecture import name_of
+from keras_attn.training.files import FINETUNE_FILE, RUN_FILE, write_whole
+from keras_attn.training.ownership import owned
 
 _LOG = logging.getLogger(__name__)
 
-REPORT_FILE = "finetune.json"
-PHASES = "phases"
 # For batches of 128, where a training from nothing takes 0.1 and 1e-3.
 LEARNING_RATES = {"sgd": 0.01, "adamw": 1e-4}
 
@@ -63,7 +70,8 @@ def finetune(
     is a training by itself, with its own warm-up and falling rate, and new momenta.
 
     Killed and called again with the same arguments, it goes on: finished phases are not run again,
-    and the one that was stopped goes on after its last whole epoch.
+    and the one that was stopped goes on after its last whole epoch. Once it has ended, the same
+    call gives the result again and trains nothing.
 
     Args:
         build_model: Makes the network with its weights and a head for the data set's classes, from
@@ -90,7 +98,8 @@ def finetune(
         A `FinetuneResult`.
 
     Raises:
-        ValueError: If an argument is wrong, or `out` holds another unfinished fine-tuning.
+        ValueError: If an argument is wrong, `out` holds another fine-tuning or training,
+            finished or not, or another process trains there.
 
     Example:
 
@@ -112,144 +121,83 @@ def finetune(
     if learning_rate is None and optimizer in LEARNING_RATES:
         learning_rate = LEARNING_RATES[optimizer]
     out = Path(out)
-    if training.get("resume") is False:
-        shutil.rmtree(out / PHASES, ignore_errors=True)
     probe = build_model()
     found = find_stages(probe, stages)
-    plan = _plan(list(found), epochs, through, unfreeze_every)
-    report: dict[str, Any] = {
-        "source": source,
-        "network": probe.name,
-        "stages": found,
-        "phases": [],
-    }
+    phases = [
+        Phase(phase_epochs, frozen_through, found, layer_decay, weight_decay_factors or {})
+        for phase_epochs, frozen_through in plan_phases(
+            list(found), epochs, through, unfreeze_every
+        )
+    ]
+    origin = {"source": source, "network": name_of(probe.name), "stages": found}
     del probe
-    previous: Path | None = None
-    for number, (phase_epochs, frozen_through) in enumerate(plan, start=1):
-        is_last = number == len(plan)
-        folder = out if is_last else out / PHASES / str(number)
-        frozen = _until(list(found), frozen_through)
-        phase = _Phase(found, frozen, layer_decay, weight_decay_factors or {})
-        arguments = {
-            "epochs": phase_epochs,
+    arguments = [
+        {
+            "epochs": phase.epochs,
             "optimizer": optimizer,
             "learning_rate": learning_rate,
             "learning_rate_factors": phase.learning_rate_factors(),
             "weight_decay_factors": phase.weight_decay_factors(),
-            "keep_best": keep_best and is_last,
+            "keep_best": keep_best and phase is phases[-1],
             **training,
         }
-        origin = {"source": source, "network": report["network"], "stages": found, "frozen": frozen}
-        if not is_last:
-            _keep_origin(out / PHASES / f"{number}.json", origin)
-        done = None if is_last else _finished(folder, arguments, dataset)
-        if done is None:
-            trained = ", ".join(stage for stage in found if stage not in frozen)
-            _LOG.info(
-                "Phase %d/%d, epochs: %d, training %s", number, len(plan), phase_epochs, trained
-            )
-            result = train(
-                _builder(build_model, frozen_through, stages, previous),
-                dataset,
-                folder,
-                **arguments,
-            )
-            metrics, model = result.metrics, result.model
-        else:
+        for phase in phases
+    ]
+    known = [
+        {
+            "epochs": phase.epochs,
+            "frozen": phase.frozen,
+            "trained": phase.trained,
+            "learning_rates": phase.learning_rates(learning_rate or 0.0),
+        }
+        for phase in phases
+    ]
+    with owned(out):
+        if not training.get("overwrite") and (out / RUN_FILE).exists():
+            report = read_report(out, {**origin, "phases": known})
+            # Refuses another run; of this one's, the files are whole and no phase is needed.
+            build = _builder(build_model, phases[-1].through, stages, None)
+            result = train(build, dataset, out, **arguments[-1])
+            if report is not None:
+                return FinetuneResult(run=result, report=report)
+        if training.get("resume") is False:
+            discard_phases(out)
+        previous: Path | None = None
+        reports = []
+        for number, phase in enumerate(phases, start=1):
+            is_last = number == len(phases)
+            folder = out if is_last else out / PHASES / str(number)
+            if not is_last:
+                path = out / PHASES / f"{number}.json"
+                keep_origin(path, {**origin, "frozen": phase.frozen})
+            done = None if is_last else finished_phase(folder, arguments[number - 1], dataset)
+            if done is None:
+                _LOG.info(
+                    "Phase %d/%d, epochs: %d, training %s",
+                    number, len(phases), phase.epochs, ", ".join(phase.trained),
+                )  # fmt: skip
+                result = train(
+                    _builder(build_model, phase.through, stages, previous),
+                    dataset,
+                    folder,
+                    **arguments[number - 1],
+                )
+                done = result.model, result.metrics
             model, metrics = done
-        report["phases"].append(
-            {
-                "epochs": phase_epochs,
-                "frozen": frozen,
-                "trained": [stage for stage in found if stage not in frozen],
-                "trainable_weights": _count(model.trainable_variables),
-                "frozen_weights": _count(model.variables) - _count(model.trainable_variables),
-                "learning_rates": phase.learning_rates(learning_rate or 0.0),
-                "metrics": metrics,
-            }
-        )
-        previous = folder
-    text = json.dumps(report, indent=1) + "\n"
-    (out / REPORT_FILE).write_text(text, encoding="utf-8")
-    shutil.rmtree(out / PHASES, ignore_errors=True)
-    return FinetuneResult(run=result, report=report)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Phase:
-    stages: dict[str, list[str]]
-    frozen: list[str]
-    layer_decay: float
-    weight_decays: Mapping[str, float]
-
-    def learning_rates(self, head: float) -> dict[str, float]:
-        """Stage -> its peak rate."""
-        names = list(self.stages)
-        return {
-            stage: head * self.layer_decay ** (len(names) - 1 - i)
-            for i, stage in enumerate(names)
-            if stage not in self.frozen
-        }
-
-    def learning_rate_factors(self) -> dict[str, float]:
-        """By layer, as `train` takes them."""
-        return self._by_layer(self.learning_rates(1.0))
-
-    def weight_decay_factors(self) -> dict[str, float]:
-        """By layer, as `train` takes them."""
-        unknown = [stage for stage in self.weight_decays if stage not in self.stages]
-        if unknown:
-            raise ValueError(
-                "`weight_decay_factors` must be by the stages "
-                f"{', '.join(map(repr, self.stages))}. Received: {', '.join(map(repr, unknown))}"
+            trainable = _count(model.trainable_variables)
+            reports.append(
+                {
+                    **known[number - 1],
+                    "trainable_weights": trainable,
+                    "frozen_weights": _count(model.variables) - trainable,
+                    "metrics": metrics,
+                }
             )
-        kept = {k: v for k, v in self.weight_decays.items() if k not in self.frozen}
-        return self._by_layer(kept)
-
-    def _by_layer(self, factors: Mapping[str, float]) -> dict[str, float]:
-        return {
-            glob.escape(name): factor
-            for stage, factor in factors.items()
-            if factor != 1
-            for name in self.stages[stage]
-        }
-
-
-def _plan(
-    stages: list[str], epochs: int, through: str | None, unfreeze_every: int | None
-) -> list[tuple[int, str | None]]:
-    """The phases: how many epochs, and through which stage is frozen."""
-    if through is not None and through not in stages[:-1]:
-        raise ValueError(
-            "`through` must be None or a stage before the head, one of "
-            f"{', '.join(map(repr, stages[:-1]))}. Received: through={through!r}"
-        )
-    if unfreeze_every is None:
-        return [(epochs, through)]
-    if (
-        isinstance(unfreeze_every, bool)
-        or not isinstance(unfreeze_every, int)
-        or unfreeze_every < 1
-    ):
-        raise ValueError(
-            "`unfreeze_every` must be a positive integer or None. "
-            f"Received: unfreeze_every={unfreeze_every!r}"
-        )
-    last = stages.index(through) if through is not None else -1
-    boundaries: list[str | None] = [*reversed(stages[max(last, 0) : -1])]
-    if last < 0:
-        boundaries.append(None)
-    rest = epochs - unfreeze_every * (len(boundaries) - 1)
-    if rest < 1:
-        raise ValueError(
-            f"`epochs` must leave one for the last of {len(boundaries)} phases. Received: "
-            f"epochs={epochs}, unfreeze_every={unfreeze_every}"
-        )
-    return [(unfreeze_every, stage) for stage in boundaries[:-1]] + [(rest, boundaries[-1])]
-
-
-def _until(stages: list[str], through: str | None) -> list[str]:
-    return stages[: stages.index(through) + 1] if through is not None else []
+            previous = folder
+        report = {**origin, "phases": reports}
+        write_whole(out / FINETUNE_FILE, json.dumps(report, indent=1) + "\n")
+        discard_phases(out)
+    return FinetuneResult(run=result, report=report)
 
 
 def _builder(
@@ -268,45 +216,6 @@ def _builder(
     return build
 
 
-def _finished(
-    folder: Path, arguments: Mapping[str, Any], dataset: ImageDataset
-) -> tuple[keras.Model, dict[str, float]] | None:
-    """A phase that was run before, if it was this one."""
-    if not (folder / "run.json").exists():
-        return None
-    model, record = load_run(folder)
-    differing = [
-        f"{name}: {record['arguments'].get(name)!r} there, {value!r} now"
-        for name, value in arguments.items()
-        if name in record["arguments"]
-        and value is not None
-        and not _same(record["arguments"][name], value)
-    ]
-    if record["data"]["fingerprint"] != dataset.fingerprint():
-        differing.append("other data")
-    _refuse(folder, differing)
-    return model, record["metrics"]
-
-
-def _keep_origin(path: Path, origin: Mapping[str, Any]) -> None:
-    """Writes what a phase begins with, or compares it with what it began with before."""
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        now = json.loads(json.dumps(origin))
-        _refuse(path.parent, [f"another {name}" for name in now if before.get(name) != now[name]])
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
-
-
-def _refuse(folder: Path, differing: Sequence[str]) -> None:
-    if differing:
-        raise ValueError(
-            f"`out` holds another unfinished fine-tuning, in {folder}; give another folder, or "
-            f"remove it. Received: {'; '.join(differing)}"
-        )
-
-
 def _check_strategy(strategy: Any) -> None:
     name = strategy if isinstance(strategy, str) else type(strategy).__name__
     if name.lower().replace("-", "").startswith(("multiworker", "parameterserver", "collective")):
@@ -315,12 +224,6 @@ def _check_strategy(strategy: Any) -> None:
             "several, `train` takes a `build_model` that freezes, and `learning_rate_factors`. "
             f"Received: strategy={strategy!r}"
         )
-
-
-def _same(kept: Any, now: Any) -> bool:
-    if not isinstance(now, str) and type(now).__name__ == kept:  # a strategy
-        return True
-    return kept == json.loads(json.dumps(now, default=str))
 
 
 def _count(variables: Sequence[keras.Variable]) -> int:

@@ -18,6 +18,7 @@ from keras_attn.layers import (
     SelectiveKernel,
     SelfAttention2D,
 )
+from keras_attn.layers._parts import LayerOfParts
 
 _BRANCHES = (
     SelectiveKernel,
@@ -39,7 +40,7 @@ def insertion_form(layer: keras.layers.Layer) -> str:
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
-class InsertedAttention(keras.layers.Wrapper):
+class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
     """An attention that is the identity until it is trained; `insert_attention` makes them.
 
     One trainable scalar a, which starts at 0, says how much of the attention L there is:
@@ -66,6 +67,7 @@ class InsertedAttention(keras.layers.Wrapper):
 
     Call arguments:
         inputs: Tensor of shape (B, H, W, C), or (B, C, H, W).
+        training: The layer's mode, where it has one.
         return_attention: Whether to return `(outputs, attention)`, where the layer can.
 
     Input shape:
@@ -109,16 +111,18 @@ class InsertedAttention(keras.layers.Wrapper):
                 f"({type(self.layer).__name__}), which maps {tuple(input_shape)} to {output_shape}"
             )
         if self.form != "exact" and self.fixed is None:
-            self.a = self.add_weight(name="a", shape=(), initializer="zeros")
+            self.a = self.add_weight(name="a", shape=(), initializer="zeros", autocast=False)
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(
+        self, inputs: Any, training: bool | None = None, return_attention: bool = False
+    ) -> Any:
         """Returns the attended map, or `(outputs, attention)`."""
         if return_attention:
             self._check_returns_attention()
-            attended, attention = self.layer(inputs, return_attention=True)
+            attended, attention = self.layer(inputs, training=training, return_attention=True)
         else:
-            attended, attention = self.layer(inputs), None
+            attended, attention = self.layer(inputs, training=training), None
         attended = ops.cast(attended, self.compute_dtype)
         outputs = self._mixed(inputs, attended)
         return (outputs, attention) if return_attention else outputs
@@ -132,7 +136,9 @@ class InsertedAttention(keras.layers.Wrapper):
         self._check_returns_attention()
         return self.layer.compute_attention_shape(input_shape)
 
-    def compute_output_spec(self, inputs: Any, return_attention: bool = False) -> Any:
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, return_attention: bool = False
+    ) -> Any:
         """The symbolic output, or `(output, attention)`."""
         output = keras.KerasTensor(inputs.shape, self.compute_dtype)
         if not return_attention:
@@ -150,7 +156,11 @@ class InsertedAttention(keras.layers.Wrapper):
         if self.fixed == 1:
             return x + attended if self.form == "branch" else attended
         a = self.a if self.fixed is None else self.fixed
-        return x + a * (attended if self.form == "branch" else attended - x)
+        # In a's dtype: its gradient is a sum over all places, beyond what 16 bits hold.
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        x, attended = ops.cast(x, dtype), ops.cast(attended, dtype)
+        mixed = x + a * (attended if self.form == "branch" else attended - x)
+        return ops.cast(mixed, self.compute_dtype)
 
     def _check_returns_attention(self) -> None:
         if "return_attention" not in inspect.signature(self.layer.call).parameters:

@@ -82,9 +82,17 @@ def _copy_weights(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
         new.layer.set_weights(old.layer.get_weights())
         return
     new.set_weights(old.get_weights())
+    _copy_frozen(old, new)
     for layer in _with_inner(new):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with constants made of its weights
+
+
+def _copy_frozen(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """What is frozen within a layer: its configuration speaks of the whole."""
+    for before, now in zip(old._flatten_layers(), new._flatten_layers(), strict=True):
+        if now.trainable != before.trainable:
+            now.trainable = before.trainable
 
 
 def _with_inner(layer: Any) -> list[Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
-from keras_attn.layers._validation import check_data_format
+from keras_attn.layers._parts import LayerOfParts
+from keras_attn.layers._precision import WidePolicy
+from keras_attn.layers._validation import check_channels, check_data_format
 
 
-class AttentionLayer(keras.layers.Layer):
+class AttentionLayer(LayerOfParts):
     """Base of the layers that take one image and can return their attention.
 
     A subclass gives `call(inputs, ..., return_attention=False)`, `compute_output_shape` and
@@ -41,6 +44,16 @@ class AttentionLayer(keras.layers.Layer):
         """The dtype of softmax and gates: float32, or wider where the layer computes wider."""
         return keras.backend.result_type(self.compute_dtype, "float32")
 
+    @property
+    def attention_policy(self) -> Any:
+        """The dtype policy of parts that compute in `attention_dtype`.
+
+        Their weights have the dtype that this layer's have, as `autocast=False` leaves them.
+        """
+        if keras.backend.result_type(self.variable_dtype, "float32") != self.variable_dtype:
+            return WidePolicy(self.variable_dtype)
+        return self.attention_dtype
+
     def compute_attention_shape(self, input_shape: tuple) -> tuple:
         """The shape of what `return_attention=True` returns beside the output."""
         raise ValueError(f"{type(self).__name__} has no attention to return.")
@@ -62,14 +75,16 @@ class AttentionLayer(keras.layers.Layer):
         """The constructor's arguments."""
         return {**super().get_config(), "data_format": self.data_format}
 
+    def _gated(self, inputs: Any, gate: Any) -> Any:
+        """The inputs times a gate that is broadcast to them.
+
+        The gate's gradient sums over what it was broadcast to: in 16 bits it would overflow.
+        """
+        wide = ops.multiply(ops.cast(inputs, gate.dtype), gate)
+        return ops.cast(wide, self.compute_dtype)
+
     def _channels(self, input_shape: tuple) -> int:
-        channels = input_shape[self.channel_axis]
-        if channels is None:
-            raise ValueError(
-                f"The channel axis of {type(self).__name__}'s input must have a size. "
-                f"Received: input_shape={tuple(input_shape)}, data_format={self.data_format!r}"
-            )
-        return channels
+        return check_channels(type(self).__name__, input_shape, self.data_format)
 
     def _spatial(self, input_shape: tuple) -> tuple[Any, Any]:
         height, width = self.spatial_axes

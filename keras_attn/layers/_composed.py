@@ -16,7 +16,8 @@ class ComposedAttentionLayer(AttentionLayer):
     """Base of the attention layers made of Keras's convolutions, dense layers and normalizations.
 
     Its helpers make these parts in the layer's data format, each kernel with a clone of the
-    initializer. `dtype=self.attention_dtype` keeps a part in float32 under 16-bit policies.
+    initializer. `dtype=self.attention_policy` has a part compute in float32 under 16-bit
+    policies.
 
     Args:
         kernel_initializer: Initializer of the kernels; each kernel gets a clone.

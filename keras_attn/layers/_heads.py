@@ -66,20 +66,29 @@ class RelativeHeadsLayer(ProjectingAttentionLayer):
 
     def _build_projection(self, channels: int) -> None:
         depth = 2 * self.key_depth + self.value_depth
-        self.kqv_kernel = self._add_kernel("kqv_kernel", (channels, depth))
+        # autocast=False: what makes logits stays exact, see `_project`.
+        self.kqv_kernel = self._add_kernel("kqv_kernel", (channels, depth), autocast=False)
         if self.use_bias:
-            self.kqv_bias = self._add_bias("kqv_bias", depth)
+            self.kqv_bias = self._add_bias("kqv_bias", depth, autocast=False)
 
     def _build_table(self, name: str, rows: int) -> Any:
         initializer = self.relative_initializer or keras.initializers.RandomNormal(
             stddev=self.key_dim**-0.5
         )
         return self.add_weight(
-            name=name, shape=(rows, self.key_dim), initializer=clone_initializer(initializer)
+            name=name,
+            shape=(rows, self.key_dim),
+            initializer=clone_initializer(initializer),
+            autocast=False,
         )
 
     def _project(self, inputs: Any) -> tuple[Any, Any, Any]:
-        """Keys, queries and values, (B, N, H, W, d), scaled for the logits q . k + q . r."""
+        """Keys, queries and values, (B, N, H, W, d), scaled for the logits q . k + q . r.
+
+        All in `attention_dtype`: the logits of large inputs are beyond float16's range, and a
+        key rounded to 16 bits moves them by more than 1.
+        """
+        inputs = ops.cast(inputs, self.attention_dtype)
         if self.data_format == "channels_first":
             inputs = ops.transpose(inputs, (0, 2, 3, 1))
         kqv = ops.matmul(inputs, self.kqv_kernel)  # (B, H, W, 2 dk + dv)
@@ -97,4 +106,4 @@ class RelativeHeadsLayer(ProjectingAttentionLayer):
 
     def _tables(self) -> tuple[Any, Any]:
         width, height = self.relative_width, self.relative_height
-        return ops.cast(width, self.compute_dtype), ops.cast(height, self.compute_dtype)
+        return ops.cast(width, self.attention_dtype), ops.cast(height, self.attention_dtype)

@@ -44,6 +44,8 @@ def check_odd(name: str, value: object) -> int:
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Returns `value`, or raises with the list of `choices` if it isn't one."""
+    # From a legacy .h5, Keras gives its function of that name where it has one ("average").
+    value = getattr(value, "__name__", value)
     if not isinstance(value, str) or value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}")
@@ -55,6 +57,17 @@ def check_data_format(value: str | None) -> str:
     if value is None:
         return keras.config.image_data_format()
     return check_choice("data_format", value, ("channels_last", "channels_first"))
+
+
+def check_channels(layer: str, input_shape: tuple, data_format: str) -> int:
+    """Returns the number of an input's channels, or raises if it isn't known."""
+    channels = input_shape[3 if data_format == "channels_last" else 1]
+    if channels is None:
+        raise ValueError(
+            f"The channel axis of {layer}'s input must have a size. "
+            f"Received: input_shape={tuple(input_shape)}, data_format={data_format!r}"
+        )
+    return channels
 
 
 def _check_int(name: str, value: object, minimum: int, rule: str) -> int:

@@ -82,8 +82,7 @@ class AttentionModule(AttentionLayer):
     sizes are taken from the tensors, and at 1x1 pooling stops.
 
     The prototxts have r = 1 only: that the bottom has 2 r units and each step up r is the
-    reading that extends them. The mask's activation runs in float32 (or wider) under 16-bit
-    policies.
+    reading that extends them. The mask is computed in float32 (or wider) under 16-bit policies.
 
     Args:
         mask_depth: Integer of at least 0, how often the mask goes down and up. The prototxts have
@@ -166,7 +165,9 @@ class AttentionModule(AttentionLayer):
         channels = self._channels(input_shape)
 
         def units(name: str, number: int, shape: tuple) -> list[keras.layers.Layer]:
-            return [self._make_unit(f"{name}{i + 1}", channels, shape) for i in range(number)]
+            dtype = self.attention_policy if name.startswith("mask") else self.dtype_policy
+            names = [f"{name}{i + 1}" for i in range(number)]
+            return [self._make_unit(each, channels, shape, dtype) for each in names]
 
         shapes = [tuple(input_shape)]  # of the trunk, then of each level of the mask
         for _ in range(self.mask_depth):
@@ -187,9 +188,9 @@ class AttentionModule(AttentionLayer):
 
         self.mask_bn1 = None
         if self._has_mask_pre_activation:
-            self.mask_bn1 = self._build(self._batch_norm("mask_bn1"), shapes[0])
+            self.mask_bn1 = self._build(self._mask_norm("mask_bn1"), shapes[0])
         self.mask_conv1 = self._build(self._conv1x1("mask_conv1", channels), shapes[0])
-        self.mask_bn2 = self._build(self._batch_norm("mask_bn2"), shapes[0])
+        self.mask_bn2 = self._build(self._mask_norm("mask_bn2"), shapes[0])
         self.mask_conv2 = self._build(self._conv1x1("mask_conv2", channels), shapes[0])
         self.built = True
 
@@ -197,12 +198,12 @@ class AttentionModule(AttentionLayer):
         self, inputs: Any, training: bool | None = None, return_attention: bool = False
     ) -> Any:
         """Returns the attended map, or `(outputs, mask)`."""
-        x = _apply(self.pre_units, inputs)  # P
-        trunk = _apply(self.trunk_units, x)  # T
+        x = _apply(self.pre_units, inputs, training)  # P
+        trunk = _apply(self.trunk_units, x, training)  # T
         mask = self._mask(x, trunk, training)  # M
         weight = ops.add(mask, 1) if self.learning == "residual" else mask
         outputs = ops.multiply(trunk, ops.cast(weight, self.compute_dtype))
-        outputs = _apply(self.post_units, outputs)
+        outputs = _apply(self.post_units, outputs, training)
         return (outputs, mask) if return_attention else outputs
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -233,32 +234,33 @@ class AttentionModule(AttentionLayer):
 
     def _mask(self, x: Any, trunk: Any, training: bool | None) -> Any:
         """The soft mask branch: (B, H, W, C) in, the same in float32 out."""
+        x = ops.cast(x, self.attention_dtype)
         pool = ceil_max_pool if self.mask_pooling == "ceil" else padded_max_pool
         r, levels = self.r, range(self.mask_depth - 1)
         sizes = [self._spatial(ops.shape(x))]
         skips = []
         for level in levels:  # down to the last level before the bottom
             x = pool(x, data_format=self.data_format)
-            x = _apply(self.mask_down_units[level * r : (level + 1) * r], x)
+            x = _apply(self.mask_down_units[level * r : (level + 1) * r], x, training)
             sizes.append(self._spatial(ops.shape(x)))
-            skip = self.mask_skip_units[level](x)
+            skip = self.mask_skip_units[level](x, training=training)
             skips.append(ops.add(skip, x) if self.add_targets else skip)
         if self.mask_depth > 0:
             x = pool(x, data_format=self.data_format)
-        x = _apply(self.mask_bottom_units, x)
+        x = _apply(self.mask_bottom_units, x, training)
         for level in reversed(levels):
             x = resize_bilinear(x, sizes[level + 1], data_format=self.data_format)
             x = ops.add(x, skips[level])
-            x = _apply(self.mask_up_units[level * r : (level + 1) * r], x)
+            x = _apply(self.mask_up_units[level * r : (level + 1) * r], x, training)
         if self.mask_depth > 0:
             x = resize_bilinear(x, sizes[0], data_format=self.data_format)
-            x = ops.add(x, trunk) if self.add_targets else x
+            x = ops.add(x, ops.cast(trunk, x.dtype)) if self.add_targets else x
 
         if self.mask_bn1 is not None:
             x = ops.relu(self.mask_bn1(x, training=training))
         x = self.mask_conv1(x)
         x = self.mask_conv2(ops.relu(self.mask_bn2(x, training=training)))
-        return mask_activation(ops.cast(x, self.attention_dtype), self.attention, self.data_format)
+        return mask_activation(x, self.attention, self.data_format)
 
     @property
     def _has_mask_pre_activation(self) -> bool:
@@ -266,17 +268,19 @@ class AttentionModule(AttentionLayer):
             return self.unit not in ("resnext", "inception")
         return self.mask_pre_activation
 
-    def _make_unit(self, name: str, filters: int, input_shape: tuple) -> keras.layers.Layer:
+    def _make_unit(
+        self, name: str, filters: int, input_shape: tuple, dtype: Any
+    ) -> keras.layers.Layer:
         if isinstance(self.unit, str):
             unit = UNITS[self.unit](
                 filters,
                 kernel_initializer=clone_initializer(self.kernel_initializer),
                 data_format=self.data_format,
                 name=name,
-                dtype=self.dtype_policy,
+                dtype=dtype,
             )
         else:
-            unit = self.unit(filters, name=name, dtype=self.dtype_policy)
+            unit = self.unit(filters, name=name, dtype=dtype)
             if not isinstance(unit, keras.layers.Layer):
                 raise ValueError(
                     f"`unit` must return a keras.layers.Layer. Received: unit={self.unit!r}, "
@@ -298,12 +302,12 @@ class AttentionModule(AttentionLayer):
             use_bias=False,
             kernel_initializer=clone_initializer(self.kernel_initializer),
             data_format=self.data_format,
-            dtype=self.dtype_policy,
+            dtype=self.attention_policy,
             name=name,
         )
 
-    def _batch_norm(self, name: str) -> keras.layers.Layer:
-        return batch_norm(name, self.data_format, self.dtype_policy)
+    def _mask_norm(self, name: str) -> keras.layers.Layer:
+        return batch_norm(name, self.data_format, self.attention_policy)
 
     @staticmethod
     def _build(layer: keras.layers.Layer, input_shape: tuple) -> keras.layers.Layer:
@@ -312,9 +316,11 @@ class AttentionModule(AttentionLayer):
         return layer
 
 
-def _apply(units: list[keras.layers.Layer], x: Any) -> Any:
+def _apply(units: list[keras.layers.Layer], x: Any, training: bool | None) -> Any:
     for unit in units:
-        x = unit(x)  # Keras hands `training` on to those that take it
+        # Keras takes `training` for a unit that doesn't have it, too, and hands it on. By itself
+        # it would do so from `__call__` only: not from `stateless_call`, or a `call` by hand.
+        x = unit(x, training=training)
     return x
 
 

@@ -275,11 +275,11 @@ class AugmentedConv2D(ProjectingAttentionLayer):
 
     def build(self, input_shape: tuple) -> None:
         """Builds both branches."""
+        channels = self._channels(input_shape)
         if self.convolution is not None:
             self.convolution.build(input_shape)
         if self.attention is not None:
             size = self._attention_size(input_shape)
-            channels = self._channels(input_shape)
             self.attention.build(self._image_shape(input_shape[0], size, channels))
         self.built = True
 

@@ -26,6 +26,11 @@ def average_pool_same(
     Returns:
         Tensor of shape (B, ceil(H / strides[0]), ceil(W / strides[1]), C).
     """
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    exact = keras.backend.result_type(dtype, "float32")
+    if dtype != exact:  # a window's sum may be beyond float16's range
+        x = average_pool_same(ops.cast(x, exact), pool_size, strides, data_format)
+        return ops.cast(x, dtype)
     if keras.backend.backend() != "torch":
         return ops.average_pool(x, pool_size, strides, padding="same", data_format=data_format)
     axes = (1, 2) if data_format == "channels_last" else (2, 3)

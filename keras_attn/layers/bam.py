@@ -29,8 +29,8 @@ class BAM(ComposedAttentionLayer):
     branches; the authors' code, and the weights that it trained, multiply them:
     `combine="product"`. In the paper's networks one module follows each stage but the last.
 
-    The channel branch, the sum and the sigmoid run in float32 (or wider) under 16-bit policies. A
-    fresh mask is near 1/2: the layer makes its map about 1.4 times as large.
+    Both branches and the mask are computed in float32 (or wider) under 16-bit policies. A fresh
+    mask is near 1/2: the layer makes its map about 1.4 times as large.
 
     Args:
         ratio: Positive integer r.
@@ -88,43 +88,43 @@ class BAM(ComposedAttentionLayer):
         """Makes both branches for C channels."""
         channels = self._channels(input_shape)
         width = bottleneck_width(channels, self.ratio, input_shape)
-        exact = {"dtype": self.attention_dtype}
+        exact = {"dtype": self.attention_policy}
         self.channel_reduce = built(self._dense("channel_reduce", width, **exact), (None, channels))
         self.channel_bn = built(
             self._batch_norm("channel_bn", data_format="channels_last", **exact), (None, width)
         )
         self.channel_expand = built(self._dense("channel_expand", channels, **exact), (None, width))
 
-        dilated = {"padding": "same", "dilation_rate": self.dilation_rate}
+        dilated = {"padding": "same", "dilation_rate": self.dilation_rate, **exact}
         inner_shape = self._image_shape(input_shape[0], self._spatial(input_shape), width)
         convs = [
-            built(self._conv2d("spatial_reduce", width), input_shape),
+            built(self._conv2d("spatial_reduce", width, **exact), input_shape),
             built(self._conv2d("spatial_conv1", width, 3, **dilated), inner_shape),
             built(self._conv2d("spatial_conv2", width, 3, **dilated), inner_shape),
         ]
         names = ("spatial_reduce_bn", "spatial_bn1", "spatial_bn2")
         self.spatial_convs = convs
-        self.spatial_bns = [built(self._batch_norm(name), inner_shape) for name in names]
-        self.spatial_logit = built(self._conv2d("spatial_logit", 1), inner_shape)
+        self.spatial_bns = [built(self._batch_norm(name, **exact), inner_shape) for name in names]
+        self.spatial_logit = built(self._conv2d("spatial_logit", 1, **exact), inner_shape)
         self.built = True
 
     def call(
         self, inputs: Any, training: bool | None = None, return_attention: bool = False
     ) -> Any:
         """Returns the masked map, or `(outputs, mask)`."""
-        pooled = squeeze(ops.cast(inputs, self.attention_dtype), "average", self.spatial_axes)
+        x = ops.cast(inputs, self.attention_dtype)
+        pooled = squeeze(x, "average", self.spatial_axes)
         hidden = ops.relu(self.channel_bn(self.channel_reduce(pooled), training=training))
         channel = ops.expand_dims(self.channel_expand(hidden), self.spatial_axes)  # (B, 1, 1, C)
 
-        x = inputs
         for conv, bn in zip(self.spatial_convs, self.spatial_bns, strict=True):
             x = ops.relu(bn(conv(x), training=training))  # (B, H, W, C // r)
-        spatial = ops.cast(self.spatial_logit(x), self.attention_dtype)  # (B, H, W, 1)
+        spatial = self.spatial_logit(x)  # (B, H, W, 1)
 
         # Not ops.add: on TensorFlow a tensor that is broadcast may pass for a bias of another axis.
         logits = channel + spatial if self.combine == "sum" else channel * spatial
         mask = ops.sigmoid(logits)  # (B, H, W, C)
-        outputs = ops.multiply(inputs, ops.cast(ops.add(mask, 1), self.compute_dtype))
+        outputs = self._gated(inputs, ops.add(mask, 1))
         return (outputs, mask) if return_attention else outputs
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:

@@ -8,10 +8,11 @@ import keras
 from keras import ops
 
 from keras_attn import backend
+from keras_attn.layers._empty import AnyBatch
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
-class BatchNormalization(keras.layers.BatchNormalization):
+class BatchNormalization(AnyBatch, keras.layers.BatchNormalization):
     """Keras's BatchNormalization: the same arguments, weights and numbers, in less time.
 
     [Ioffe and Szegedy, ICML 2015](https://arxiv.org/abs/1502.03167). Keras puts it together from
@@ -20,7 +21,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     in inference, TensorFlow's graph optimizer joins it to the convolution before it.
 
     It is Keras's own on other devices, on JAX and PyTorch and under XLA; and for what isn't an
-    image, in float64, with a mask, with `renorm`, and in training with `synchronized`.
+    image, in float64, with a mask, with `renorm`, and in training with `synchronized`. But a batch
+    of no image, where its size is known, leaves the statistics as they are: Keras's are NaN then.
 
     Args:
         **kwargs: The arguments of `keras.layers.BatchNormalization`.

@@ -28,8 +28,8 @@ class BottleneckSelfAttention2D(RelativeHeadsLayer):
     where they stride, a 2x2 average pool follows.
 
     The tables are made for a map of `table_size`: a relative offset inside them is exact, and one
-    beyond takes the edge row. Logits are added, and the softmax taken, in float32 (or wider) under
-    16-bit policies.
+    beyond takes the edge row. All but the output is computed in float32 (or wider) under 16-bit
+    policies.
 
     Args:
         num_heads: Positive integer N.
@@ -131,7 +131,7 @@ class BottleneckSelfAttention2D(RelativeHeadsLayer):
 
         _, heads, height, width, depth = ops.shape(v)
         v = ops.reshape(v, (-1, heads, height * width, depth))
-        outputs = ops.matmul(ops.cast(attention, self.compute_dtype), v)  # (B, N, H W, dv / N)
+        outputs = ops.cast(ops.matmul(attention, v), self.compute_dtype)  # (B, N, H W, dv / N)
         outputs = ops.transpose(outputs, (0, 2, 1, 3))
         outputs = ops.reshape(outputs, (-1, height, width, self.value_depth))
         if self.data_format == "channels_first":

@@ -88,7 +88,7 @@ class ChannelGate(ComposedAttentionLayer):
         """Makes the MLP for C channels."""
         channels = self._channels(input_shape)
         width = bottleneck_width(channels, self.ratio, input_shape)
-        options = {"use_bias": self.use_bias, "dtype": self.attention_dtype}
+        options = {"use_bias": self.use_bias, "dtype": self.attention_policy}
         self.reduce = built(self._dense("reduce", width, **options), (None, channels))
         self.expand = built(self._dense("expand", channels, **options), (None, width))
         self.built = True
@@ -102,7 +102,7 @@ class ChannelGate(ComposedAttentionLayer):
         )
         gate = ops.sigmoid(ops.add(mean, greatest))  # (B, C)
         gate = ops.expand_dims(gate, self.spatial_axes)  # (B, 1, 1, C)
-        outputs = ops.multiply(inputs, ops.cast(gate, self.compute_dtype))
+        outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:
@@ -191,13 +191,13 @@ class SpatialGate(ComposedAttentionLayer):
             self.kernel_size,
             padding="same",
             use_bias=False,
-            dtype=self.attention_dtype,
+            dtype=self.attention_policy,
         )
         batch_norm = self._batch_norm(
             "bn",
             momentum=self.batch_norm_momentum,
             gamma_initializer="zeros" if self.zero_gamma else "ones",
-            dtype=self.attention_dtype,
+            dtype=self.attention_policy,
         )
         size = self._spatial(input_shape)
         self.conv = built(convolution, self._image_shape(input_shape[0], size, 2))
@@ -211,7 +211,7 @@ class SpatialGate(ComposedAttentionLayer):
         x = ops.cast(inputs, self.attention_dtype)
         pooled = pool_channels(x, self.pool_order, self.channel_axis)  # (B, H, W, 2)
         gate = ops.sigmoid(self.bn(self.conv(pooled), training=training))  # (B, H, W, 1)
-        outputs = ops.multiply(inputs, ops.cast(gate, self.compute_dtype))
+        outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:
@@ -301,7 +301,9 @@ class CBAM(ComposedAttentionLayer):
             data_format=data_format,
             **kwargs,
         )
-        part = {**self._kernel_arguments(), "data_format": self.data_format}
+        # Between the gates, too, nothing is rounded to 16 bits.
+        exact = {"dtype": self.attention_policy, "data_format": self.data_format}
+        part = {**self._kernel_arguments(), **exact}
         self.channel_gate = ChannelGate(ratio, use_bias=use_bias, name="channel_gate", **part)
         self.spatial_gate = SpatialGate(
             kernel_size,
@@ -324,6 +326,7 @@ class CBAM(ComposedAttentionLayer):
         """Returns the gated map, or `(outputs, gate)`."""
         x, channel_gate = self.channel_gate(inputs, return_attention=True)
         outputs, spatial_gate = self.spatial_gate(x, training=training, return_attention=True)
+        outputs = ops.cast(outputs, self.compute_dtype)
         if not return_attention:
             return outputs
         return outputs, ops.multiply(channel_gate, spatial_gate)  # (B, H, W, C)

@@ -7,11 +7,15 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.layers._empty import AnyBatch
+from keras_attn.layers._shapes import ceil_div
 from keras_attn.layers._validation import check_data_format, check_positive_int
 
 
 def ceil_pooled_length(length: Any, pool_size: int, strides: int) -> Any:
     """Caffe's output length, ceil((length - pool_size) / strides) + 1, but never below 1.
+
+    With `strides` above `pool_size` a window that would begin beyond the edge doesn't count.
 
     Args:
         length: int, `None` (which stays `None`) or a scalar int tensor.
@@ -24,7 +28,10 @@ def ceil_pooled_length(length: Any, pool_size: int, strides: int) -> Any:
     if length is None:
         return None
     pooled = -((pool_size - length) // strides) + 1
-    return max(pooled, 1) if isinstance(length, int) else ops.maximum(pooled, 1)
+    smaller, greater = (min, max) if isinstance(length, int) else (ops.minimum, ops.maximum)
+    if strides > pool_size:
+        pooled = smaller(pooled, ceil_div(length, strides))
+    return greater(pooled, 1)
 
 
 def ceil_max_pool(
@@ -90,12 +97,14 @@ def _same_pads_alike(length: Any, overhang: Any, pool_size: int, strides: int) -
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
-class CeilMaxPooling2D(keras.layers.Layer):
+class CeilMaxPooling2D(AnyBatch):
     """Max pooling as Caffe does it: no padding, and a last window that may hang over the edge.
 
-    The output's sides are ceil((H - pool_size) / strides) + 1. On even sides a 3x3 pool of
-    stride 2 equals `MaxPooling2D(3, 2, "same")`; on odd sides Keras's windows are shifted by one
-    pixel and one more of them fits. Caffe's networks (Residual Attention, SENet) need this one.
+    The output's sides are ceil((H - pool_size) / strides) + 1, at least 1; a window that would
+    begin beyond the edge, as one may where `strides` is the greater, doesn't count. On even sides a
+    3x3 pool of stride 2 equals `MaxPooling2D(3, 2, "same")`; on odd sides Keras's windows are
+    shifted by one pixel and one more of them fits. Caffe's networks (Residual Attention, SENet)
+    need this one.
 
     Args:
         pool_size: Positive integer, the side of a window.

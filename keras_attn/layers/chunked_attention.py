@@ -54,7 +54,7 @@ def attend(q: Any, keys: Any, v: Any, places: Any = None, chunk: Chunk | None = 
 
     @ops.custom_gradient
     def attended(q: Any, keys: Any, v: Any) -> tuple[Any, Any]:
-        if chunk is None:
+        if chunk is None or q.shape[0] == 0:  # no loop of no round
             return _at_once(q, keys, v, places)
         return _in_turn(q, keys, v, places, chunk)
 

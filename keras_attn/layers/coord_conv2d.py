@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn.layers._validation import check_data_format
+from keras_attn.layers._empty import AnyBatch
+from keras_attn.layers._validation import check_channels, check_data_format
 
 
 def coordinate_line(length: Any, dtype: str) -> Any:
@@ -100,7 +101,7 @@ class AddCoordinates(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
-class CoordConv2D(keras.layers.Conv2D):
+class CoordConv2D(AnyBatch, keras.layers.Conv2D):
     """`keras.layers.Conv2D` that also sees the coordinates of each place.
 
     [Liu et al., "An Intriguing Failing of Convolutional Neural Networks and the CoordConv
@@ -142,6 +143,7 @@ class CoordConv2D(keras.layers.Conv2D):
 
     def build(self, input_shape: tuple) -> None:
         """Makes the kernel for C channels and the coordinates."""
+        check_channels(type(self).__name__, input_shape, self.data_format)
         super().build(_shape_with_coordinates(input_shape, self.with_radius, self.data_format))
         axis = 3 if self.data_format == "channels_last" else 1
         self.input_spec = keras.layers.InputSpec(ndim=4, axes={axis: input_shape[axis]})

@@ -91,7 +91,7 @@ class CoordinateAttention(ComposedAttentionLayer):
         channels = self._channels(input_shape)
         least = max(MIN_BOTTLENECK_CHANNELS, channels // self.ratio)
         width = self.bottleneck_channels or least
-        exact = {"dtype": self.attention_dtype}
+        exact = {"dtype": self.attention_policy}
         options = {"use_bias": self.use_bias, **exact}
         batch_norm = self._batch_norm("bn", data_format="channels_last", **exact)
         self.reduce = built(self._dense("reduce", width, **options), (None, None, channels))
@@ -118,7 +118,7 @@ class CoordinateAttention(ComposedAttentionLayer):
         gate = ops.multiply(gate_h, gate_w)  # (B, H, W, C)
         if self.data_format == "channels_first":
             gate = ops.transpose(gate, (0, 3, 1, 2))
-        outputs = ops.multiply(inputs, ops.cast(gate, self.compute_dtype))
+        outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:

@@ -92,7 +92,7 @@ class EfficientChannelAttention(ComposedAttentionLayer):
             use_bias=False,
             data_format="channels_last",
             name="conv",
-            **{**self._kernel_arguments(), "dtype": self.attention_dtype},
+            **{**self._kernel_arguments(), "dtype": self.attention_policy},
         )
         self.conv = built(convolution, (None, channels, 1))
         self.built = True
@@ -102,7 +102,7 @@ class EfficientChannelAttention(ComposedAttentionLayer):
         pooled = squeeze(ops.cast(inputs, self.attention_dtype), "average", self.spatial_axes)
         gate = ops.sigmoid(self.conv(pooled[..., None]))[..., 0]  # (B, C)
         gate = ops.expand_dims(gate, self.spatial_axes)  # (B, 1, 1, C)
-        outputs = ops.multiply(inputs, ops.cast(gate, self.compute_dtype))
+        outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:

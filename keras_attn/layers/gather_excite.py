@@ -72,7 +72,7 @@ class GatherExcite(ComposedAttentionLayer):
     With `extent="global"`, theta and theta-plus serve only the map's size at build. The paper
     uses theta-plus with the global extent; with the others it is the reading that extends that.
 
-    The means, the excitation and the gate are computed in float32 (or wider) under 16-bit
+    All that makes the gate is computed in float32 (or wider) under 16-bit
     policies. A fresh layer halves its map, as `SqueezeExcite` does.
 
     Args:
@@ -137,19 +137,19 @@ class GatherExcite(ComposedAttentionLayer):
         channels = self._channels(input_shape)
         self._check_size(input_shape)
         self.build_size = self._spatial(input_shape)
+        exact = {"dtype": self.attention_policy}
         if self.mode != "theta_minus":
             # No weight depends on H and W, and `_gather` pads: a map may be smaller than 3x3.
             any_size = self._image_shape(input_shape[0], (None, None), channels)
             for name, options in self._convolutions(input_shape):
                 convolution = self._depthwise(f"gather_{name}", **options)
                 self.gather_convs.append(built(convolution, any_size))
-                batch_norm = self._batch_norm(f"gather_bn{name[4:]}")
+                batch_norm = self._batch_norm(f"gather_bn{name[4:]}", **exact)
                 self.gather_bns.append(built(batch_norm, any_size))
         if self.mode == "theta_plus":
             width = bottleneck_width(channels, self.ratio, input_shape)
             shape = self._image_shape(input_shape[0], (None, None), channels)
             inner_shape = self._image_shape(input_shape[0], (None, None), width)
-            exact = {"dtype": self.attention_dtype}
             self.reduce = built(self._conv2d("reduce", width, **exact), shape)
             self.expand = built(self._conv2d("expand", channels, **exact), inner_shape)
         self.built = True
@@ -159,11 +159,11 @@ class GatherExcite(ComposedAttentionLayer):
     ) -> Any:
         """Returns the gated map, or `(outputs, gate)`."""
         self._check_size(inputs.shape)
+        x = ops.cast(inputs, self.attention_dtype)
         if self.mode == "theta_minus":
-            x = ops.cast(inputs, self.attention_dtype)
             x = average_gather(x, self.extent, self.data_format)
         else:
-            x = self._gather(inputs, training)  # (B, h, w, C)
+            x = self._gather(x, training)  # (B, h, w, C)
         if self.mode == "theta_plus":
             x = self.expand(ops.relu(self.reduce(ops.relu(x))))
         gate = ops.sigmoid(x)
@@ -171,7 +171,7 @@ class GatherExcite(ComposedAttentionLayer):
         if self.extent != "global":
             size = self._spatial(ops.shape(inputs))
             spread = upsample_nearest(gate, size, self.spatial_axes)  # (B, H, W, C)
-        outputs = ops.multiply(inputs, ops.cast(spread, self.compute_dtype))
+        outputs = self._gated(inputs, spread)
         return (outputs, gate) if return_attention else outputs
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:
@@ -189,7 +189,7 @@ class GatherExcite(ComposedAttentionLayer):
         }
 
     def _gather(self, x: Any, training: bool | None) -> Any:
-        """By convolutions: (B, H, W, C) -> (B, h, w, C) in float32."""
+        """By convolutions: (B, H, W, C) -> (B, h, w, C)."""
         widths = [(0, 0)] * 4
         if self.extent != "global":
             # One pixel on every side: "same" would pad a strided convolution on one side only.
@@ -199,7 +199,7 @@ class GatherExcite(ComposedAttentionLayer):
         for i, (conv, bn) in enumerate(zip(self.gather_convs, self.gather_bns, strict=True)):
             x = bn(conv(ops.pad(x, widths)), training=training)
             x = ops.relu(x) if i < last else x
-        return ops.cast(x, self.attention_dtype)
+        return x
 
     def _convolutions(self, input_shape: tuple) -> list[tuple[str, dict[str, Any]]]:
         """The names of the gathering convolutions, with their kernels' size and strides."""
@@ -214,7 +214,7 @@ class GatherExcite(ComposedAttentionLayer):
             depthwise_initializer=clone_initializer(self.kernel_initializer),
             depthwise_regularizer=self.kernel_regularizer,
             data_format=self.data_format,
-            dtype=self.dtype_policy,
+            dtype=self.attention_policy,
             name=name,
             **options,
         )

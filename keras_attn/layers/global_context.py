@@ -29,7 +29,7 @@ class GlobalContext(ComposedAttentionLayer):
     its `"gca"` is ratio 8 with `fusion="add"`. Where it adds, W2 starts at 0: a fresh block is
     the identity.
 
-    Softmax, context and MLP run in float32 (or wider) under 16-bit policies.
+    All but the output is computed in float32 (or wider) under 16-bit policies.
 
     Args:
         ratio: Positive integer r; the MLP has `C // ratio` channels inside.
@@ -86,10 +86,10 @@ class GlobalContext(ComposedAttentionLayer):
         """Makes the attention's convolution and the MLP for C channels."""
         channels = self._channels(input_shape)
         width = bottleneck_width(channels, self.ratio, input_shape)
-        exact = {"dtype": self.attention_dtype}
+        exact = {"dtype": self.attention_policy}
         zero = {"kernel_initializer": "zeros"} if self.fusion == "add" else {}
         norm = keras.layers.LayerNormalization(epsilon=self.epsilon, name="ln", **exact)
-        self.logit = built(self._conv2d("logit", 1), input_shape)
+        self.logit = built(self._conv2d("logit", 1, **exact), input_shape)
         self.reduce = built(self._dense("reduce", width, **exact), (None, channels))
         self.ln = built(norm, (None, width))
         self.expand = built(self._dense("expand", channels, **exact, **zero), (None, width))
@@ -97,7 +97,7 @@ class GlobalContext(ComposedAttentionLayer):
 
     def call(self, inputs: Any, return_attention: bool = False) -> Any:
         """Returns the map with its context, or `(outputs, attention)`."""
-        logits = ops.cast(self.logit(inputs), self.attention_dtype)  # (B, H, W, 1)
+        logits = self.logit(inputs)  # (B, H, W, 1)
         height, width = self._spatial(ops.shape(logits))
         attention = softmax_places(ops.reshape(logits, (-1, height * width)))
         # One channel: both data formats have the places in the same order.
@@ -109,11 +109,11 @@ class GlobalContext(ComposedAttentionLayer):
         context = ops.expand_dims(context, self.spatial_axes)  # (B, 1, 1, C)
         if self.fusion == "add":
             # Not ops.add: on TensorFlow a tensor that is broadcast may pass for a bias of another
-            # axis.
-            outputs = inputs + ops.cast(context, self.compute_dtype)
+            # axis. In the context's dtype, as in `_gated`.
+            outputs = ops.cast(ops.cast(inputs, context.dtype) + context, self.compute_dtype)
         else:
             gate = ops.sigmoid(context)
-            outputs = ops.multiply(inputs, ops.cast(gate, self.compute_dtype))
+            outputs = self._gated(inputs, gate)
         return (outputs, attention) if return_attention else outputs
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:

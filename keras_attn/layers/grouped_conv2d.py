@@ -7,9 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.layers._empty import AnyBatch
+from keras_attn.layers._validation import check_channels
+
 
 @keras.saving.register_keras_serializable(package="keras_attn")
-class GroupedConv2D(keras.layers.Conv2D):
+class GroupedConv2D(AnyBatch, keras.layers.Conv2D):
     """`keras.layers.Conv2D` whose groups work on TensorFlow without XLA.
 
     On TensorFlow, Keras compiles a grouped convolution with XLA: TF Serving refuses that by
@@ -44,6 +47,11 @@ class GroupedConv2D(keras.layers.Conv2D):
         self, filters: int, kernel_size: int | tuple[int, int], *, groups: int, **kwargs: Any
     ) -> None:
         super().__init__(filters, kernel_size, groups=groups, **kwargs)
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the kernel for C channels."""
+        check_channels(type(self).__name__, input_shape, self.data_format)
+        super().build(input_shape)
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolves each group of channels with its own filters."""

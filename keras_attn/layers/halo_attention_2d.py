@@ -13,7 +13,7 @@ from keras_attn.layers._softmax import softmax_places
 from keras_attn.layers._validation import check_non_negative_int, check_positive_int
 from keras_attn.layers.relative_positions import relative_positions
 
-MASKED = -1e9  # added to the logits of places beyond the edge; their weight is 0 in float32
+MASKED = -3e38  # the logits of places beyond the edge: less than any that float32 has elsewhere
 
 
 def split_blocks(x: Any, block: int, halo: int, blocks: tuple[Any, Any]) -> Any:
@@ -114,7 +114,7 @@ class HaloAttention2D(RelativeHeadsLayer):
     Its tables have 2 (b + h) - 1 rows, the offsets that occur. timm's have 2 h more at the start,
     which nothing reads: `table[2 * halo_size:]` is what this layer takes.
 
-    Logits are added, and the softmax taken, in float32 (or wider) under 16-bit policies.
+    All but the output is computed in float32 (or wider) under 16-bit policies.
 
     Args:
         num_heads: Positive integer N.
@@ -229,7 +229,7 @@ class HaloAttention2D(RelativeHeadsLayer):
 
         _, number, side, _, depth = ops.shape(v)
         v = ops.reshape(v, (-1, number, side * side, depth))
-        outputs = ops.matmul(ops.cast(attention, self.compute_dtype), v)  # (B N, P, b b, dv / N)
+        outputs = ops.cast(ops.matmul(attention, v), self.compute_dtype)  # (B N, P, b b, dv / N)
         outputs = join_blocks(outputs, block, blocks, size)  # (B N, H, W, dv / N)
         outputs = ops.reshape(outputs, (-1, self.num_heads, height, width, depth))
         outputs = ops.transpose(outputs, (0, 2, 3, 1, 4))

@@ -84,12 +84,13 @@ class InceptionResNetUnit(_ResidualUnit):
 
     def build(self, input_shape: tuple) -> None:
         """Builds the branches, and the projection where the unit changes the shape."""
+        changes_shape = self._changes_shape(input_shape)
         for steps in self.branches:
             self._build_steps(steps, input_shape)
         joined = list(self.compute_output_shape(input_shape))
         joined[self._channel_axis] = 3 * (self.filters // 8)
         self._build_steps([self.conv, self.bn], tuple(joined))
-        if self._changes_shape(input_shape):
+        if changes_shape:
             self.projection = self._convolution("projection", self.filters, strides=self.strides)
             self.projection_bn = self._batch_norm("projection_bn")
             self._build_steps([self.projection, self.projection_bn], input_shape)

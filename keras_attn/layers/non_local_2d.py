@@ -69,7 +69,7 @@ class NonLocal2D(ComposedAttentionLayer):
     `NonLocal2D(8, value_ratio=2, sub_sample=True, scale="scalar", use_bias=False)`; the spectral
     normalization of its networks is not part of the layer.
 
-    The weights are computed in float32 (or wider) under 16-bit policies. The whole map of M K
+    All but the output is computed in float32 (or wider) under 16-bit policies. The whole map of M K
     weights is held in memory.
 
     Args:
@@ -153,31 +153,36 @@ class NonLocal2D(ComposedAttentionLayer):
             values = bottleneck_width(channels, self.value_ratio, input_shape, name="value_ratio")
 
         # `call` has channels last inside: 1x1 convolutions are products there.
+        # All of it: the weights of a dot product don't sum to 1, and y is beyond float16's range.
+        exact = {"dtype": self.attention_policy}
         bias = {"use_bias": self.use_bias}
-        exact = {"dtype": self.attention_dtype, "use_bias": False}
         shape = (None, None, None, channels)
         if self.mode != "gaussian":
-            self.theta = built(self._dense("theta", filters, **bias), shape)
-            self.phi = built(self._dense("phi", filters, **bias), shape)
+            self.theta = built(self._dense("theta", filters, **bias, **exact), shape)
+            self.phi = built(self._dense("phi", filters, **bias, **exact), shape)
         if self.mode == "concatenation":
             inner_shape = (None, None, filters)
-            self.theta_weight = built(self._dense("theta_weight", 1, **exact), inner_shape)
-            self.phi_weight = built(self._dense("phi_weight", 1, **exact), inner_shape)
-        self.g = built(self._dense("g", values, **bias), shape)
+            plain = {"use_bias": False, **exact}
+            self.theta_weight = built(self._dense("theta_weight", 1, **plain), inner_shape)
+            self.phi_weight = built(self._dense("phi_weight", 1, **plain), inner_shape)
+        self.g = built(self._dense("g", values, **bias, **exact), shape)
         zero = {"kernel_initializer": "zeros"} if self.scale == "none" else {}
-        self.z = built(self._dense("z", channels, **bias, **zero), (None, None, None, values))
+        z = self._dense("z", channels, **bias, **exact, **zero)
+        self.z = built(z, (None, None, None, values))
         if self.scale == "batch_norm":
-            options = {"data_format": "channels_last", "gamma_initializer": "zeros"}
+            options = {"data_format": "channels_last", "gamma_initializer": "zeros", **exact}
             self.bn = built(self._batch_norm("bn", **options), shape)
         elif self.scale == "scalar":
-            self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
+            self.gamma = self.add_weight(
+                name="gamma", shape=(), initializer="zeros", autocast=False
+            )
         self.built = True
 
     def call(
         self, inputs: Any, training: bool | None = None, return_attention: bool = False
     ) -> Any:
         """Returns the input plus what it gathered, or `(outputs, attention)`."""
-        x = inputs
+        x = ops.cast(inputs, self.attention_dtype)
         if self.data_format == "channels_first":
             x = ops.transpose(x, (0, 2, 3, 1))
         theta, phi = (x, x) if self.mode == "gaussian" else (self.theta(x), self.phi(x))
@@ -186,10 +191,8 @@ class NonLocal2D(ComposedAttentionLayer):
             phi, g = ceil_max_pool(phi, 2, 2), ceil_max_pool(g, 2, 2)
 
         theta, phi, g = _places(theta), _places(phi), _places(g)  # (B, M or K, c)
-        attention = self._attention(
-            ops.cast(theta, self.attention_dtype), ops.cast(phi, self.attention_dtype)
-        )
-        y = ops.matmul(ops.cast(attention, self.compute_dtype), g)  # (B, M, c)
+        attention = self._attention(theta, phi)
+        y = ops.matmul(attention, g)  # (B, M, c)
         _, height, width, _ = ops.shape(x)
         y = self.z(ops.reshape(y, (-1, height, width, y.shape[-1])))  # (B, H, W, C)
         if self.scale == "batch_norm":
@@ -198,7 +201,7 @@ class NonLocal2D(ComposedAttentionLayer):
             y = ops.multiply(y, self.gamma)
         if self.data_format == "channels_first":
             y = ops.transpose(y, (0, 3, 1, 2))
-        outputs = ops.add(y, inputs)
+        outputs = ops.cast(ops.add(y, ops.cast(inputs, y.dtype)), self.compute_dtype)
         return (outputs, attention[:, None]) if return_attention else outputs
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:

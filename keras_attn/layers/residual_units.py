@@ -12,7 +12,8 @@ import keras
 from keras import ops
 
 from keras_attn.layers._base import clone_initializer
-from keras_attn.layers._validation import check_data_format, check_positive_int
+from keras_attn.layers._parts import LayerOfParts
+from keras_attn.layers._validation import check_channels, check_data_format, check_positive_int
 from keras_attn.layers.batch_normalization import BatchNormalization
 from keras_attn.layers.grouped_conv2d import GroupedConv2D
 
@@ -20,7 +21,7 @@ BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
 
 
-class _ResidualUnit(keras.layers.Layer):
+class _ResidualUnit(LayerOfParts):
     """What both units share: their arguments, and how their convolutions are made.
 
     Subclasses fill `_steps`, the branch from input to output, and `projection`, the 1x1
@@ -68,6 +69,7 @@ class _ResidualUnit(keras.layers.Layer):
         return -1 if self.data_format == "channels_last" else 1
 
     def _changes_shape(self, input_shape: tuple) -> bool:
+        check_channels(type(self).__name__, input_shape, self.data_format)
         return self.strides != 1 or input_shape[self._channel_axis] != self.filters
 
     def _convolution(self, name: str, filters: int, kernel_size: int = 1, **kwargs: Any) -> Any:
@@ -180,9 +182,10 @@ class PreActivationBottleneck(_ResidualUnit):
 
     def build(self, input_shape: tuple) -> None:
         """Builds the branch, and the projection where the unit changes the shape."""
+        changes_shape = self._changes_shape(input_shape)
         steps = [self.bn1, self.conv1, self.bn2, self.pad, self.conv2, self.bn3, self.conv3]
         self._build_steps(steps, input_shape)
-        if self._changes_shape(input_shape):
+        if changes_shape:
             self.projection = self._convolution("projection", self.filters, strides=self.strides)
             self.projection.build(input_shape)
         self.built = True
@@ -272,9 +275,10 @@ class ResNeXtBottleneck(_ResidualUnit):
 
     def build(self, input_shape: tuple) -> None:
         """Builds the branch, and the projection where the unit changes the shape."""
+        changes_shape = self._changes_shape(input_shape)
         steps = [self.conv1, self.bn1, self.pad, self.conv2, self.bn2, self.conv3, self.bn3]
         self._build_steps(steps, input_shape)
-        if self._changes_shape(input_shape):
+        if changes_shape:
             self.projection = self._convolution("projection", self.filters, strides=self.strides)
             self.projection_bn = self._batch_norm("projection_bn")
             self._build_steps([self.projection, self.projection_bn], input_shape)

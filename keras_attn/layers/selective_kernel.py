@@ -141,7 +141,7 @@ class SelectiveKernel(ComposedAttentionLayer):
             least_share=0.9,
         )
         width = max(width, self.min_bottleneck_channels)
-        exact = {"dtype": self.attention_dtype}
+        exact = {"dtype": self.attention_policy}
         batch_norm = self._batch_norm("reduce_bn", data_format="channels_last", **exact)
         options = {"use_bias": False, **exact}
         self.reduce = built(self._dense("reduce", width, **options), (None, filters))
@@ -163,16 +163,18 @@ class SelectiveKernel(ComposedAttentionLayer):
             for x, conv, bn in zip(parts, self.path_convs, self.path_bns, strict=True)
         ]  # P of (B, H, W, F)
 
-        total = ops.cast(sum(paths[1:], start=paths[0]), self.attention_dtype)
+        wide = [ops.cast(path, self.attention_dtype) for path in paths]
+        total = sum(wide[1:], start=wide[0])
         pooled = squeeze(total, "average", self.spatial_axes)  # (B, F)
         logits = self.select(ops.relu(self.reduce_bn(self.reduce(pooled), training=training)))
         logits = ops.reshape(logits, (-1, number, pooled.shape[-1]))
         attention = ops.softmax(logits, axis=1)  # (B, P, F)
 
-        outputs = ops.zeros_like(paths[0])
-        for i, path in enumerate(paths):
+        outputs = ops.zeros_like(total)
+        for i, path in enumerate(wide):
             weight = ops.expand_dims(attention[:, i], self.spatial_axes)  # (B, 1, 1, F)
-            outputs = ops.add(outputs, ops.multiply(path, ops.cast(weight, self.compute_dtype)))
+            outputs = ops.add(outputs, ops.multiply(path, weight))
+        outputs = ops.cast(outputs, self.compute_dtype)
         return (outputs, attention) if return_attention else outputs
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

@@ -79,7 +79,8 @@ class SelfAttention2D(ProjectingAttentionLayer):
     relative offset inside them is exact, and one beyond takes the edge row. To stretch
     them to another size instead, when weights are loaded, see `stretch_relative_table`.
 
-    Logits are added, and the softmax taken, in float32 (or wider) under 16-bit policies.
+    Under 16-bit policies the projection to keys, queries and values, the logits and the softmax are
+    in float32 (or wider).
 
     Four implementations give the same numbers:
 
@@ -196,10 +197,11 @@ class SelfAttention2D(ProjectingAttentionLayer):
         """Makes the projections for C channels and the tables for `table_size`."""
         channels = self._channels(input_shape)
         depth = 2 * self.key_depth + self.value_depth
-        self.kqv_kernel = self._add_kernel("kqv_kernel", (channels, depth))
+        # autocast=False: what makes logits stays exact, see `call`.
+        self.kqv_kernel = self._add_kernel("kqv_kernel", (channels, depth), autocast=False)
         self.output_kernel = self._add_kernel("output_kernel", (self.value_depth,) * 2)
         if self.use_bias:
-            self.kqv_bias = self._add_bias("kqv_bias", depth)
+            self.kqv_bias = self._add_bias("kqv_bias", depth, autocast=False)
             self.output_bias = self._add_bias("output_bias", self.value_depth)
         if self.relative:
             height, width = self.table_size or self._spatial(input_shape)
@@ -214,6 +216,9 @@ class SelfAttention2D(ProjectingAttentionLayer):
 
     def call(self, inputs: Any, return_attention: bool = False) -> Any:
         """Returns the attended map, or `(outputs, attention)`."""
+        # The logits of large inputs are beyond float16's range, and a key rounded to 16 bits moves
+        # them by more than 1: up to the softmax, nothing is.
+        inputs = ops.cast(inputs, self.attention_dtype)
         if self.data_format == "channels_first":
             inputs = ops.transpose(inputs, (0, 2, 3, 1))
         kqv = ops.matmul(inputs, self.kqv_kernel)  # (B, H, W, 2 dk + dv)
@@ -228,9 +233,10 @@ class SelfAttention2D(ProjectingAttentionLayer):
             q, k, v = (split_heads(x, self.num_heads) for x in (q, k, v))  # (B, N, H, W, d)
             attention = self._attention_map(q, k)
             v = ops.reshape(v, (-1, self.num_heads, height * width, v.shape[-1]))
-            outputs = ops.matmul(ops.cast(attention, self.compute_dtype), v)
+            outputs = ops.matmul(attention, v)
         else:
             outputs = self._attend(q, k, v)  # (B, N, H W, dv / N)
+        outputs = ops.cast(outputs, self.compute_dtype)
         outputs = ops.transpose(outputs, (0, 2, 1, 3))
         outputs = ops.reshape(outputs, (-1, height, width, self.value_depth))
         outputs = ops.matmul(outputs, self.output_kernel)  # (B, H, W, dv)
@@ -268,7 +274,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
         if not self.relative:
             return None
         tables = (self.relative_width, self.relative_height)
-        return tuple(ops.cast(table, self.compute_dtype) for table in tables)
+        return tuple(ops.cast(table, self.attention_dtype) for table in tables)
 
     def _attend(self, q: Any, k: Any, v: Any) -> Any:
         """The heads' outputs without their map: (B, N, H W, dv / N), from (B, H, W, N d)."""
@@ -286,23 +292,22 @@ class SelfAttention2D(ProjectingAttentionLayer):
         else:
             q = ops.reshape(q, (-1, height, width, self.num_heads, self.key_dim))
             q = queries_and_positions(q, *tables)
-            positions = key_places(height, width, self.compute_dtype)
+            positions = key_places(height, width, self.attention_dtype)
         if self._fuses(q):
+            q, keys, v, positions = (
+                None if x is None else ops.cast(x, self.compute_dtype)
+                for x in (q, keys, v, positions)
+            )
             outputs = attend_fused(q, keys, v, positions)
         else:
-            dtype = self.attention_dtype
-            q, keys, v, positions = (
-                None if x is None else ops.cast(x, dtype) for x in (q, keys, v, positions)
-            )
             outputs = attend(q, keys, v, positions, self._chunk(places))
-        outputs = ops.reshape(outputs, (-1, self.num_heads, places, v.shape[-1]))
-        return ops.cast(outputs, self.compute_dtype)
+        return ops.reshape(outputs, (-1, self.num_heads, places, v.shape[-1]))
 
     def _fuses(self, q: Any) -> bool:
         if self.implementation == "fused":
             return keras.backend.backend() != "tensorflow"
         return self.implementation == "auto" and has_fused_kernel(
-            q, self.value_depth // self.num_heads
+            ops.cast(q, self.compute_dtype), self.value_depth // self.num_heads
         )
 
     def _chunk(self, places: Any) -> Chunk | None:
@@ -348,4 +353,5 @@ class SelfAttention2D(ProjectingAttentionLayer):
             name=name,
             shape=(2 * length - 1, self.key_dim),
             initializer=clone_initializer(initializer),
+            autocast=False,
         )

@@ -102,7 +102,7 @@ class SpatialChannelSqueezeExcite(ComposedAttentionLayer):
             )
             self.channel_gate = built(gate, input_shape)
         if self.mode != "channel":
-            gate = self._conv2d("spatial", 1, use_bias=self.use_bias)
+            gate = self._conv2d("spatial", 1, use_bias=self.use_bias, dtype=self.attention_policy)
             self.spatial_logit = built(gate, input_shape)
         self.built = True
 
@@ -110,9 +110,8 @@ class SpatialChannelSqueezeExcite(ComposedAttentionLayer):
         """Returns the gated map, or `(outputs, gate)`."""
         if self.mode == "channel":
             return self.channel_gate(inputs, return_attention=return_attention)
-        logit = ops.cast(self.spatial_logit(inputs), self.attention_dtype)
-        gate = ops.sigmoid(logit)  # (B, H, W, 1)
-        outputs = ops.multiply(inputs, ops.cast(gate, self.compute_dtype))
+        gate = ops.sigmoid(self.spatial_logit(inputs))  # (B, H, W, 1)
+        outputs = self._gated(inputs, gate)
         if self.mode == "both":
             by_channel, channel_gate = self.channel_gate(inputs, return_attention=True)
             both = ops.multiply(channel_gate, ops.ones_like(gate))  # (B, H, W, C)

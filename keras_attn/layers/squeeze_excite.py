@@ -142,7 +142,7 @@ class SqueezeExcite(ProjectingAttentionLayer):
         if self.use_bias:
             gate = ops.add(gate, self.expand_bias)
         gate = ops.expand_dims(self.gate_activation(gate), self.spatial_axes)  # (B, 1, 1, C)
-        outputs = ops.multiply(inputs, ops.cast(gate, self.compute_dtype))
+        outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

@@ -7,12 +7,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn.layers._validation import check_choice, check_data_format, check_positive_int
+from keras_attn.layers._empty import AnyBatch
+from keras_attn.layers._validation import (
+    check_channels,
+    check_choice,
+    check_data_format,
+    check_positive_int,
+)
 from keras_attn.layers.average_pool import average_pool_same
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
-class ZeroPaddingShortcut2D(keras.layers.Layer):
+class ZeroPaddingShortcut2D(AnyBatch):
     """A shortcut that strides and widens without weights: its new channels are zero.
 
     Option A of [He et al., "Deep Residual Learning for Image Recognition", CVPR 2016](
@@ -62,7 +68,7 @@ class ZeroPaddingShortcut2D(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         """Checks the number of channels."""
-        channels = input_shape[self._channel_axis]
+        channels = check_channels(type(self).__name__, input_shape, self.data_format)
         if channels > self.filters:
             raise ValueError(
                 "`filters` must not be less than the number of input channels. "

@@ -1,7 +1,7 @@
 """Training with tf.distribute: data, strategies, fit, recipes, and the folders that runs leave."""
 
 from keras_attn.training.data import load_dataset as load_dataset
-from keras_attn.training.fit import evaluate as evaluate
+from keras_attn.training.evaluation import evaluate as evaluate
 from keras_attn.training.fit import train as train
 from keras_attn.training.image_dataset import ImageDataset as ImageDataset
 from keras_attn.training.runs import TrainResult as TrainResult

@@ -1,18 +1,16 @@
 """What watches a training: its state after each epoch, and the first loss that is no number."""
 
-import csv
 import math
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_attn.training import checkpoint
-
-BEST_FILE = "best.keras"
+from keras_attn.training.files import BEST_FILE, HISTORY_FILE
+from keras_attn.training.history import write_history
 
 
 class Progress(keras.callbacks.Callback):
@@ -75,9 +73,9 @@ class Progress(keras.callbacks.Callback):
         if self.out is not None:
             # The best first: a training that is killed between the two runs the epoch again.
             if self.keep_best and "val_accuracy" in logs and self.best()["epoch"] == self.epoch:
-                _save_whole(self.network, self.out / checkpoint.FOLDER / BEST_FILE)
+                save_whole(self.network, self.out / checkpoint.FOLDER / BEST_FILE)
             checkpoint.save_state(self.out, state)
-            write_history(self.out / checkpoint.FOLDER / "history.csv", self.history)
+            write_history(self.out / checkpoint.FOLDER / HISTORY_FILE, self.history)
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -102,17 +100,19 @@ class StopAtNaN(keras.callbacks.Callback):
             )
 
 
-def _save_whole(network: keras.Model, path: Path) -> None:
+def save_whole(network: keras.Model, path: Path) -> None:
+    """Saves a network, or leaves what was there.
+
+    Raises:
+        OSError: If it can't be written; the message names it.
+    """
     path.parent.mkdir(exist_ok=True)
     beside = path.with_name("writing-" + path.name)
-    network.save(beside)
-    os.replace(beside, path)
-
-
-def write_history(path: Path, history: Mapping[str, list[float | None]]) -> None:
-    """Writes a CSV file with a line for each epoch, counted from 1; empty where there is none."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", *history])
-        rows = zip(*history.values(), strict=True)
-        writer.writerows([epoch, *row] for epoch, row in enumerate(rows, start=1))
+    try:
+        network.save(beside)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(
+            error.errno, f"{path} could not be written: {error.strerror or error}"
+        ) from error

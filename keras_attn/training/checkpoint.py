@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import os
-import shutil
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn.training.files import BEST_FILE, HISTORY_FILE, remove
+
 FOLDER = "unfinished"  # in a run's folder, for as long as the training has not ended
+FILES = ("epoch-*.npz", ".writing*", "writing-*", HISTORY_FILE, BEST_FILE)
 KEPT = 2  # the older one is for the case that a disk loses the newer
 
 
@@ -82,38 +83,51 @@ def load_state(out: Path) -> State | None:
     Raises:
         ValueError: If there are states, and none of them can be read.
     """
-    paths = _paths(out)
-    for path in reversed(paths):
+    reasons: list[str] = []
+    for path in reversed(_paths(out)):
         try:
             return _read(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            continue  # the disk lost it; the one before is whole
-    if paths:
+        except MemoryError:
+            raise
+        except Exception as error:  # the disk lost it, in whatever way; the one before is whole
+            reasons.append(f"{path.name}: {' '.join(str(error).split()) or type(error).__name__}")
+    if reasons:
         raise ValueError(
-            f"No checkpoint in {out / FOLDER} can be read. Remove that folder to begin anew."
+            f"No checkpoint in {out / FOLDER} can be read ({reasons[0]}). Remove that folder to "
+            "begin anew."
         )
     return None
 
 
 def discard_state(out: Path) -> None:
     """Removes what an unfinished training left."""
-    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    remove(out / FOLDER, FILES)
 
 
 def check_arguments_agree(out: Path, state: State, arguments: Mapping[str, Any]) -> None:
     """Raises a ValueError unless a state is that of a training with these arguments."""
-    asked = json.loads(json.dumps(arguments))  # as it would be read back
-    differing = [
-        f"{name} was {state.arguments.get(name)!r} and is {asked.get(name)!r}"
-        for name in sorted({*state.arguments, *asked})
-        if state.arguments.get(name) != asked.get(name)
-    ]
+    differing = differences(state.arguments, arguments)
     if differing:
         raise ValueError(
             f"`out` must not hold another unfinished training: in {out / FOLDER}, "
             f"{'; '.join(differing)}. Give the same arguments to go on with it, or "
             "resume=False to begin anew."
         )
+
+
+def differences(before: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
+    """Says of each argument in which a training differs from an earlier one what it was and is."""
+    asked = json.loads(json.dumps(arguments))  # as it would be read back
+    return [
+        f"{name} was {before.get(name)!r} and is {asked.get(name)!r}"
+        for name in sorted({*before, *asked})
+        if before.get(name) != asked.get(name)
+    ]
+
+
+def has_state(out: Path) -> bool:
+    """Whether there is an unfinished training."""
+    return bool(_paths(out))
 
 
 def take_state(

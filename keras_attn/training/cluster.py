@@ -137,13 +137,24 @@ def wait_for_workers(cluster: Cluster, timeout: float = 300.0) -> None:
                 time.sleep(0.2)
 
 
-def unreachable(cluster: Cluster) -> list[str]:
-    """Names the other processes that are not to be reached at their addresses."""
-    return [
-        f"worker {i} ({address})"
-        for i, address in enumerate(cluster.workers)
-        if i != cluster.index and not answers(address)
-    ]
+def unreachable(cluster: Cluster, patience: float = 5.0) -> list[str]:
+    """Names the other processes that are not to be reached at their addresses.
+
+    Args:
+        cluster: The cluster.
+        patience: For how many seconds to look. One that was killed resets its connections before
+            its port is closed.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        missing = [
+            f"worker {i} ({address})"
+            for i, address in enumerate(cluster.workers)
+            if i != cluster.index and not answers(address)
+        ]
+        if missing or time.monotonic() > deadline:
+            return missing
+        time.sleep(0.2)
 
 
 def answers(address: str) -> bool:

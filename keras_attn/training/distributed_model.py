@@ -29,6 +29,8 @@ class DistributedModel(keras.Model):
     - `gradient_accumulation_steps`, `ema_overwrite_frequency` and `steps_per_execution` work. The
       batches of one update are drawn in one step, so steps are counted in multiples of them.
     - Dropout and the like draw differently on each replica, see `decorrelate`.
+    - `evaluate` and `predict` have the same statistics of BatchNormalization on all replicas, see
+      `merge_statistics`: those with which the network is saved.
     - `fit` works with `MultiWorkerMirroredStrategy`.
 
     `compile` takes the optimizer over: the settings above are read from it and then changed to
@@ -69,6 +71,16 @@ class DistributedModel(keras.Model):
         self.ema_overwrite_frequency: int | None = None
         self._reduces_first = False
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`."""
+        merge_statistics(self)
+        return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.predict`."""
+        merge_statistics(self)
+        return super().predict(*args, **kwargs)
+
     def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.compile`.
 
@@ -86,6 +98,9 @@ class DistributedModel(keras.Model):
                 f"variables on several devices. Received: jit_compile=True, {replicas} replicas"
             )
         optimizer = keras.optimizers.get(optimizer)
+        if optimizer is None:  # to evaluate
+            super().compile(None, *args, **kwargs)
+            return
         dtype = getattr(self.dtype_policy, "name", "")
         if dtype == "mixed_float16" and not isinstance(
             optimizer, keras.optimizers.LossScaleOptimizer
@@ -319,6 +334,30 @@ def decorrelate(model: keras.Model) -> None:
 
     if states:
         tf.function(lambda: model.distribute_strategy.run(shift))()
+
+
+def merge_statistics(model: keras.Model) -> None:
+    """Gives all replicas the mean of what each has for itself in weights that aren't trained.
+
+    Unless it is synchronized, BatchNormalization takes its moving statistics from the images of
+    its replica. Keras saves the first replica's, and evaluates each replica's images by its own.
+
+    Args:
+        model: A model made in a strategy's scope.
+    """
+    strategy = model.distribute_strategy
+    weights = [weight for weight in model.non_trainable_weights if "float" in str(weight.dtype)]
+    if strategy.num_replicas_in_sync == 1 or not weights:
+        return
+
+    def merge() -> None:
+        # In float64, the mean of what is equal already is the same to the bit.
+        own = [tf.cast(weight.value, tf.float64) for weight in weights]
+        means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, own)
+        for weight, mean in zip(weights, means, strict=True):
+            weight.value.assign(tf.cast(mean, weight.value.dtype))
+
+    tf.function(lambda: strategy.run(merge))()
 
 
 def _share(x: Any, context: tf.distribute.ReplicaContext) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Training an image classifier, and its evaluation."""
+"""Training an image classifier."""
 
 import contextlib
 import os
@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from keras_attn.training import checkpoint
-from keras_attn.training.callbacks import BEST_FILE, Progress, StopAtNaN
+from keras_attn.training.architecture import architecture, name_of
+from keras_attn.training.callbacks import Progress, StopAtNaN
 from keras_attn.training.checks import (
     check_arguments,
     check_asynchronous,
@@ -20,13 +21,31 @@ from keras_attn.training.checks import (
     check_model,
     check_replicas,
 )
+from keras_attn.training.earlier import check_names, finished_run, state_to_go_on_from
+from keras_attn.training.evaluation import LOSS, METRICS
+from keras_attn.training.files import BEST_FILE
 from keras_attn.training.image_dataset import ImageDataset
 from keras_attn.training.optimizers import DEFAULTS, check_optimizer, make_optimizer
-from keras_attn.training.runs import TrainResult, describe_run, save_run
+from keras_attn.training.record import describe_run
+from keras_attn.training.runs import TrainResult, save_run
 from keras_attn.training.strategy import Placement, place
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+OPTIMIZER_OPTIONS = (
+    "learning_rate",
+    "schedule",
+    "milestones",
+    "warmup",
+    "weight_decay",
+    "decay_all",
+    "clip_norm",
+    "ema",
+    "accumulation_steps",
+    "learning_rate_factors",
+    "weight_decay_factors",
+)
 
 
 def train(
@@ -58,6 +77,7 @@ def train(
     evaluate_every: int = 1,
     keep_best: bool = False,
     resume: bool = True,
+    overwrite: bool = False,
     tensorboard: bool = False,
     deterministic: bool = False,
     seed: int = 0,
@@ -74,13 +94,15 @@ def train(
     is written to `unfinished` in the run's folder, which is removed at the end. The state of
     `callbacks` of yours is not in it.
 
+    Of a training that has ended, with the same arguments, network and data, the same call gives
+    the result again and trains nothing. One folder has one training at a time.
+
     Args:
         build_model: Makes a new `keras.Model`, from float32 images `(B, H, W, C)` with values
             0..255 to probabilities `(B, classes)`. Called once, inside the strategy's scope.
         dataset: What to train on; its test images are the validation data.
         out: The folder that `model.keras`, `history.csv` and `run.json` go to, once the training
-            has ended well. An earlier run's files in it are replaced then, and not before. With
-            several workers, all of them must reach it; the first writes.
+            has ended well. With several workers, all of them must reach it; the first writes.
         epochs: Passes over the training images.
         batch_size: Images in a batch, over all replicas together.
         optimizer: `"sgd"` (Nesterov momentum 0.9) or `"adamw"`.
@@ -114,6 +136,8 @@ def train(
             on the held-out images was the highest, the first of equals. That accuracy is then no
             measure of it on new images: the choice saw the held-out ones.
         resume: Whether to go on with an unfinished training in `out`. `False` discards it.
+        overwrite: Whether to replace another finished run in `out`, or to train the same one again.
+            Its files are replaced when the training has ended well, and not before.
         tensorboard: Whether to write logs for TensorBoard, into `tensorboard` in the run's folder.
         deterministic: Whether TensorFlow must give the same bits in each run, which is slower.
         seed: Seeds the weights, the order of the images and the augmentation.
@@ -125,8 +149,8 @@ def train(
         A `TrainResult`.
 
     Raises:
-        ValueError: If an argument is wrong, the model doesn't fit the data, or `out` holds
-            another unfinished training.
+        ValueError: If an argument is wrong, the model doesn't fit the data, `out` holds another
+            training, finished or not, or another process trains there.
         FloatingPointError: If the loss or a weight becomes NaN or infinite. The state of the last
             good epoch stays.
         RuntimeError: If another worker stopped.
@@ -171,63 +195,91 @@ def train(
         "seed": seed,
     }
     check_arguments(arguments, dataset, out, verbose)
+    if not isinstance(overwrite, bool):
+        raise ValueError(f"`overwrite` must be a bool. Received: overwrite={overwrite!r}")
     placement = place(strategy)
     check_replicas(placement.replicas, batch_size, jit_compile)
     if placement.is_asynchronous:
         check_asynchronous(arguments)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)  # fails now rather than after the training
-
-    keras.utils.set_random_seed(seed)
-    if deterministic:
-        placement.make_deterministic()
-    at_once = np.lcm(accumulation_steps, steps_per_execution)
-    steps_per_epoch = int(dataset.train_size // batch_size // at_once * at_once)
-    if not steps_per_epoch:
-        raise ValueError(
-            "`accumulation_steps` and `steps_per_execution` must not ask for more than the "
-            f"{dataset.train_size // batch_size} batches of a pass. Received: "
-            f"accumulation_steps={accumulation_steps}, steps_per_execution={steps_per_execution}"
+    with placement.owning(folder):  # fails now rather than after the training
+        check_names(folder)
+        return _train(
+            build_model,
+            dataset,
+            folder,
+            arguments,
+            placement,
+            resume=resume,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
+            verbose=verbose,
+            callbacks=callbacks,
         )
-    with placement.scope(), _dtype_policy(mixed_precision):
+
+
+def _train(
+    build_model: Callable[[], keras.Model],
+    dataset: ImageDataset,
+    folder: Path,
+    arguments: dict[str, Any],
+    placement: Placement,
+    *,
+    resume: bool,
+    overwrite: bool,
+    tensorboard: bool,
+    verbose: int | str,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainResult:
+    """`train` with checked arguments, in a folder that is this process's."""
+    epochs, batch_size, ema = (arguments[name] for name in ("epochs", "batch_size", "ema"))
+    keras.utils.set_random_seed(arguments["seed"])
+    if arguments["deterministic"]:
+        placement.make_deterministic()
+    steps_per_epoch = _steps_per_epoch(dataset, arguments)
+    with placement.scope(), _dtype_policy(arguments["mixed_precision"]):
         network = build_model()
     check_model(network, dataset)
     placement.check_scope(network)
-    with placement.scope(), _synchronized(network, synchronized):
+    identity = {
+        **arguments,
+        "network": name_of(network.name),
+        "architecture": architecture(network),
+        "data": dataset.fingerprint(),
+    }
+    if not overwrite and (result := finished_run(folder, identity, placement)):
+        return result
+    with placement.scope(), _synchronized(network, arguments["synchronized"]):
         model = placement.model_to_fit(network)
         model.compile(
             make_optimizer(
-                optimizer,
+                arguments["optimizer"],
                 network,
-                steps=epochs * steps_per_epoch // accumulation_steps,
-                learning_rate=learning_rate,
-                schedule=schedule,
-                milestones=milestones,
-                warmup=warmup,
-                weight_decay=weight_decay,
-                decay_all=decay_all,
-                clip_norm=clip_norm,
-                ema=ema,
-                accumulation_steps=accumulation_steps,
-                learning_rate_factors=learning_rate_factors,
-                weight_decay_factors=weight_decay_factors,
-                scale_loss=mixed_precision == "float16",
+                steps=epochs * steps_per_epoch // arguments["accumulation_steps"],
+                scale_loss=arguments["mixed_precision"] == "float16",
+                **{name: arguments[name] for name in OPTIMIZER_OPTIONS},
             ),
-            loss="categorical_crossentropy",
-            metrics=["accuracy"],
-            jit_compile=jit_compile,
-            steps_per_execution=steps_per_execution,
+            loss=LOSS,
+            metrics=list(METRICS),
+            jit_compile=arguments["jit_compile"],
+            steps_per_execution=arguments["steps_per_execution"],
         )
         model.optimizer.build(model.trainable_variables)
-        identity = {**arguments, "network": network.name, "data": dataset.fingerprint()}
-        state = _state_to_go_on_from(folder, identity, resume, placement)
+        state = state_to_go_on_from(folder, identity, resume, placement)
         if state:
             checkpoint.put_state(network, model.optimizer, state)
         placement.decorrelate(network)
         progress = Progress(
-            folder if placement.is_chief else None, network, identity, state, keep_best=keep_best
+            folder if placement.is_chief else None,
+            network,
+            identity,
+            state,
+            keep_best=arguments["keep_best"],
         )
-        all_callbacks = [*callbacks, progress, StopAtNaN()]
+        merge = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: placement.merge_statistics(network)
+        )
+        all_callbacks = [*callbacks, merge, progress, StopAtNaN()]
         if ema is not None:
             all_callbacks.append(keras.callbacks.SwapEMAWeights())
         if tensorboard and placement.is_chief:
@@ -241,37 +293,37 @@ def train(
                     batch_size,
                     steps_per_epoch=steps_per_epoch,
                     start_epoch=progress.epoch,
-                    augment=augment,
-                    label_smoothing=label_smoothing,
-                    seed=seed,
+                    **{name: arguments[name] for name in ("augment", "label_smoothing", "seed")},
                 ),
                 validation_data=placement.validation_batches(dataset, batch_size),
-                validation_freq=evaluate_every,
+                validation_freq=arguments["evaluate_every"],
                 initial_epoch=progress.epoch,
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
                 verbose=_verbosity(verbose) if placement.is_chief else 0,
                 callbacks=all_callbacks,
             )
-            metrics = _measure(model, dataset, batch_size, placement)
+            metrics = placement.evaluate(model, dataset, batch_size)
     seconds = progress.seconds_before + time.perf_counter() - start
     check_finite(network, metrics["loss"])
     record = describe_run(
         dataset,
         network,
         arguments=arguments,
+        architecture=identity["architecture"],
+        fingerprint=identity["data"],
         replicas=placement.replicas,
         seconds=seconds,
         metrics=metrics,
     )
-    if keep_best:
+    if arguments["keep_best"]:
         record["best"] = progress.best()
     paths = save_run(
         folder,
         network,
         history=progress.history,
         metadata=record,
-        best=folder / checkpoint.FOLDER / BEST_FILE if keep_best else None,
+        best=folder / checkpoint.FOLDER / BEST_FILE if arguments["keep_best"] else None,
         write=placement.is_chief,
     )
     if placement.is_chief:
@@ -279,66 +331,17 @@ def train(
     return TrainResult(model=network, history=progress.history, metrics=metrics, paths=paths)
 
 
-def evaluate(
-    model: keras.Model, dataset: ImageDataset, *, batch_size: int = 128
-) -> dict[str, float]:
-    """Measures a classifier on the held-out images of a data set.
-
-    Args:
-        model: Gives probabilities `(B, classes)`. It need not be compiled.
-        dataset: Where the images come from.
-        batch_size: Images in a batch. It doesn't change the result.
-
-    Returns:
-        `loss`, the mean cross-entropy in nats, and `accuracy`, the share of images whose most
-        probable class is the right one.
-
-    Raises:
-        ValueError: If the model doesn't fit the data or `batch_size` is wrong.
-
-    Example:
-        >>> sorted(evaluate(model, load_dataset("digits")))
-        ['accuracy', 'loss']
-    """
-    check_model(model, dataset)
-    placement = Placement(getattr(model, "distribute_strategy", None))
-    with placement.scope():
-        return _measure(placement.model_to_fit(model), dataset, batch_size, placement)
-
-
-def _measure(
-    model: keras.Model, dataset: ImageDataset, batch_size: int, placement: Placement
-) -> dict[str, float]:
-    images = placement.test_images(dataset, batch_size)
-    probabilities = np.asarray(placement.predict(model, images), "float64")  # (N, classes)
-    labels = dataset.test.labels
-    right = probabilities[np.arange(len(labels)), labels]  # (N,)
-    return {
-        "loss": float(-np.mean(np.log(np.maximum(right, 1e-7)))),  # clipped as Keras clips it
-        "accuracy": float(np.mean(np.argmax(probabilities, axis=-1) == labels)),
-    }
-
-
-def _state_to_go_on_from(
-    out: Path, identity: dict[str, Any], resume: bool, placement: Placement
-) -> checkpoint.State | None:
-    """The unfinished training's state, on all workers the same."""
-    if not resume:
-        if placement.is_chief:
-            checkpoint.discard_state(out)
-        placement.gather(0)  # no other worker looks before that
-        return None
-    state = checkpoint.load_state(out)
-    epochs = placement.gather(state.epoch if state else 0)
-    if len(set(epochs)) > 1:
-        found = ", ".join(f"worker {i}: epoch {epoch}" for i, epoch in enumerate(epochs))
+def _steps_per_epoch(dataset: ImageDataset, arguments: Mapping[str, Any]) -> int:
+    """How many batches of a pass fill whole updates and executions."""
+    accumulated, executed = arguments["accumulation_steps"], arguments["steps_per_execution"]
+    batches, at_once = dataset.train_size // arguments["batch_size"], np.lcm(accumulated, executed)
+    if batches < at_once:
         raise ValueError(
-            "`out` must be one folder that all workers reach: they find checkpoints of different "
-            f"epochs there ({found}). Received: out={os.fspath(out)!r}"
+            "`accumulation_steps` and `steps_per_execution` must not ask for more than the "
+            f"{batches} batches of a pass. Received: accumulation_steps={accumulated}, "
+            f"steps_per_execution={executed}"
         )
-    if state:
-        checkpoint.check_arguments_agree(out, state, identity)
-    return state
+    return int(batches // at_once * at_once)
 
 
 @contextlib.contextmanager

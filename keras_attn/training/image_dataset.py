@@ -81,9 +81,10 @@ class ImageDataset:
         """Tells these data from others: a hexadecimal sha256.
 
         It is over the names of the classes and over both splits: pixels and labels of arrays;
-        relative paths, file sizes and labels of files; name, version, sizes, `limit` and label
-        noise of a stream from tensorflow-datasets, and all images of another stream. Label noise
-        and `limit` change it in every case, the name of the data set does not.
+        relative paths, contents and labels of files, see `digest_files`; name, version, contents
+        of the prepared files, `limit` and label noise of a stream from tensorflow-datasets, and
+        all images of another stream. Label noise and `limit` change it in every case; the name of
+        the data set, the folder that it is in and its files' times do not.
         """
         parts = [repr(tuple(self.class_names)), self.train.digest(), self.test.digest()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

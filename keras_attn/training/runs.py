@@ -1,11 +1,9 @@
 """A run's folder: `model.keras`, `history.csv` and `run.json`, each whole or not there."""
 
 import dataclasses
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +11,19 @@ from typing import Any
 
 import keras
 
-from keras_attn._version import __version__
-from keras_attn.training.callbacks import BEST_FILE, write_history
-from keras_attn.training.image_dataset import ImageDataset
+from keras_attn.training.files import (
+    BEST_FILE,
+    FINETUNE_FILE,
+    HISTORY_FILE,
+    MODEL_FILE,
+    RUN_FILE,
+    RUN_FILES,
+    remove,
+)
+from keras_attn.training.history import read_history, write_history
+from keras_attn.training.record import read_record
 
-MODEL_FILE = "model.keras"
-HISTORY_FILE = "history.csv"
-RUN_FILE = "run.json"
+BESIDE = ".writing-run-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +37,14 @@ class TrainResult:
         metrics: `loss` and `accuracy` of the trained model on the held-out images.
         paths: Where the files are: `"model"`, `"history"` and `"run"`, and `"best"` where it was
             kept.
+        was_finished: Whether the folder held this run already, so that nothing was trained.
     """
 
     model: keras.Model
     history: dict[str, list[float | None]]
     metrics: dict[str, float]
     paths: dict[str, Path]
+    was_finished: bool = False
 
 
 def save_run(
@@ -75,17 +81,28 @@ def save_run(
     with_best = {**paths, "best": out / BEST_FILE} if best is not None else paths
     if not write:
         return with_best
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=out) as beside:
-        model.save(Path(beside, MODEL_FILE))
-        write_history(Path(beside, HISTORY_FILE), history)
-        text = json.dumps(metadata, indent=2, allow_nan=False) + "\n"
-        Path(beside, RUN_FILE).write_text(text, encoding="utf-8")
-        for path in paths.values():
-            os.replace(Path(beside, path.name), path)
-    if best is None:
-        (out / BEST_FILE).unlink(missing_ok=True)  # an earlier run's
-    else:
-        os.replace(best, out / BEST_FILE)
+    for left in out.glob(f"{BESIDE}*"):  # by a process that was killed here
+        remove(left, RUN_FILES)
+    try:
+        with tempfile.TemporaryDirectory(prefix=BESIDE, dir=out) as beside:
+            model.save(Path(beside, MODEL_FILE))
+            write_history(Path(beside, HISTORY_FILE), history)
+            text = json.dumps(metadata, indent=2, allow_nan=False) + "\n"
+            Path(beside, RUN_FILE).write_text(text, encoding="utf-8")
+            if best is not None:
+                shutil.copyfile(best, Path(beside, BEST_FILE))
+            # From here on no earlier run is in the folder: killed in between, the training is
+            # unfinished, and its last state is there.
+            for name in (RUN_FILE, FINETUNE_FILE, BEST_FILE):
+                (out / name).unlink(missing_ok=True)
+            for name in ("model", "history", *(["best"] if best is not None else []), "run"):
+                os.replace(Path(beside, with_best[name].name), with_best[name])
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"The run could not be written into {out}: {error.strerror or error}. The state after "
+            "the last epoch is whole; started again, the training ends from there.",
+        ) from error
     return with_best
 
 
@@ -120,15 +137,11 @@ def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any
                 "`folder` must be the folder of a run, as `train` writes it. "
                 f"Received: folder={os.fspath(folder)!r}, which has no {name}"
             )
-    try:
-        metadata = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{folder / RUN_FILE} is not valid JSON: {error}") from error
-    data = metadata.get("data") if isinstance(metadata, dict) else None
-    if not isinstance(data, dict) or "class_names" not in data:
-        raise ValueError(f"{folder / RUN_FILE} is not a run's: it has no `data.class_names`")
+    metadata = read_record(folder / RUN_FILE)
     try:
         model = keras.saving.load_model(folder / MODEL_FILE, compile=False)
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged zip, a missing entry, an unknown layer, ...
         reason = str(error).strip().splitlines()
         raise ValueError(
@@ -138,70 +151,26 @@ def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any
     return model, metadata
 
 
-def describe_run(
-    dataset: ImageDataset,
-    model: keras.Model,
-    *,
-    arguments: Mapping[str, Any],
-    replicas: int,
-    seconds: float,
-    metrics: Mapping[str, float],
-) -> dict[str, Any]:
-    """Gathers what `run.json` records.
+def load_result(folder: Path, record: Mapping[str, Any]) -> TrainResult:
+    """The result of the finished run in a folder; its model is not compiled.
 
-    Args:
-        dataset: What was trained on.
-        model: What was trained.
-        arguments: What `train` was asked for, defaults filled in.
-        replicas: How many replicas the strategy had.
-        seconds: How long the training took.
-        metrics: The final ones.
-
-    Returns:
-        A dictionary that JSON can hold.
+    Raises:
+        OSError: If a file can't be read.
+        ValueError: If one of them is damaged.
     """
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "arguments": dict(arguments),
-        "data": {
-            "name": dataset.name,
-            "class_names": list(dataset.class_names),
-            "image_shape": list(dataset.image_shape),
-            "train_size": dataset.train_size,
-            "test_size": dataset.test_size,
-            "seed": dataset.seed,
-            "options": dict(dataset.options),
-            "fingerprint": dataset.fingerprint(),
-        },
-        "model": {"name": model.name, "parameters": model.count_params()},
-        "replicas": replicas,
-        "versions": {
-            "python": platform.python_version(),
-            "keras": keras.__version__,
-            **_backend_version(),
-            "keras_attn": __version__,
-        },
-        "hardware": {
-            "platform": platform.platform(),
-            "cpu_count": os.cpu_count(),
-            "gpus": _gpus(),
-        },
-        "seconds": round(seconds, 1),
-        "metrics": dict(metrics),
-    }
-
-
-def _backend_version() -> dict[str, str]:
-    name = keras.backend.backend()
-    return {name: importlib.metadata.version(name)}
-
-
-def _gpus() -> list[str]:
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return [
-            tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-            for gpu in tf.config.list_physical_devices("GPU")
-        ]
-    return [device for device in keras.distribution.list_devices() if "cpu" not in device]
+    history = read_history(folder / HISTORY_FILE)
+    epochs = record["arguments"].get("epochs")
+    if {len(values) for values in history.values()} != {epochs}:
+        found = len(next(iter(history.values())))
+        raise ValueError(f"{folder / HISTORY_FILE} has {found} of {epochs} epochs")
+    model, _ = load_run(folder)
+    names = {"model": MODEL_FILE, "history": HISTORY_FILE, "run": RUN_FILE}
+    if "best" in record:
+        names["best"] = BEST_FILE
+    return TrainResult(
+        model=model,
+        history=history,
+        metrics=dict(record["metrics"]),
+        paths={kind: folder / name for kind, name in names.items()},
+        was_finished=True,
+    )

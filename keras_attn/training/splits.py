@@ -6,7 +6,6 @@ import abc
 import dataclasses
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_attn.images import read_image
+from keras_attn.training.file_digest import digest_files
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -146,11 +146,11 @@ class FileSplit(RandomAccessSplit):
         return (*self.image_size, 3)
 
     def digest(self) -> str:
-        """The sha256 of relative paths, file sizes and labels, and of the size resized to."""
+        """The sha256 of relative paths, contents and labels, and of the size resized to."""
         digest = hashlib.sha256(repr(tuple(self.image_size)).encode())
-        for path, label in zip(self.paths, self.labels, strict=True):
-            size = os.path.getsize(self.root / path)
-            digest.update(f"{Path(path).as_posix()}\0{size}\0{label}\n".encode())
+        contents = digest_files(self.root, self.paths)
+        for path, content, label in zip(self.paths, contents, self.labels, strict=True):
+            digest.update(f"{Path(path).as_posix()}\0{content}\0{label}\n".encode())
         return digest.hexdigest()
 
     def subset(self, rows: np.ndarray) -> FileSplit:

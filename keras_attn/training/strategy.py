@@ -1,7 +1,9 @@
 """Where training runs: one device, several of a machine, or several machines."""
 
 import contextlib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,6 +15,7 @@ from keras_attn.training.cluster import (
     wait_for_workers,
 )
 from keras_attn.training.image_dataset import ImageDataset
+from keras_attn.training.ownership import owned
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -153,13 +156,17 @@ class Placement:
 
         fit_asynchronously(model, batches, **options)
 
-    def predict(self, model: keras.Model, images: Any) -> Any:
-        """What the model gives for batches of images."""
+    def evaluate(
+        self, model: keras.Model, dataset: ImageDataset, batch_size: int
+    ) -> dict[str, float]:
+        """The loss and the metrics of a compiled model on the held-out images."""
+        batches = self.validation_batches(dataset, batch_size)
         if not self.is_asynchronous:
-            return model.predict(images, verbose=0)
-        from keras_attn.training.parameter_server import predict_here
+            logs = model.evaluate(batches, verbose=0, return_dict=True)
+            return {name: float(logs[name]) for name in ("loss", "accuracy")}
+        from keras_attn.training.parameter_server import evaluate_here
 
-        return predict_here(model, images)
+        return evaluate_here(model, batches)
 
     def model_to_fit(self, network: keras.Model) -> keras.Model:
         """The model whose `fit` is right here: it shares the network's weights."""
@@ -169,6 +176,19 @@ class Placement:
 
         return DistributedModel(network)
 
+    def model_to_evaluate(self, network: keras.Model) -> keras.Model:
+        """A model to compile and evaluate: it shares the network's weights, not its settings."""
+        if self.replicas == 1:
+            return keras.Model(network.inputs, network.outputs[0], name=network.name)
+        return self.model_to_fit(network)
+
+    def merge_statistics(self, network: keras.Model) -> None:
+        """Gives all replicas the mean of what each has for itself, as BatchNormalization has."""
+        if self.replicas > 1 and not self.is_asynchronous:
+            from keras_attn.training.distributed_model import merge_statistics
+
+            merge_statistics(network)
+
     def check_scope(self, network: keras.Model) -> None:
         """Raises a ValueError if the network was made outside the strategy's scope."""
         if self.replicas > 1 and network.distribute_strategy.num_replicas_in_sync != self.replicas:
@@ -176,6 +196,29 @@ class Placement:
                 "`build_model` must make the model when it is called: made before, outside the "
                 "strategy's scope, it would train on one device"
             )
+
+    @contextlib.contextmanager
+    def owning(self, folder: Path) -> Iterator[None]:
+        """Owns a run's folder; of several workers the first does, for all.
+
+        Raises:
+            ValueError: If another training runs there.
+            OSError: If the folder can't be made or written.
+        """
+        with contextlib.ExitStack() as stack:
+            refused: ValueError | OSError | None = None
+            if self.is_chief:
+                try:
+                    stack.enter_context(owned(folder))
+                except (ValueError, OSError) as error:
+                    refused = error
+            # None goes on before the first is through with what it did there before.
+            if any(self.gather(int(refused is not None))):
+                raise refused or ValueError(
+                    "`out` must be a folder that the first worker can have to itself: what it says "
+                    f"is the reason. Received: out={os.fspath(folder)!r}"
+                )
+            yield
 
     def decorrelate(self, network: keras.Model) -> None:
         """Lets Dropout and the like draw differently on each replica."""
@@ -256,14 +299,6 @@ class Placement:
         return self._evaluation_batches(dataset, batch_size).map(
             lambda images, labels: (images, tf.one_hot(labels, classes))
         )
-
-    def test_images(self, dataset: ImageDataset, batch_size: int) -> Any:
-        """The held-out images alone."""
-        if self.strategy is None:
-            from keras_attn.training.sequence import EvaluationSequence
-
-            return EvaluationSequence(dataset, batch_size, with_labels=False)
-        return self._evaluation_batches(dataset, batch_size).map(lambda images, _: images)
 
     def _evaluation_batches(self, dataset: ImageDataset, batch_size: int) -> "tf.data.Dataset":
         import tensorflow as tf

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_attn.training import splits
+from keras_attn.training.file_digest import digest_files
 from keras_attn.training.image_dataset import ImageDataset
 from keras_attn.training.splits import ArraySplit, Split, StreamSplit
 
@@ -80,7 +81,7 @@ def read_tfds(
         dataset = _stream(builder, which, image_key, label_key, image_shape)
         if count * math.prod(image_shape) <= splits.CACHE_BYTES:
             return _in_memory(dataset)
-        identity = f"{info.full_name} {which} {info.splits[which].shard_lengths} {image_shape}"
+        identity = f"{info.full_name} {which} {_contents(info.splits[which])} {image_shape}"
         return StreamSplit(dataset, count, identity)
 
     return ImageDataset(
@@ -91,6 +92,14 @@ def read_tfds(
         test=read(held_out),
         seed=seed,
     )
+
+
+def _contents(split: Any) -> list[str]:
+    """What tells a prepared split from another of the same version."""
+    files = [os.fspath(file) for file in split.filepaths]
+    if any("://" in file for file in files):  # in a bucket, where only their lengths are at hand
+        return [str(length) for length in split.shard_lengths]
+    return digest_files(Path(), files)
 
 
 def _stream(

@@ -1,0 +1,47 @@
+"""Measuring an image classifier by the loss and the metrics that it is trained with."""
+
+import keras
+
+from keras_attn.training.checks import check_model
+from keras_attn.training.image_dataset import ImageDataset
+from keras_attn.training.strategy import Placement
+
+LOSS = "categorical_crossentropy"
+METRICS = ("accuracy",)
+
+
+def evaluate(
+    model: keras.Model, dataset: ImageDataset, *, batch_size: int = 128
+) -> dict[str, float]:
+    """Measures a classifier on the held-out images of a data set.
+
+    The numbers are those of Keras's `Model.evaluate`, as `fit` reports them: TensorFlow computes
+    the loss from the logits, the other backends from probabilities that they clip.
+
+    Args:
+        model: Gives probabilities `(B, classes)`. It need not be compiled, and stays as it is.
+        dataset: Where the images come from.
+        batch_size: Images in a batch. But for rounding, it doesn't change the result.
+
+    Returns:
+        `loss`, the mean cross-entropy in nats and what regularizers of the model add to it, and
+        `accuracy`, the share of images whose most probable class is the right one.
+
+    Raises:
+        ValueError: If the model doesn't fit the data or `batch_size` is wrong.
+
+    Example:
+        >>> sorted(evaluate(model, load_dataset("digits")))
+        ['accuracy', 'loss']
+    """
+    check_model(model, dataset)
+    placement = Placement(getattr(model, "distribute_strategy", None))
+    with placement.scope():
+        measured = placement.model_to_evaluate(model)
+        measured.compile(
+            None,
+            loss=LOSS,
+            metrics=list(METRICS),
+            jit_compile="auto" if placement.replicas > 1 else model.jit_compile,
+        )
+        return placement.evaluate(measured, dataset, batch_size)

@@ -1,0 +1,59 @@
+"""The files of a run's folder: what they are called, written whole, and removed by name alone."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+MODEL_FILE = "model.keras"
+HISTORY_FILE = "history.csv"
+RUN_FILE = "run.json"
+BEST_FILE = "best.keras"
+FINETUNE_FILE = "finetune.json"
+RUN_FILES = (MODEL_FILE, HISTORY_FILE, RUN_FILE, BEST_FILE)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file, or leaves what was there.
+
+    Raises:
+        OSError: If it can't be written; the message names it.
+    """
+    beside = path.with_name(f".writing-{path.name}")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="")
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(
+            error.errno, f"{path} could not be written: {error.strerror or error}"
+        ) from error
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file.
+
+    Raises:
+        OSError: If it can't be read; the message names it.
+        ValueError: If it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file: {error}") from error
+
+
+def remove(folder: Path, patterns: Sequence[str]) -> None:
+    """Removes the files of these names from a folder, and the folder if nothing else is in it.
+
+    What isn't named is somebody else's, and stays.
+    """
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except OSError:
+        return
