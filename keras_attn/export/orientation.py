@@ -4,6 +4,7 @@ TensorFlow's decoders don't look at EXIF, and a client of TF Serving sends files
 store what the sensor saw, and the orientation beside it.
 """
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -15,16 +16,16 @@ MOST_BYTES = 2**16  # of EXIF
 MOST_SEGMENTS = 1024
 LEAST_SEGMENT = 16  # a segment with EXIF has more bytes
 END = 2**62  # beyond every file
-# Orientation, from 1 on -> what sets the picture (H, W, C) upright.
-UPRIGHT: tuple[Callable[[tf.Tensor], tf.Tensor], ...] = (
-    lambda image: image,
-    lambda image: image[:, ::-1],
-    lambda image: image[::-1, ::-1],
-    lambda image: image[::-1],
-    lambda image: _transpose(image),
-    lambda image: _transpose(image)[:, ::-1],
-    lambda image: _transpose(image)[::-1, ::-1],
-    lambda image: _transpose(image)[::-1],
+# Orientation, from 1 on -> whether rows and columns change places, and which then run backwards.
+UPRIGHT: tuple[tuple[bool, list[int]], ...] = (
+    (False, []),
+    (False, [1]),
+    (False, [0, 1]),
+    (False, [0]),
+    (True, []),
+    (True, [1]),
+    (True, [0, 1]),
+    (True, [0]),
 )
 
 
@@ -35,7 +36,13 @@ def set_upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
         image: `(H, W, C)`.
         exif: What `exif_of_jpeg` and the like give.
     """
-    turns = [lambda turn=turn: turn(image) for turn in UPRIGHT]
+
+    def turned(swap: bool, backwards: list[int]) -> tf.Tensor:
+        swapped = tf.transpose(image, (1, 0, 2)) if swap else image
+        # A slice by -1 takes fifteen times as long.
+        return tf.reverse(swapped, backwards) if backwards else swapped
+
+    turns = [functools.partial(turned, *turn) for turn in UPRIGHT]
     return tf.switch_case(_orientation(exif) - 1, turns)
 
 
@@ -148,7 +155,3 @@ def _number(
     digits = tf.cast(tf.ensure_shape(digits, (count,)), tf.int64)
     digits = tf.where(little_endian, digits, digits[::-1])  # the least first
     return tf.reduce_sum(digits * tf.constant([256**i for i in range(count)], tf.int64))
-
-
-def _transpose(image: tf.Tensor) -> tf.Tensor:
-    return tf.transpose(image, (1, 0, 2))
