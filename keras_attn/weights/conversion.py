@@ -122,7 +122,8 @@ def convert(model: keras.Model, tensors: Tensors, naming: Naming) -> Report:
     for path, origin in to_read.items():
         array = np.asarray(origin.function(*(np.asarray(tensors[name]) for name in origin.names)))
         if array.shape != shapes[path]:
-            array, _ = adapt(path, array, shapes[path], path == first)
+            made, _ = adapt(path, array, shapes[path], path == first)
+            array = array if made is None else made
         values.append((weights[path], fitted(array, weights[path])))
     assign_all(values)
     if unused:

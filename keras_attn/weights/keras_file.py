@@ -148,7 +148,8 @@ def _adapting(model: keras.Model, owners: set[str], kept: list[str]) -> Iterator
                     continue
                 array = np.asarray(store[str(i)])
                 if array.shape != shape:
-                    array, _ = adapt(weight.path, array, shape, weight.path == first)
+                    made, _ = adapt(weight.path, array, shape, weight.path == first)
+                    array = array if made is None else made
                 weight.assign(array)
 
         return load_own_variables

@@ -68,7 +68,7 @@ class Naming(Protocol):
         """A pattern of names without use."""
         ...
 
-    def prepared(self, tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def prepared(self, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
         """The tensors under the names that `origins` gives."""
         ...
 
@@ -95,7 +95,7 @@ class Table:
     layout: str = "torch"
     ignored: str = r".*\.num_batches_tracked"
 
-    def prepared(self, tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def prepared(self, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
         """The tensors, as they are."""
         return tensors
 
@@ -138,7 +138,7 @@ class OwnNames:
     marks: tuple[str, ...] = ()
     ignored: str = "$^"
 
-    def prepared(self, tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def prepared(self, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
         """The tensors, as they are."""
         return tensors
 

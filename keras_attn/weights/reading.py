@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,9 +79,8 @@ def read_json(text: bytes | str) -> Any:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) < len(items):
-            seen: set[str] = set()
-            # `add` gives None: a name is in the list from its second time on.
-            doubled = sorted({name for name, _ in items if name in seen or seen.add(name)})
+            counts = Counter(name for name, _ in items)
+            doubled = sorted(name for name, count in counts.items() if count > 1)
             raise ValueError(f"it has names twice: {', '.join(doubled[:5])[:MOST_NAME]}")
         return found
 

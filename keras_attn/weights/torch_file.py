@@ -216,7 +216,7 @@ def _array(path: Path, tensor: Tensor, region: _Region, byteorder: str) -> np.nd
         if tensor.storage.dtype == "bfloat16":
             flat = widened(data, byteorder)
         else:
-            flat = np.frombuffer(data, np.dtype(tensor.storage.dtype).newbyteorder(byteorder))
+            flat = np.frombuffer(data, np.dtype(tensor.storage.dtype).newbyteorder(byteorder))  # type: ignore[arg-type]
         if len(flat) != numbers:
             raise OSError("the file is cut")
         steps = tuple(step * flat.itemsize for step in tensor.strides)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class CreationOrder:
     marks: tuple[str, ...] = ("conv2d/kernel", "batch_normalization/gamma", "conv2d_2/kernel")
     ignored: str = "$^"
 
-    def prepared(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def prepared(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         """The tensors with the numbers of each kind of layer counted from the lowest on.
 
         Keras goes on counting from network to network; a file has the numbers of its day.
