@@ -27,6 +27,7 @@ MAX_BLOCKS = 2**20
 _AFTER_FILLING = re.compile(b"[^\xff]")
 # The markers of a JPEG that begin a frame and so carry its size; 0xC4, 0xC8 and 0xCC don't.
 FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+ANIMATION = 0x02  # the flag of a WebP
 # Those that stand alone: no length follows.
 BARE_MARKERS = {0x01, *range(0xD0, 0xDA)}
 
@@ -184,7 +185,7 @@ def _gif_colours(flags: int) -> int:
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """Of the first picture; of an animation the canvas, once for each picture."""
+    """Of the one picture; TensorFlow looks at the header's flag to see whether there are more."""
     kind, position = data[12:16], 20
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, position + 6)
@@ -194,21 +195,13 @@ def _webp_size(data: bytes) -> tuple[int, int]:
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if kind != b"VP8X":
         return 0, 0
+    if data[position] & ANIMATION:
+        raise invalid_argument(
+            "Images must not be animated WebP files: TensorFlow's decoder can crash on one"
+        )
     width = int.from_bytes(data[position + 4 : position + 7], "little") + 1
     height = int.from_bytes(data[position + 7 : position + 10], "little") + 1
-    return width, height * max(1, _webp_pictures(data))
-
-
-def _webp_pictures(data: bytes) -> int:
-    position = 12
-    pictures = 0
-    for _ in range(MAX_SEGMENTS):
-        if position + 8 > len(data):
-            return pictures
-        pictures += data[position : position + 4] == b"ANMF"
-        (size,) = struct.unpack_from("<I", data, position + 4)
-        position += 8 + size + size % 2
-    raise _too_many("chunks", MAX_SEGMENTS)
+    return width, height
 
 
 def _too_many(parts: str, most: int) -> ServingError:

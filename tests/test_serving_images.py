@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -59,12 +60,20 @@ def test_a_jpeg_with_what_cameras_put_before_the_picture():
     assert image_size(encode("JPEG", exif=exif, comment=b"\xff\xc0" * 50)) == (13, 7)
 
 
-@pytest.mark.parametrize("format", ["GIF", "WEBP"])
-def test_the_pictures_of_an_animation_add_up(format):
+def animation(format):
     frames = [PIL.Image.new("RGBA", (7, 13), (40 * i, 5, 9, 200)) for i in range(5)]
     file = io.BytesIO()
     frames[0].save(file, format, save_all=True, append_images=frames[1:], optimize=False)
-    assert image_size(file.getvalue()) == (5 * 13, 7)
+    return file.getvalue()
+
+
+def test_the_pictures_of_an_animation_add_up():
+    assert image_size(animation("GIF")) == (5 * 13, 7)
+
+
+def test_an_animation_that_crashes_the_decoder_is_refused():
+    with pytest.raises(ServingError, match="must not be animated WebP"):
+        image_size(animation("WEBP"))
 
 
 def test_a_gif_of_any_year():
@@ -77,7 +86,8 @@ def test_what_is_no_image_has_no_size():
     starts = (b"", b"\xff\xd8", b"\xff\xd8\xff", b"GIF89a", b"BM", b"\x89PNG\r\n\x1a\n")
     for start in (*starts, b"RIFF1234WEBPVP8L", b"RIFF1234WEBPVP8X"):
         for _ in range(50):
-            image_size(start + generator.bytes(40))  # raises nothing
+            with contextlib.suppress(ServingError):  # it may look like an animation
+                image_size(start + generator.bytes(40))
     assert image_size(b"text") is None
     assert image_size(b"\xff\xd8" + b"\xff" * 2_000_000) == (0, 0)  # would not end by n x n
 
@@ -88,7 +98,6 @@ def test_what_is_no_image_has_no_size():
         b"\xff\xd8" + b"\xff\xe0\x00\x02" * 500_000,  # segments without an end
         b"\xff\xd8" + b"\xff\x01" * 1_000_000,
         b"GIF89a" + bytes(7) + b"\x21\x00" + b"\x01a" * 2_000_000,
-        b"RIFF1234WEBPVP8X\x0a\0\0\0" + bytes(10) + b"JUNK\0\0\0\0" * 200_000,
     ],
 )
 def test_a_header_without_an_end_is_refused(data):
