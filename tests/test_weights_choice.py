@@ -360,3 +360,9 @@ def test_metadata_is_what_json_gives_back():
     assert Metadata.from_dict(json.loads(json.dumps(metadata.as_dict()))) == metadata
     assert Metadata.from_dict({**metadata.as_dict(), "of the future": 1}) == metadata
     assert dataclasses.replace(metadata, tag="d") != metadata
+
+
+def test_the_message_says_what_a_set_is_for():
+    for arguments in ({}, {"attention": "eca"}):
+        with pytest.raises(ValueError, match=r"'cifar10' is for CIFARResNet\(depth=20, attention="):
+            CIFARResNet(20, weights="cifar10", **arguments)

@@ -1,5 +1,7 @@
 """Weight files: all of a file into all of a network, or an error and an untouched network."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -94,3 +96,16 @@ def test_a_deeper_networks_checkpoint_is_refused(tmp_path):
     CIFARResNet(14).save_weights(path)
     with pytest.raises(ValueError, match="another network than 'resnet8_cifar'"):
         CIFARResNet(8, weights=path)
+
+
+@pytest.mark.parametrize("kind", ["cbam", "gc", "sk"])
+def test_a_whole_model_in_keras_legacy_form(tmp_path, kind):
+    """Layers within layers have the same names in it more than once."""
+    model = CIFARResNet(8, attention=kind)
+    path = tmp_path / "model.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras's advice to write .keras
+        model.save(path)
+    other = CIFARResNet(8, attention=kind, weights=path)
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
