@@ -4,7 +4,8 @@
     python client.py --url http://127.0.0.1:8501/v1/models/digits cat.jpg
     python client.py --url http://127.0.0.1:8501/v1/models/digits image.json
 
-A JPEG or PNG goes to the signature `serve_bytes` as it is. `image.json` holds one image (three
+A JPEG, PNG, GIF, BMP or WebP goes to the signature `serve_bytes` as it is. `image.json` holds one
+image (three
 lists deep), or a list of them (four deep), or a whole request, `{"instances": [...]}` or
 `{"inputs": ...}`. `-` reads from standard input.
 """
@@ -22,7 +23,7 @@ from typing import Any
 SERVE_BYTES = "serve_bytes"
 SERVE_UINT8 = "serve_uint8"
 # What JPEG and PNG files begin with.
-IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
 
 
 class ServerError(RuntimeError):
@@ -82,7 +83,7 @@ def classify(
 
     Args:
         url: Of the model.
-        images: The contents of JPEG or PNG files. They need not be of one size.
+        images: The contents of image files. They need not be of one size.
         signature_name: One that takes such files.
         timeout: In seconds.
 
@@ -160,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code, 1 for what went wrong on the way."""
     parser = argparse.ArgumentParser(
         description="Asks a model server for predictions.",
-        epilog="FILE is a JPEG or PNG, or holds an image as nested lists, a list of images, or a "
+        epilog="FILE is a picture, or holds an image as nested lists, a list of images, or a "
         "whole request.",
     )
     parser.add_argument("--url", required=True, help="http://host:port/v1/models/name")
@@ -196,7 +197,7 @@ def _read(file: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} must be a JPEG, a PNG or JSON: {error}") from None
+        raise ValueError(f"{file} must be an image or JSON: {error}") from None
 
 
 def _request(value: Any) -> dict[str, Any]:
