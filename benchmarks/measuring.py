@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,6 +70,14 @@ def _status_kib(key: str) -> int:
 def hardware() -> str:
     """The processor and how many cores there are."""
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
+
+
+def commit() -> str:
+    """The commit of this checkout, with a `+` where files differ from it."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True)
+    return head.stdout.strip() + ("+" if changes.stdout else "")
 
 
 def save(

@@ -99,7 +99,7 @@ def run(training: Training, folder: Path, data_dir: str | None) -> None:
         "epochs": record["arguments"]["epochs"],
         "hours": round(record["seconds"] / 3600, 2),
         "options": json.dumps(training.differs),
-        "commit": commit(),
+        "commit": measuring.commit(),
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
         "hardware": measuring.hardware(),
         "date": record["date"][:10],
@@ -118,14 +118,6 @@ def write_whole(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}")
     beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)
-
-
-def commit() -> str:
-    """The commit of this checkout, with a `+` where files differ from it."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True)
-    return head.stdout.strip() + ("+" if changes.stdout else "")
 
 
 def state(training: Training, folder: Path) -> str:

@@ -5,9 +5,8 @@
     python client.py --url http://127.0.0.1:8501/v1/models/digits image.json
 
 A JPEG, PNG, GIF, BMP or WebP goes to the signature `serve_bytes` as it is. `image.json` holds one
-image (three
-lists deep), or a list of them (four deep), or a whole request, `{"instances": [...]}` or
-`{"inputs": ...}`. `-` reads from standard input.
+image (three lists deep), or a list of them (four deep), or a whole request, `{"instances": [...]}`
+or `{"inputs": ...}`. `-` reads from standard input.
 """
 
 import argparse

@@ -14,7 +14,6 @@ import dataclasses
 import importlib
 import inspect
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -40,14 +39,6 @@ def run_part(part: str, folder: Path, **lengths: bool) -> Iterator[Trial]:
         )
 
 
-def commit() -> str:
-    """The commit of this checkout, with a `+` where files differ from it."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True)
-    return head.stdout.strip() + ("+" if changes.stdout else "")
-
-
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -68,7 +59,7 @@ def main() -> int:
                 trials.append(trial)
                 print(LINE.format(*dataclasses.astuple(trial)), flush=True)
     if not arguments.quick:
-        rows = [{**dataclasses.asdict(trial), "commit": commit()} for trial in trials]
+        rows = [{**dataclasses.asdict(trial), "commit": measuring.commit()} for trial in trials]
         measuring.save(RESULTS, rows, "keras", "tensorflow")
     broken = sum(trial.lost + trial.wrong for trial in trials)
     print(f"{sum(trial.tried for trial in trials)} tried, {broken} lost or wrong")
