@@ -576,13 +576,13 @@ def test_the_inserted_layer_is_in_training_by_hand():
 
 @pytest.mark.parametrize("extension", ["keras", "h5"])
 def test_files_of_frozen_and_quantized_insertions(tmp_path, extension):
-    image = keras.Input((5, 4, 8))
-    model = keras.Model(image, keras.layers.Conv2D(8, 1, name="conv")(image))
+    image = keras.Input((5, 4, 32))
+    model = keras.Model(image, keras.layers.Conv2D(32, 1, name="conv")(image))
     model = keras_attn.insert_attention(model, "cbam", where="conv", identity=False)
     model.get_layer("conv_cbam").trainable = False
     model.quantize("int8", filters=lambda part: isinstance(part, keras.layers.Dense))
     model.save(tmp_path / f"model.{extension}")
     loaded = keras.saving.load_model(tmp_path / f"model.{extension}", compile=False)
-    x = np.random.default_rng(0).normal(size=(3, 5, 4, 8)).astype("float32")
+    x = np.random.default_rng(0).normal(size=(3, 5, 4, 32)).astype("float32")
     np.testing.assert_array_equal(loaded(x), model(x))
     assert [w.path for w in loaded.trainable_weights] == ["conv/kernel", "conv/bias"]

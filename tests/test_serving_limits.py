@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import gzip
+import http.client
 import io
 import json
 import logging
@@ -122,18 +123,18 @@ def test_a_body_may_take_its_time_as_long_as_it_comes(slow):
 
 
 def test_an_idle_connection_stays_as_long_as_it_may(slow):
-    request = b"GET /v1/models/m HTTP/1.1\r\nHost: x\r\n\r\n"
     assert ServerOptions().timeout_keep_alive == 75
-    with (
-        start_server(slow, options=ServerOptions(timeout_keep_alive=0.5)) as server,
-        connect(server) as connection,
-    ):
+    with start_server(slow, options=ServerOptions(timeout_keep_alive=1.0)) as server:
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
         for _ in range(3):
-            connection.sendall(request)
-            assert connection.recv(12) == b"HTTP/1.1 200"
-            connection.recv(4096)
-            time.sleep(0.25)
-        assert 0.1 < closed_after(connection)[0] < 5
+            connection.request("GET", "/v1/models/m")
+            reply = connection.getresponse()
+            assert (reply.status, reply.read()[:1]) == (200, b"{")
+            kept = connection.sock
+            time.sleep(0.4)
+        assert closed_after(kept)[0] < 5
+        assert connection.sock is kept  # it was one connection all the time
+        connection.close()
 
 
 def test_silent_connections_shut_nobody_out(slow):

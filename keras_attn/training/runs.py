@@ -139,8 +139,8 @@ def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any
                 f"Received: folder={os.fspath(folder)!r}, which has no {name}"
             )
     metadata = read_record(folder / RUN_FILE)
-    check_keras_archive(folder / MODEL_FILE)
     try:
+        check_keras_archive(folder / MODEL_FILE)
         model = keras.saving.load_model(folder / MODEL_FILE, compile=False)
     except MemoryError:
         raise
