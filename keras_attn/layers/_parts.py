@@ -46,6 +46,8 @@ class LayerOfParts(AnyBatch):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         policy = kwargs.get("dtype")
+        if isinstance(policy, dict):  # as Keras's `Wrapper.from_config` leaves it
+            policy = kwargs["dtype"] = keras.dtype_policies.deserialize(policy)
         quantized: Mapping[str, Any] = {}
         if isinstance(policy, PolicyOfParts):
             quantized, kwargs["dtype"] = policy.parts, policy.name
