@@ -41,7 +41,7 @@ test-wheel: $(READY)  ## build the wheel, install it in an empty environment, us
 	$(BIN)/python tests/wheel_check.py
 
 test-extras: $(READY)  ## install each extra alone in an empty environment, and use it
-	$(BIN)/python tests/extras_check.py
+	$(BIN)/python tests/extras_check.py $(EXTRAS)
 
 reliability: $(READY)  ## kill it, fill its disk, lie to it: a quarter of an hour of trials, one table
 	@$(BIN)/python -m benchmarks.reliability
