@@ -60,7 +60,7 @@ TENSOR = REBUILD + b"K\x00K\x04\x85K\x01\x85\x89)tR"
             + b"K\x01K\x02\x86" * 9_000
             + b"eq\x01"
             + b"ccollections\nOrderedDict\nh\x01\x85R",
-            "tw",
+            "has a name twice",
         ),
         (b"X\xff\xff\xff\x7fa", "more than 16777216 bytes"),
         (b"}(K\x01K\x01K\x01K\x01u", "has a name twice"),
