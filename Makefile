@@ -38,10 +38,10 @@ test-slow: $(READY)  ## what takes minutes
 	$(BIN)/python -m pytest -m slow
 
 test-wheel: $(READY)  ## build the wheel, install it in an empty environment, use it from elsewhere
-	$(BIN)/python tests/wheel_check.py
+	$(BIN)/python tests/programs/wheel_check.py
 
 test-extras: $(READY)  ## install each extra alone in an empty environment, and use it
-	$(BIN)/python tests/extras_check.py $(EXTRAS)
+	$(BIN)/python tests/programs/extras_check.py $(EXTRAS)
 
 reliability: $(READY)  ## kill it, fill its disk, lie to it: a quarter of an hour of trials, one table
 	@$(BIN)/python -m benchmarks.reliability

@@ -18,13 +18,13 @@ from keras_attn.applications.attention_resnet import GEResNet50 as GEResNet50
 from keras_attn.applications.attention_resnet import SKResNet50 as SKResNet50
 from keras_attn.applications.bn_inception import SEBNInception as SEBNInception
 from keras_attn.applications.cifar_resnet import CIFARResNet as CIFARResNet
-from keras_attn.applications.construction import pyramid_outputs as pyramid_outputs
+from keras_attn.applications.common.construction import pyramid_outputs as pyramid_outputs
+from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.common.registry import MODELS as MODELS
+from keras_attn.applications.common.registry import get_model as get_model
 from keras_attn.applications.mnasnet import AAMnasNet as AAMnasNet
 from keras_attn.applications.mnasnet import MnasNet as MnasNet
 from keras_attn.applications.mobilenet import SEMobileNet as SEMobileNet
-from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.registry import MODELS as MODELS
-from keras_attn.applications.registry import get_model as get_model
 from keras_attn.applications.residual_attention import ResidualAttention56 as ResidualAttention56
 from keras_attn.applications.residual_attention import ResidualAttention92 as ResidualAttention92
 from keras_attn.applications.residual_attention import (

@@ -9,16 +9,15 @@ from typing import Any
 
 import keras
 
-from keras_attn.applications.construction import (
+from keras_attn.applications.common.construction import (
     Arguments,
     check_attention,
     construct,
     constructor,
 )
-from keras_attn.applications.imagenet import decode_predictions as decode_predictions
-from keras_attn.applications.preprocessing import IMAGENET
-from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.residual_network import (
+from keras_attn.applications.common.preprocessing import IMAGENET
+from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.common.residual_network import (
     RESNETS,
     SIDES,
     Block,
@@ -28,6 +27,7 @@ from keras_attn.applications.residual_network import (
     check_stages,
     residual_features,
 )
+from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.layers import AugmentedConv2D
 
 

@@ -9,17 +9,16 @@ from typing import Any
 
 import keras
 
-from keras_attn.applications.block_attention import AttentionInBlocks
-from keras_attn.applications.construction import (
+from keras_attn.applications.common.block_attention import AttentionInBlocks
+from keras_attn.applications.common.construction import (
     Arguments,
     check_attention,
     construct,
     constructor,
 )
-from keras_attn.applications.imagenet import decode_predictions as decode_predictions
-from keras_attn.applications.preprocessing import IMAGENET
-from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.residual_network import (
+from keras_attn.applications.common.preprocessing import IMAGENET
+from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.common.residual_network import (
     RESNETS,
     SIDES,
     BlockAttention,
@@ -28,6 +27,7 @@ from keras_attn.applications.residual_network import (
     check_stages,
     residual_features,
 )
+from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.applications.se_resnet import RESNEXTS
 from keras_attn.insertion import KINDS
 
@@ -230,7 +230,7 @@ _DOC = """{title}-ResNet-{depth}: {what} with `{layer}`.
         geometry: `"torchvision"` has a max pool padded by 1, `"caffe"` one in ceil mode. Where the
             3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1. Sets of
             weights bring theirs; all are in
-            `keras_attn.applications.residual_network.GEOMETRIES`.
+            `keras_attn.applications.common.residual_network.GEOMETRIES`.
         name: Name of the model.
         {options}
 

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_attn.applications.blocks import channel_axis, convolution, norm_relu
-from keras_attn.applications.construction import Arguments, check_attention, construct, level
+from keras_attn.applications.common.blocks import channel_axis, convolution, norm_relu
+from keras_attn.applications.common.construction import Arguments, check_attention, construct, level
+from keras_attn.applications.common.preprocessing import IMAGENET
+from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.common.pretrained import takes_weights
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
-from keras_attn.applications.preprocessing import IMAGENET
-from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.pretrained import takes_weights
 from keras_attn.layers import CeilMaxPooling2D, SqueezeExcite
 
 

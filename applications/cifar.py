@@ -7,8 +7,13 @@ from typing import Any
 import keras
 
 from keras_attn.applications import imagenet
-from keras_attn.applications.predictions import Decoded, labels_of, name_predictions, numbered
-from keras_attn.applications.preprocessing import CIFAR, preprocess_as
+from keras_attn.applications.common.predictions import (
+    Decoded,
+    labels_of,
+    name_predictions,
+    numbered,
+)
+from keras_attn.applications.common.preprocessing import CIFAR, preprocess_as
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 CIFAR100 = """

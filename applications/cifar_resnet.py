@@ -9,14 +9,14 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_attn.applications.block_attention import AttentionInBlocks
-from keras_attn.applications.blocks import convolution, norm, norm_relu
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
-from keras_attn.applications.construction import Arguments, construct, level
-from keras_attn.applications.preprocessing import CIFAR
-from keras_attn.applications.pretrained import takes_weights
-from keras_attn.applications.residual_network import Block, BlockAttention
+from keras_attn.applications.common.block_attention import AttentionInBlocks
+from keras_attn.applications.common.blocks import convolution, norm, norm_relu
+from keras_attn.applications.common.construction import Arguments, construct, level
+from keras_attn.applications.common.preprocessing import CIFAR
+from keras_attn.applications.common.pretrained import takes_weights
+from keras_attn.applications.common.residual_network import Block, BlockAttention
 from keras_attn.insertion import attention_name, check_attention
 from keras_attn.layers import AugmentedConv2D, ZeroPaddingShortcut2D
 

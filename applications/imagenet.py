@@ -6,8 +6,13 @@ from typing import Any
 
 import keras
 
-from keras_attn.applications.imagenet_classes import CLASSES
-from keras_attn.applications.predictions import Decoded, labels_of, name_predictions, numbered
+from keras_attn.applications.common.imagenet_classes import CLASSES
+from keras_attn.applications.common.predictions import (
+    Decoded,
+    labels_of,
+    name_predictions,
+    numbered,
+)
 
 
 def decode_predictions(preds: Any, top: int = 5, *, model: keras.Model | None = None) -> Decoded:

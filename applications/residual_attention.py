@@ -10,19 +10,19 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_attn.applications.blocks import convolution, norm_relu
-from keras_attn.applications.construction import (
+from keras_attn.applications.common.blocks import convolution, norm_relu
+from keras_attn.applications.common.construction import (
     Arguments,
     check_attention,
     construct,
     constructor,
     level,
 )
+from keras_attn.applications.common.preprocessing import IMAGENET
+from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
-from keras_attn.applications.preprocessing import IMAGENET
-from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
 from keras_attn.layers import AttentionModule, CeilMaxPooling2D
-from keras_attn.layers.attention_module import UNITS
+from keras_attn.layers.residual_attention.attention_module import UNITS
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 
 import keras
 
-from keras_attn.applications.blocks import convolution, norm_relu
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
-from keras_attn.applications.construction import Arguments, construct, level
-from keras_attn.applications.preprocessing import CIFAR
-from keras_attn.applications.pretrained import takes_weights
+from keras_attn.applications.common.blocks import convolution, norm_relu
+from keras_attn.applications.common.construction import Arguments, construct, level
+from keras_attn.applications.common.preprocessing import CIFAR
+from keras_attn.applications.common.pretrained import takes_weights
 from keras_attn.layers import AttentionModule, PreActivationBottleneck
 
 

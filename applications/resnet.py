@@ -9,12 +9,11 @@ from typing import Any
 import keras
 
 from keras_attn.applications.aa_resnet import AugmentedBlocks
-from keras_attn.applications.block_attention import AttentionInBlocks
-from keras_attn.applications.construction import Arguments, construct, constructor
-from keras_attn.applications.imagenet import decode_predictions as decode_predictions
-from keras_attn.applications.preprocessing import IMAGENET
-from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.residual_network import (
+from keras_attn.applications.common.block_attention import AttentionInBlocks
+from keras_attn.applications.common.construction import Arguments, construct, constructor
+from keras_attn.applications.common.preprocessing import IMAGENET
+from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.common.residual_network import (
     RESNETS,
     SIDES,
     BlockAttention,
@@ -23,6 +22,7 @@ from keras_attn.applications.residual_network import (
     check_stages,
     residual_features,
 )
+from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.applications.se_resnet import SqueezeExciteBlocks
 from keras_attn.insertion import attention_name, check_attention
 
@@ -112,7 +112,7 @@ _DOC = """Residual network of {depth} layers for ImageNet, plain or with attenti
         geometry: `"torchvision"` has the stride in a bottleneck's 3x3 convolution, and a max pool
             padded by 1. `"caffe"` has it in the first 1x1, and a max pool in ceil mode. Sets of
             weights bring theirs; all are in
-            `keras_attn.applications.residual_network.GEOMETRIES`.
+            `keras_attn.applications.common.residual_network.GEOMETRIES`.
         name: Name of the model.
 
     Returns:

@@ -9,16 +9,15 @@ from typing import Any
 
 import keras
 
-from keras_attn.applications.construction import (
+from keras_attn.applications.common.construction import (
     Arguments,
     check_attention,
     construct,
     constructor,
 )
-from keras_attn.applications.imagenet import decode_predictions as decode_predictions
-from keras_attn.applications.preprocessing import IMAGENET
-from keras_attn.applications.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.residual_network import (
+from keras_attn.applications.common.preprocessing import IMAGENET
+from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.common.residual_network import (
     PLACES,
     RESNETS,
     Block,
@@ -28,6 +27,7 @@ from keras_attn.applications.residual_network import (
     check_stages,
     residual_features,
 )
+from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.layers import SqueezeExcite
 
 # The authors' prototxts (github.com/hujie-frank/SENet): both have the stride in the 3x3.
@@ -163,12 +163,12 @@ _IN_THE_FIRST = """`"caffe"`, the authors': a bottleneck strides in its first 1x
             and the max pool is in ceil mode without padding. `"torchvision"`, that of most
             weights trained since: the stride in the 3x3, the max pool padded by 1. A weights file
             fits both, but is right in one only. Sets of weights bring theirs; all are in
-            `keras_attn.applications.residual_network.GEOMETRIES`."""
+            `keras_attn.applications.common.residual_network.GEOMETRIES`."""
 
 _IN_THE_3X3 = """`"caffe"`, the authors': the max pool is in ceil mode without padding.
             `"torchvision"`: it is padded by 1. The stride is in the 3x3 in both. A weights file
             fits both, but is right in one only. Sets of weights bring theirs; all are in
-            `keras_attn.applications.residual_network.GEOMETRIES`."""
+            `keras_attn.applications.common.residual_network.GEOMETRIES`."""
 
 
 def _constructor(

@@ -9,18 +9,18 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_attn.applications.blocks import norm, norm_relu
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
-from keras_attn.applications.construction import (
+from keras_attn.applications.common.blocks import norm, norm_relu
+from keras_attn.applications.common.construction import (
     Arguments,
     check_attention,
     construct,
     constructor,
     level,
 )
-from keras_attn.applications.preprocessing import CIFAR
-from keras_attn.applications.pretrained import takes_weights
+from keras_attn.applications.common.preprocessing import CIFAR
+from keras_attn.applications.common.pretrained import takes_weights
 from keras_attn.layers import AugmentedConv2D, ZeroPaddingShortcut2D
 
 BLOCKS = 4

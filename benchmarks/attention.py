@@ -39,7 +39,7 @@ import tensorflow as tf
 from measuring import medians_by_turns, peak_mib, save
 
 from keras_attn.layers import SelfAttention2D
-from keras_attn.layers.self_attention_2d import split_heads
+from keras_attn.layers.self_attention.self_attention_2d import split_heads
 
 HEADS, KEY_DIM, CHANNELS = 8, 20, 64
 PASSES = ("forward", "step")

@@ -1,7 +1,7 @@
 """What each kind of attention adds to ResNet-50: parameters, multiply-accumulates, and time.
 
     python benchmarks/attention_family.py [--rounds 9] [--batch 8] [--kinds se cbam ...]
-        [--out keras_attn/attention_costs.csv]
+        [--out keras_attn/cost/attention_costs.csv]
 
 Each kind runs by turns with the plain network in one process, forward pass and training step (all
 gradients) as TensorFlow graphs on random images of 224x224; the median of a turn's difference, for
@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn.applications import ResNet50
-from keras_attn.attention_costs import (
+from keras_attn.cost.attention import (
     attention_table,
     count_attention_costs,
     read_attention_costs,

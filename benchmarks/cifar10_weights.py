@@ -22,9 +22,9 @@ import keras
 import numpy as np
 
 from keras_attn.applications import MODELS
-from keras_attn.applications.preprocessing import CIFAR
+from keras_attn.applications.common.preprocessing import CIFAR
+from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches
 from keras_attn.training import ImageDataset, load_dataset, load_run
-from keras_attn.training.pipeline import evaluation_batches
 from keras_attn.training.recipes import get_recipe, recipe_names
 from keras_attn.weights.sources.cifar10 import FOLDER
 

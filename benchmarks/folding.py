@@ -23,7 +23,7 @@ from measuring import median_ratio, save, seconds_by_turns
 from keras_attn.applications import get_model
 from keras_attn.export import export_saved_model
 from keras_attn.export.saved_model import REPORT_FILE
-from keras_attn.serving.session import ModelSession
+from keras_attn.serving.models.session import ModelSession
 
 
 def measure(name: str, batch: int, rounds: int, folder: Path) -> dict[str, Any]:

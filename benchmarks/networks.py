@@ -27,7 +27,7 @@ from measuring import medians_by_turns, save
 
 from keras_attn import applications
 from keras_attn.cost import count_cost
-from keras_attn.export.fold import fold_batch_norm
+from keras_attn.export.graph.fold import fold_batch_norm
 from keras_attn.layers import BatchNormalization
 
 BASE = "ResNet50"

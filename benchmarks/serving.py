@@ -246,10 +246,10 @@ def measure_load(folder: Path, rounds: int) -> Iterator[dict]:
 
 def measure_batching(folder: Path, rounds: int) -> Iterator[dict]:
     """At the queue: no network, no protocol, by turns."""
-    from keras_attn.serving.batching import BatchScheduler
-    from keras_attn.serving.batching_options import BatchingOptions
+    from keras_attn.serving.batching.options import BatchingOptions
+    from keras_attn.serving.batching.scheduler import BatchScheduler
     from keras_attn.serving.metrics import Metrics
-    from keras_attn.serving.session import ModelSession
+    from keras_attn.serving.models.session import ModelSession
 
     session = ModelSession(export("resnet20_cifar", folder / "resnet20" / "1", 32))
     signature = session.signatures["serving_default"]

@@ -39,7 +39,7 @@ def measure(
 
     from keras_attn.applications import get_model
     from keras_attn.training import ImageDataset
-    from keras_attn.training.strategy import place
+    from keras_attn.training.placement.strategy import place
 
     placement = place("mirrored" if replicas > 1 else "one-device")
     rng = np.random.default_rng(0)

@@ -18,8 +18,8 @@ from keras import layers
 from PIL import Image
 
 from keras_attn import explain, export, serving, training
+from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches
 from keras_attn.layers import AttentionModule, BatchNormalization, SqueezeExcite
-from keras_attn.training.pipeline import evaluation_batches
 
 
 def make_network(image_shape: tuple[int, int, int] = (32, 32, 3), classes: int = 10) -> keras.Model:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from keras_attn.serving.errors import ServingError
-from keras_attn.serving.manager import ModelManager, Target
+from keras_attn.serving.lifecycle.manager import ModelManager, Target
 from keras_attn.serving.metrics import Metrics
-from keras_attn.serving.models import ServedModel
+from keras_attn.serving.models.served_model import ServedModel
 
 
 @dataclasses.dataclass

@@ -5,8 +5,8 @@ import os
 import re
 
 from keras_attn.serving import metrics
-from keras_attn.serving.batching_options import BatchingOptions
-from keras_attn.serving.images import MAX_PIXELS
+from keras_attn.serving.batching.options import BatchingOptions
+from keras_attn.serving.models.images import MAX_PIXELS
 from keras_attn.serving.protos import BatchingParameters, MonitoringConfig, read_text_proto
 
 MAX_BODY_BYTES = 64 * 2**20  # 8 images of 224x224x3 are 25 MB of JSON

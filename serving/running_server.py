@@ -13,17 +13,17 @@ from types import TracebackType
 
 from keras_attn.serving.core import Core
 from keras_attn.serving.errors import ServingError
-from keras_attn.serving.grpc_server import GrpcServer
-from keras_attn.serving.http_app import HttpApp
-from keras_attn.serving.http_server import HttpServer
-from keras_attn.serving.loading import Loader
-from keras_attn.serving.manager import ModelManager
-from keras_attn.serving.memory import MemoryTrimmer
+from keras_attn.serving.grpc.server import GrpcServer
+from keras_attn.serving.lifecycle.manager import ModelManager
+from keras_attn.serving.lifecycle.model_config import read_model_config
+from keras_attn.serving.lifecycle.version_policy import ModelEntry
 from keras_attn.serving.metrics import Metrics
-from keras_attn.serving.model_config import read_model_config
+from keras_attn.serving.models.loading import Loader
 from keras_attn.serving.options import ServerOptions
-from keras_attn.serving.tls import Tls
-from keras_attn.serving.version_policy import ModelEntry
+from keras_attn.serving.process.memory import MemoryTrimmer
+from keras_attn.serving.process.tls import Tls
+from keras_attn.serving.rest.app import HttpApp
+from keras_attn.serving.rest.server import HttpServer
 
 logger = logging.getLogger(__name__)
 

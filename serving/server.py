@@ -7,14 +7,14 @@ import signal
 import time
 
 from keras_attn.serving.errors import ServingError
-from keras_attn.serving.model_config import local_path, read_model_config
-from keras_attn.serving.models import check_name
+from keras_attn.serving.lifecycle.model_config import local_path, read_model_config
+from keras_attn.serving.lifecycle.version_policy import ModelEntry
+from keras_attn.serving.models.served_model import check_name
 from keras_attn.serving.options import ServerOptions
+from keras_attn.serving.process.signals import Signals
+from keras_attn.serving.process.tls import Tls, read_tls
+from keras_attn.serving.process.workers import Job, run_workers
 from keras_attn.serving.running_server import RunningServer, bind
-from keras_attn.serving.signals import Signals
-from keras_attn.serving.tls import Tls, read_tls
-from keras_attn.serving.version_policy import ModelEntry
-from keras_attn.serving.workers import Job, run_workers
 
 logger = logging.getLogger(__name__)
 

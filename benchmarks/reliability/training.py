@@ -27,7 +27,8 @@ from benchmarks.reliability.training_process import (
     wait_until,
 )
 from benchmarks.reliability.trial import Trial
-from keras_attn.training import ImageDataset, checkpoint, load_run, train
+from keras_attn.training import ImageDataset, load_run, train
+from keras_attn.training.run_folder import checkpoint
 
 PART = "training"
 FULL = 20_000  # bytes that a file may have: less than a checkpoint's

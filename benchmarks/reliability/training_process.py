@@ -139,7 +139,7 @@ def wait_until(condition: Callable[[], Any], seconds: float = 200) -> None:
 
 def die_writing(epoch: int) -> None:
     """Lets this process kill itself when half of that epoch's checkpoint is written."""
-    from keras_attn.training import checkpoint
+    from keras_attn.training.run_folder import checkpoint
 
     savez, written = checkpoint.np.savez, 0
 

@@ -17,20 +17,10 @@ import traceback
 from collections.abc import Sequence
 
 from keras_attn._version import __version__
-from keras_attn.cli import (
-    evaluate,
-    explain,
-    export,
-    finetune,
-    kit,
-    models,
-    predict,
-    recipes,
-    serve,
-    tensorflow_model_server,
-    train,
-)
+from keras_attn.cli.deployment import export, kit, serve, tensorflow_model_server
 from keras_attn.cli.errors import TRACEBACK, reason
+from keras_attn.cli.inspection import explain, models, predict
+from keras_attn.cli.training import evaluate, finetune, recipes, train
 
 # Each imports what it needs where it runs, so that `--help` doesn't wait for TensorFlow's data sets
 # or a server, and a command works where only its own extra is installed.

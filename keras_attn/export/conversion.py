@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from keras_attn._staging import written_whole
-from keras_attn.export.check import image_shapes
-from keras_attn.export.loaders import Arrays, run_session, signature_definitions
-from keras_attn.export.preprocessing import Preprocessing
+from keras_attn.export.checks.comparison import image_shapes
+from keras_attn.export.checks.loaders import Arrays, run_session, signature_definitions
+from keras_attn.export.graph.preprocessing import Preprocessing
+from keras_attn.export.graph.signatures import DEFAULT
 from keras_attn.export.reasons import reason_of
 from keras_attn.export.saved_model import REPORT_FILE
-from keras_attn.export.signatures import DEFAULT
 
 
 class Reference:

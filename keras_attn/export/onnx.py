@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn._extras import need
-from keras_attn.export.check import MAX_DIFFERENCE
+from keras_attn.export.checks.comparison import MAX_DIFFERENCE
+from keras_attn.export.checks.loaders import Arrays
 from keras_attn.export.conversion import Reference, check_path, compare, with_report
 from keras_attn.export.exported import ExportedPath, exported
-from keras_attn.export.loaders import Arrays
+from keras_attn.export.graph.signatures import DEFAULT
 from keras_attn.export.reasons import reason_of
-from keras_attn.export.signatures import DEFAULT
 
 OPSETS = (17, 18)
 ERROR = " - ERROR - "  # in a line of tf2onnx's log

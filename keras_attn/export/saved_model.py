@@ -16,21 +16,21 @@ import tensorflow as tf
 from keras_attn._extras import need
 from keras_attn._staging import staging
 from keras_attn._version import __version__
-from keras_attn.export.check import Case, check_saved_model, make_cases
-from keras_attn.export.endpoint import check_image_model, image_endpoint
+from keras_attn.export.checks.comparison import Case, check_saved_model, make_cases
 from keras_attn.export.exported import ExportedPath, exported
-from keras_attn.export.fold import fold_batch_norm
-from keras_attn.export.model_card import model_card
-from keras_attn.export.numbering import check_version, move_version
-from keras_attn.export.precision import compare_precisions, in_float32, sixteen_bit_policies
-from keras_attn.export.preprocessing import (
+from keras_attn.export.graph.endpoint import check_image_model, image_endpoint
+from keras_attn.export.graph.fold import fold_batch_norm
+from keras_attn.export.graph.precision import compare_precisions, in_float32, sixteen_bit_policies
+from keras_attn.export.graph.preprocessing import (
     Preprocessing,
     check_preprocessing,
     find_preprocessing,
     names_of_weights,
 )
+from keras_attn.export.graph.signatures import DEFAULT, Signature, make_signatures
+from keras_attn.export.model_card import model_card
+from keras_attn.export.numbering import check_version, move_version
 from keras_attn.export.reasons import reason_of
-from keras_attn.export.signatures import DEFAULT, Signature, make_signatures
 from keras_attn.export.warmup import write_warmup
 
 LABELS_FILE = "labels.txt"

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn._extras import need
-from keras_attn.export.check import MAX_DIFFERENCE
+from keras_attn.export.checks.comparison import MAX_DIFFERENCE
+from keras_attn.export.checks.loaders import Arrays
 from keras_attn.export.conversion import (
     Reference,
     check_path,
@@ -21,9 +22,8 @@ from keras_attn.export.conversion import (
     with_report,
 )
 from keras_attn.export.exported import ExportedPath, exported
-from keras_attn.export.loaders import Arrays
+from keras_attn.export.graph.signatures import DEFAULT, main_output
 from keras_attn.export.reasons import reason_of
-from keras_attn.export.signatures import DEFAULT, main_output
 
 LEAST_IMAGES = 8
 DTYPES = {"float16": "f16", "bfloat16": "bf16", "float64": "f64", "complex64": "complex<f32>"}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from keras_attn.export.check import Case
+from keras_attn.export.checks.comparison import Case
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from keras_attn.training import ImageDataset, load_run
-from keras_attn.training.checkpoint import differences
-from keras_attn.training.files import FINETUNE_FILE, RUN_FILE, read_text, write_whole
-from keras_attn.training.record import check_record
+from keras_attn.training.run_folder.checkpoint import differences
+from keras_attn.training.run_folder.files import FINETUNE_FILE, RUN_FILE, read_text, write_whole
+from keras_attn.training.run_folder.record import check_record
 
 PHASES = "phases"
 OF_A_PHASE = ("epochs", "frozen", "trained", "learning_rates")

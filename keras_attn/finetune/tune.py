@@ -21,9 +21,9 @@ from keras_attn.finetune.earlier import (
 from keras_attn.finetune.phases import Phase, plan_phases
 from keras_attn.finetune.stages import find_stages, freeze
 from keras_attn.training import ImageDataset, TrainResult, load_run, train
-from keras_attn.training.architecture import name_of
-from keras_attn.training.files import FINETUNE_FILE, RUN_FILE, write_whole
-from keras_attn.training.ownership import owned
+from keras_attn.training.run_folder.architecture import name_of
+from keras_attn.training.run_folder.files import FINETUNE_FILE, RUN_FILE, write_whole
+from keras_attn.training.run_folder.ownership import owned
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from keras_attn.layers._base import AttentionLayer, clone_initializer
-from keras_attn.layers.batch_normalization import BatchNormalization
-from keras_attn.layers.grouped_conv2d import GroupedConv2D
-from keras_attn.layers.residual_units import batch_norm
+from keras_attn.layers.building_blocks.batch_normalization import BatchNormalization
+from keras_attn.layers.building_blocks.grouped_conv2d import GroupedConv2D
+from keras_attn.layers.residual_attention.residual_units import batch_norm
 
 
 class ComposedAttentionLayer(AttentionLayer):

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
-from keras_attn.training import checkpoint
-from keras_attn.training.files import BEST_FILE, HISTORY_FILE
-from keras_attn.training.history import write_history
+from keras_attn.training.run_folder import checkpoint
+from keras_attn.training.run_folder.files import BEST_FILE, HISTORY_FILE
+from keras_attn.training.run_folder.history import write_history
 
 
 class Progress(keras.callbacks.Callback):

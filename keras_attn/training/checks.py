@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_attn.training.augment import KERAS_LAYERS, check_augment
-from keras_attn.training.image_dataset import ImageDataset, check_seed
+from keras_attn.data.augment import KERAS_LAYERS, check_augment
+from keras_attn.data.image_dataset import ImageDataset, check_seed
 from keras_attn.training.optimizers import SCHEDULES
 
 COUNTS = ("epochs", "batch_size", "evaluate_every", "accumulation_steps", "steps_per_execution")

@@ -2,9 +2,9 @@
 
 import keras
 
+from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.checks import check_model
-from keras_attn.training.image_dataset import ImageDataset
-from keras_attn.training.strategy import Placement
+from keras_attn.training.placement.strategy import Placement
 
 LOSS = "categorical_crossentropy"
 METRICS = ("accuracy",)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 import numpy as np
 
-from keras_attn.training import checkpoint
-from keras_attn.training.architecture import architecture, name_of
+from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.callbacks import Progress, StopAtNaN
 from keras_attn.training.checks import (
     check_arguments,
@@ -21,14 +20,15 @@ from keras_attn.training.checks import (
     check_model,
     check_replicas,
 )
-from keras_attn.training.earlier import check_names, finished_run, state_to_go_on_from
 from keras_attn.training.evaluation import LOSS, METRICS
-from keras_attn.training.files import BEST_FILE
-from keras_attn.training.image_dataset import ImageDataset
 from keras_attn.training.optimizers import DEFAULTS, check_optimizer, make_optimizer
-from keras_attn.training.record import describe_run
-from keras_attn.training.runs import TrainResult, save_run
-from keras_attn.training.strategy import Placement, place
+from keras_attn.training.placement.strategy import Placement, place
+from keras_attn.training.run_folder import checkpoint
+from keras_attn.training.run_folder.architecture import architecture, name_of
+from keras_attn.training.run_folder.earlier import check_names, finished_run, state_to_go_on_from
+from keras_attn.training.run_folder.files import BEST_FILE
+from keras_attn.training.run_folder.record import describe_run
+from keras_attn.training.run_folder.runs import TrainResult, save_run
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -14,6 +14,7 @@ from keras_attn.weights.conversion import Report as Report
 from keras_attn.weights.conversion import convert as convert
 from keras_attn.weights.download import DownloadError as DownloadError
 from keras_attn.weights.files import load_weights as load_weights
+from keras_attn.weights.formats.tensors import read_tensors as read_tensors
 from keras_attn.weights.metadata import LevelMarker as LevelMarker
 from keras_attn.weights.metadata import Metadata as Metadata
 from keras_attn.weights.metadata import get_metadata as get_metadata
@@ -23,4 +24,3 @@ from keras_attn.weights.metadata import set_normalisation as set_normalisation
 from keras_attn.weights.naming import Table as Table
 from keras_attn.weights.sources import SETS as SETS
 from keras_attn.weights.sources import WeightSet as WeightSet
-from keras_attn.weights.tensors import read_tensors as read_tensors

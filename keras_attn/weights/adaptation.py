@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_attn.layers.relative_positions import stretch_relative_table
+from keras_attn.layers.self_attention.relative_positions import stretch_relative_table
 
 HEAD = re.compile(r"(.*/)?predictions/(kernel|bias)")
 MOST_TIMES, SPARE = 4, 1 << 20  # how many times a weight's numbers a file's may be

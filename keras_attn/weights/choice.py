@@ -15,15 +15,15 @@ import keras
 from keras_attn.weights.conversion import Report
 from keras_attn.weights.download import fetch
 from keras_attn.weights.files import load_tensors, load_weights, naming_of
+from keras_attn.weights.formats.keras2_file import read_keras2_config
+from keras_attn.weights.formats.keras_archive import read_config
+from keras_attn.weights.formats.reading import reading
+from keras_attn.weights.formats.stored_tensor import StoredTensor
+from keras_attn.weights.formats.tensors import describe_tensors, is_keras3
 from keras_attn.weights.hub import fetch_repository
-from keras_attn.weights.keras2_file import read_keras2_config
-from keras_attn.weights.keras_archive import read_config
 from keras_attn.weights.metadata import Metadata, set_metadata
 from keras_attn.weights.naming import Naming
-from keras_attn.weights.reading import reading
 from keras_attn.weights.sources import SETS, WeightSet
-from keras_attn.weights.stored_tensor import StoredTensor
-from keras_attn.weights.tensors import describe_tensors, is_keras3
 
 # Arguments of the constructors that don't change what the weights mean.
 NEUTRAL = {

@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_attn.weights.adaptation import HEAD, adapt, most_numbers
 from keras_attn.weights.assignment import assign_all, fitted
+from keras_attn.weights.formats.stored_tensor import StoredTensor
 from keras_attn.weights.naming import Naming, Origin
-from keras_attn.weights.stored_tensor import StoredTensor
 
 Tensors = Mapping[str, np.ndarray] | Mapping[str, StoredTensor]
 

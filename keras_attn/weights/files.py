@@ -8,11 +8,11 @@ from pathlib import Path
 import keras
 
 from keras_attn.weights.conversion import Report, Tensors, convert
-from keras_attn.weights.keras_file import load_keras_file
+from keras_attn.weights.formats.keras_file import load_keras_file
+from keras_attn.weights.formats.reading import reading
+from keras_attn.weights.formats.tensors import SUFFIXES, describe_tensors, is_keras3
 from keras_attn.weights.naming import OWN_NAMES, Naming
-from keras_attn.weights.reading import reading
 from keras_attn.weights.sources import NAMINGS
-from keras_attn.weights.tensors import SUFFIXES, describe_tensors, is_keras3
 
 
 def load_weights(

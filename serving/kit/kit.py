@@ -12,6 +12,7 @@ from keras_attn._staging import staging
 from keras_attn._versions import find_versions
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
+CLIENTS = pathlib.Path(__file__).parent.parent / "clients"
 PROGRAMS = ("client.py", "grpc_client.py", "load.py")
 # The newest that TF Serving's release notes named in 2026-11.
 IMAGE = "tensorflow/serving:2.20.0"
@@ -118,7 +119,7 @@ def write_kit(
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(_fill(template, values), encoding="utf-8")
         for program in PROGRAMS:
-            shutil.copy(pathlib.Path(__file__).parent.parent / program, folder / program)
+            shutil.copy(CLIENTS / program, folder / program)
         os.chmod(folder, 0o755)
         try:
             os.replace(folder, place)

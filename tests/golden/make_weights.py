@@ -1,8 +1,8 @@
 """Writes tests/golden/weights/*.npz: the logits of the sources' own networks with random weights.
 
 A file holds the names and shapes of a network's tensors and its logits for two images, and no
-weights: `tests/random_state.py` makes them anew from the names. With `_small` in its name, stages
-are cut to 1, 2, 1 and 1 blocks. It runs in environments of its own; no test needs them:
+weights: `tests/helpers/oracles/random_state.py` makes them anew from the names. With `_small` in
+its name, stages are cut to 1, 2, 1 and 1 blocks. It runs in environments of its own:
 
     python3.11 -m venv oracles                          # as in make_timm.py
     oracles/bin/pip install --no-deps pytorchcv==0.0.74
@@ -30,8 +30,8 @@ SMALL = (1, 2, 1, 1)
 SIZES = {"": ((224, 224), (193, 161)), "_small": ((64, 64), (107, 75))}
 SQUARE = {"": ((224, 224), (192, 192)), "_small": ((64, 64), (96, 96))}
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-random_state = importlib.import_module("random_state")
+sys.path.insert(0, str(Path(__file__).parent.parent))  # for `helpers`
+random_state = importlib.import_module("helpers.oracles.random_state")
 
 
 def save(name, shapes, logits, source):

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_attn.applications import get_model
-from keras_attn.training.data import load_dataset
+from keras_attn.data.by_name import load_dataset
+from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.fit import train
-from keras_attn.training.image_dataset import ImageDataset
-from keras_attn.training.runs import TrainResult
+from keras_attn.training.run_folder.runs import TrainResult
 
 _OF_THE_CALLER = ("build_model", "dataset", "out", "name", "data_dir", "seed", "callbacks")
 

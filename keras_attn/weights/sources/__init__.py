@@ -4,7 +4,7 @@ How to add one, or a family of a source: a `Table` says what the source calls ea
 (see `keras_attn.weights.naming`), and a `WeightSet` for each file says what belongs to it, where
 it is, and with which arguments of the constructor it was trained. The lists below have them all.
 `tests/golden/make_weights.py` runs the source's own package with random weights, and
-`tests/test_weights_parity.py` compares the logits.
+`tests/weights/test_parity.py` compares the logits.
 """
 
 from __future__ import annotations

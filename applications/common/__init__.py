@@ -1,0 +1,1 @@
+"""What the networks share: their construction, their blocks, pixels and names, the registry."""

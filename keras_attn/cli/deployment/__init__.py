@@ -1,0 +1,1 @@
+"""The commands that take a network to its users: export, serve, kit."""

@@ -1,0 +1,1 @@
+"""The commands that look at networks and what they answer: models, predict, explain."""

@@ -1,0 +1,57 @@
+"""`keras-attn predict`: classify an image file, here or on a server."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from keras_attn.cli.runs import load_run
+
+HELP = "classify an image file, here or on a server"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", dest="folder", help="folder of a run")
+    source.add_argument("--server", help="URL of a served model: http://HOST:PORT/v1/models/NAME")
+    parser.add_argument("image", help="an image file, such as PNG or JPEG")
+    parser.add_argument("--labels", help="with --server: file with a class name a line")
+    parser.add_argument("--top", type=int, default=3, help="how many classes; default: %(default)s")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the command."""
+    from keras_attn.images import read_image
+
+    if args.top < 1:
+        raise ValueError(f"`--top` must be a positive integer. Received: {args.top}")
+    if args.folder:
+        model, record = load_run(args.folder)
+        image = read_image(args.image, record.image_shape())
+        probabilities = model.predict(image[None].astype("float32"), verbose=0)[0].tolist()
+        names = record.class_names(model)
+    else:
+        from keras_attn.serving.clients import client
+
+        signatures = client.signatures(args.server)
+        if client.SERVE_BYTES in signatures and not args.labels:
+            [answer] = client.classify(args.server, [Path(args.image).read_bytes()])
+            probabilities, names = answer["scores"], answer["labels"]
+        else:
+            image = read_image(args.image, client.input_shape(args.server)[1:])
+            # Raw pixels, where the model takes them: its default may take other values.
+            pixels = client.SERVE_UINT8 if client.SERVE_UINT8 in signatures else None
+            [answer] = client.predict(args.server, [image.tolist()], signature_name=pixels)
+            probabilities = answer["probabilities"] if isinstance(answer, dict) else answer
+            names = [str(i) for i in range(len(probabilities))]
+        if args.labels:
+            names = Path(args.labels).read_text(encoding="utf-8").splitlines()
+            if len(names) != len(probabilities):
+                raise ValueError(
+                    f"`--labels` must have a line for each of the {len(probabilities)} classes. "
+                    f"Received: {args.labels} with {len(names)} lines"
+                )
+    ranked = sorted(zip(probabilities, names, strict=True), reverse=True)
+    for probability, name in ranked[: args.top]:
+        print(f"{probability:7.2%}  {name}")

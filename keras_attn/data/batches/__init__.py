@@ -1,0 +1,1 @@
+"""Batches, for TensorFlow and for any backend: which images, in which order."""

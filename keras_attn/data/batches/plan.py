@@ -1,0 +1,74 @@
+"""What is asked of training batches, whichever backend takes them."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from keras_attn.data.augment import check_augment
+from keras_attn.data.image_dataset import ImageDataset, check_seed
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchPlan:
+    """The checked arguments of training batches.
+
+    Attributes:
+        size: How many training images there are.
+        num_classes: How many classes.
+        batch_size: Images in a batch, over all replicas together.
+        augment: Names of augmentations, in the order in which they are applied.
+        label_smoothing: The share of a label that is spread over all classes.
+        seed: What decides every batch.
+    """
+
+    size: int
+    num_classes: int
+    batch_size: int
+    augment: tuple[str, ...]
+    label_smoothing: float
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """How many batches there are in a pass; what doesn't fill the last one is left out."""
+        return self.size // self.batch_size
+
+    @classmethod
+    def of(
+        cls,
+        dataset: ImageDataset,
+        batch_size: int,
+        *,
+        augment: Sequence[str],
+        label_smoothing: float,
+        seed: int,
+    ) -> "BatchPlan":
+        """Checks the arguments; raises a ValueError that names the first wrong one."""
+        check_positive("batch_size", batch_size, most=dataset.train_size)
+        is_number = isinstance(label_smoothing, (int, float))
+        if isinstance(label_smoothing, bool) or not is_number or not 0 <= label_smoothing < 1:
+            raise ValueError(
+                "`label_smoothing` must be a number from 0 to below 1. "
+                f"Received: label_smoothing={label_smoothing!r}"
+            )
+        check_seed(seed)
+        names = check_augment(augment)
+        return cls(
+            dataset.train_size, dataset.num_classes, batch_size, names, label_smoothing, seed
+        )
+
+
+def check_positive(name: str, value: Any, *, most: int | None = None) -> None:
+    """Raises a ValueError unless `name` is a positive integer, no more than `most`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    if most is not None and value > most:
+        raise ValueError(
+            f"`{name}` must not exceed the {most} training images. Received: {name}={value}"
+        )
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raises a ValueError unless the argument `name` is an integer, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"`{name}` must be an integer, 0 or more. Received: {name}={value!r}")

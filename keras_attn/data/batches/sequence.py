@@ -1,0 +1,240 @@
+"""Batches for any backend, without TensorFlow: `PyDataset`s of NumPy arrays."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_attn.data.augment import (
+    AUGMENTATIONS,
+    CROP_PADDING,
+    KerasAugmentation,
+    resized_crop_boxes,
+)
+from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
+from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.data.splits import RandomAccessSplit, Split
+
+
+class TrainingSequence(keras.utils.PyDataset):
+    """Training batches, each of which `seed` and its number alone decide.
+
+    The batches of all epochs are one sequence, cut into epochs of `steps_per_epoch`. In each pass
+    of `train_size // batch_size` batches an image comes once at most, in a new order; what
+    doesn't fill the last batch is left out. A sequence that starts at `start_epoch` goes on as if
+    it had never stopped. The guarantees are those of `training_batches`, the random numbers are
+    not: the same seed gives other batches there. Call `fit` with `shuffle=False`, or Keras
+    changes the order within each epoch.
+
+    Args:
+        dataset: Whose training images are taken, with an `ArraySplit` or a `FileSplit`.
+        batch_size: Images in a batch.
+        augment: Names out of `AUGMENTATIONS`. "crop", "flip" and "random_resized_crop" are
+            drawn for each image by itself. ("flip" is not for digits or text.)
+        label_smoothing: The share of a label that is spread over all classes:
+            0 <= label_smoothing < 1.
+        seed: What decides all batches.
+        start_epoch: The number of epochs to leave out at the start.
+        steps_per_epoch: Batches in an epoch. `None` means those of a pass.
+        workers: How many threads make batches in advance.
+
+    Raises:
+        ValueError: If an argument is wrong.
+
+    Example:
+        >>> batches = TrainingSequence(load_dataset("digits"), 128, augment=["crop", "mixup"])
+        >>> images, labels = batches[0]
+        >>> len(batches), images.shape, labels.shape
+        (11, (128, 32, 32, 3), (128, 10))
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        *,
+        augment: Sequence[str] = ("crop",),
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+        start_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        workers: int = 1,
+    ) -> None:
+        super().__init__(workers=workers)
+        self._plan = BatchPlan.of(
+            dataset, batch_size, augment=augment, label_smoothing=label_smoothing, seed=seed
+        )
+        self._split = _random_access("dataset", dataset.train)
+        check_count("start_epoch", start_epoch)
+        if steps_per_epoch is not None:
+            check_positive("steps_per_epoch", steps_per_epoch)
+        self._length = steps_per_epoch or self._plan.steps
+        self._epoch = start_epoch
+        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, "int64"))
+        self._keras_layers = KerasAugmentation(self._plan.augment)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many batches there are in an epoch."""
+        return self._length
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A batch of the present epoch.
+
+        Args:
+            index: From 0 to `len(self) - 1`.
+
+        Returns:
+            `(images, labels)`: float32 `(B, H, W, C)` with values 0..255, and float32
+            `(B, classes)`.
+        """
+        _check_index(index, self._length)
+        plan = self._plan
+        step = self._epoch * self._length + index
+        number, place = divmod(step, plan.steps)
+        rows = self._order_of(number)[place * plan.batch_size : (place + 1) * plan.batch_size]
+        images = self._split.read(rows)  # (B, H, W, C)
+        labels = np.eye(plan.num_classes, dtype="float32")[self._split.labels[rows]]
+        labels = labels * np.float32(1 - plan.label_smoothing)
+        labels = labels + np.float32(plan.label_smoothing / plan.num_classes)  # (B, classes)
+        images = _moved(images, plan, step).astype("float32")
+        if not self._keras_layers.names:
+            return images, labels
+        draws = {name: _drawer(plan.seed, step, name) for name in self._keras_layers.names}
+        with self._lock:
+            images, labels = self._keras_layers(images, labels, draws)
+            return keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
+
+    def on_epoch_end(self) -> None:
+        """Goes on to the next epoch; Keras calls it."""
+        self._epoch += 1
+
+    def _order_of(self, number: int) -> np.ndarray:
+        """The images' order in a pass; that of the last pass asked for is kept."""
+        kept, order = self._order
+        if kept != number:
+            order = _rng(self._plan.seed, number, "order").permutation(self._plan.size)
+            self._order = (number, order)
+        return order
+
+
+class EvaluationSequence(keras.utils.PyDataset):
+    """The held-out images, each once, in order and as it is; the last batch may be smaller.
+
+    Args:
+        dataset: Whose held-out images are taken, with an `ArraySplit` or a `FileSplit`.
+        batch_size: Images in a batch.
+        with_labels: Whether a batch is `(images, labels)`, as `fit` and `evaluate` take it, or
+            images alone, as `predict` does.
+        workers: How many threads make batches in advance.
+
+    Raises:
+        ValueError: If an argument is wrong.
+
+    Example:
+        >>> batches = EvaluationSequence(load_dataset("digits"), 128)
+        >>> [labels.shape for _, labels in (batches[i] for i in range(len(batches)))]
+        [(128, 10), (128, 10), (104, 10)]
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        *,
+        with_labels: bool = True,
+        workers: int = 1,
+    ) -> None:
+        super().__init__(workers=workers)
+        check_positive("batch_size", batch_size)
+        self._split = _random_access("dataset", dataset.test)
+        self._num_classes = dataset.num_classes
+        self._batch_size = batch_size
+        self._with_labels = with_labels
+
+    def __len__(self) -> int:
+        """How many batches there are."""
+        return -(-len(self._split) // self._batch_size)
+
+    def __getitem__(self, index: int) -> Any:
+        """A batch.
+
+        Args:
+            index: From 0 to `len(self) - 1`.
+
+        Returns:
+            Images, float32 `(B, H, W, C)` with values 0..255; or a pair of them and their
+            classes one-hot, float32 `(B, classes)`.
+        """
+        _check_index(index, len(self))
+        end = min((index + 1) * self._batch_size, len(self._split))
+        rows = np.arange(index * self._batch_size, end)
+        images = self._split.read(rows).astype("float32")
+        if not self._with_labels:
+            return images
+        return images, np.eye(self._num_classes, dtype="float32")[self._split.labels[rows]]
+
+
+def _rng(seed: int, number: int, name: str) -> np.random.Generator:
+    return np.random.default_rng([seed, number, ("order", *AUGMENTATIONS).index(name)])
+
+
+def _drawer(seed: int, step: int, name: str) -> Callable[[], Any]:
+    """A function that gives one seed of Keras's backend after another."""
+    return keras.random.SeedGenerator(int(_rng(seed, step, name).integers(2**31))).next
+
+
+def _moved(images: np.ndarray, plan: BatchPlan, step: int) -> np.ndarray:
+    """What cuts and turns each image by itself: `(B, H, W, C)` in and out."""
+    batch, height, width, _ = images.shape
+    if "random_resized_crop" in plan.augment:
+        uniform = _rng(plan.seed, step, "random_resized_crop").random((4, batch))
+        images = _resized_crop(images, uniform)
+    each = np.arange(batch)[:, None, None]
+    rows = np.arange(height)[None, :, None]  # (1, H, 1)
+    columns = np.arange(width)[None, None, :]  # (1, 1, W)
+    if "flip" in plan.augment:
+        flips = _rng(plan.seed, step, "flip").random((batch, 1, 1)) < 0.5
+        columns = np.where(flips, columns[..., ::-1], columns)  # (B, 1, W)
+    if "crop" in plan.augment:
+        offsets = _rng(plan.seed, step, "crop").integers(0, 2 * CROP_PADDING + 1, (2, batch, 1, 1))
+        rows, columns = rows + offsets[0], columns + offsets[1]
+        sides = (CROP_PADDING, CROP_PADDING)
+        images = np.pad(images, ((0, 0), sides, sides, (0, 0)))
+    elif "flip" not in plan.augment:
+        return images
+    return images[each, rows, columns]
+
+
+def _resized_crop(images: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Cuts a part out of each image and stretches it to the old size, bilinear: float32."""
+    top, left, bottom, right = resized_crop_boxes(uniform, *images.shape[1:3], minimum=np.minimum)
+    for axis, (start, end) in ((1, (top, bottom)), (2, (left, right))):
+        length = images.shape[axis]
+        places = np.linspace(start, end, length, axis=1) * (length - 1)  # (B, length)
+        low = np.floor(places).astype(int)
+        high = np.minimum(low + 1, length - 1)
+        shape = [-1, 1, 1, 1]
+        shape[axis] = length
+        weight = (places - low).astype("float32").reshape(shape)
+        low, high = low.reshape(shape), high.reshape(shape)
+        images = np.take_along_axis(images, low, axis) * (1 - weight) + (
+            np.take_along_axis(images, high, axis) * weight
+        )
+    return images
+
+
+def _random_access(name: str, split: Split) -> RandomAccessSplit:
+    if not isinstance(split, RandomAccessSplit):
+        raise ValueError(
+            f"`{name}` must be in memory or in files to be read without TensorFlow. "
+            f"Received: a {type(split).__name__}"
+        )
+    return split
+
+
+def _check_index(index: int, length: int) -> None:
+    if not 0 <= index < length:
+        raise IndexError(f"`index` must be from 0 to {length - 1}. Received: index={index}")

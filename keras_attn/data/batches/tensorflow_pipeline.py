@@ -1,0 +1,254 @@
+"""Batches for TensorFlow: a stateless tf.data pipeline, cut into the batches of the replicas."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_attn.data.augment import (
+    AUGMENTATIONS,
+    CROP_PADDING,
+    KerasAugmentation,
+    resized_crop_boxes,
+)
+from keras_attn.data.batches.order import row_numbers, seeds_of, stream_batches
+from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
+from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.data.splits import RandomAccessSplit, Split, StreamSplit
+
+
+def training_batches(
+    dataset: ImageDataset,
+    batch_size: int,
+    *,
+    augment: Sequence[str] = ("crop",),
+    label_smoothing: float = 0.0,
+    seed: int = 0,
+    start_step: int = 0,
+    replicas: range = range(1),
+    num_replicas: int = 1,
+) -> tf.data.Dataset:
+    """Endless training batches, each of which `seed` and its number alone decide.
+
+    A pass is `train_size // batch_size` global batches, in which each image comes once at most,
+    in a new order; what doesn't fill the last batch is left out. Of each global batch in turn,
+    every replica in `replicas` gets its consecutive rows, in order. So the replicas' batches put
+    together are the batch of one replica, bit by bit, and a run that starts at `start_step` goes
+    on as if it had never stopped. Two things differ. Keras's layers ("randaugment",
+    "random_erasing", "mixup", "cutmix") are drawn for each replica's rows by themselves: what
+    they do depends on the number of replicas too. A `StreamSplit` is shuffled within a buffer of
+    256 MiB only, and `start_step` then reads and drops what comes before it in its pass.
+
+    Args:
+        dataset: Whose training images are taken.
+        batch_size: Images in a global batch, over all replicas together.
+        augment: Names out of `AUGMENTATIONS`. "crop", "flip" and "random_resized_crop" are
+            drawn for each image by itself. ("flip" is not for digits or text.)
+        label_smoothing: The share of a label that is spread over all classes:
+            0 <= label_smoothing < 1.
+        seed: What decides all batches.
+        start_step: The number of global batches to leave out at the start.
+        replicas: The replicas to give batches for; a worker's own, by `tf.distribute`.
+        num_replicas: How many replicas there are in all.
+
+    Returns:
+        An endless `tf.data.Dataset` of `(images, labels)`: float32 `(b, H, W, C)` with values
+        0..255, and float32 `(b, classes)`, with `b = batch_size // num_replicas`. Give
+        `steps_per_epoch` to `fit`.
+
+    Raises:
+        ValueError: If an argument is wrong, or if Keras's layers are asked for and Keras's backend
+            is not TensorFlow.
+
+    Example:
+        >>> batches = training_batches(load_dataset("digits"), 128, augment=["crop", "mixup"])
+        >>> [(images.shape, labels.shape) for images, labels in batches.take(1)]
+        [(TensorShape([128, 32, 32, 3]), TensorShape([128, 10]))]
+    """
+    plan = BatchPlan.of(
+        dataset, batch_size, augment=augment, label_smoothing=label_smoothing, seed=seed
+    )
+    _check_replicas(replicas, num_replicas, batch_size)
+    check_count("start_step", start_step)
+    batches = _augmented(dataset.train, plan, start_step, replicas, num_replicas)
+    # Each worker already gets its own rows: tf.distribute is not to share them out again.
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return _finished(batches).with_options(options)
+
+
+def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data.Dataset:
+    """Batches of each image once, in order and as it is; the last may be smaller.
+
+    Args:
+        source: A split, or a data set, whose held-out images are taken.
+        batch_size: Images in a batch.
+
+    Returns:
+        A `tf.data.Dataset` of `(images, labels)`: float32 `(B, H, W, C)` with values 0..255, and
+        int64 `(B,)`.
+
+    Raises:
+        ValueError: If an argument is wrong.
+
+    Example:
+        >>> [len(labels) for _, labels in evaluation_batches(load_dataset("digits"), 128)]
+        [128, 128, 104]
+    """
+    split = source.test if isinstance(source, ImageDataset) else source
+    if not isinstance(split, Split):
+        raise ValueError(
+            "`source` must be an ImageDataset or a split of one. "
+            f"Received: source={type(source).__name__}"
+        )
+    check_positive("batch_size", batch_size)
+
+    @tf.autograph.experimental.do_not_convert
+    def as_float(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(images, tf.float32), tf.cast(labels, tf.int64)
+
+    if isinstance(split, StreamSplit):
+        batches = split.dataset.batch(batch_size)
+    else:
+        gather = _gather(split)
+        batches = tf.data.Dataset.range(len(split)).batch(batch_size)
+        batches = batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    return _finished(batches.map(as_float, num_parallel_calls=tf.data.AUTOTUNE))
+
+
+def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _augmented(
+    split: Split, plan: BatchPlan, start_step: int, replicas: range, num_replicas: int
+) -> tf.data.Dataset:
+    """The training batches, of `(step, replica, rows)` or `(step, replica, images, labels)`."""
+    size = plan.batch_size // num_replicas
+    keras_layers = KerasAugmentation(plan.augment)
+    if keras_layers.names and keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"`augment` must be without {keras_layers.names} here unless Keras's backend is "
+            f"TensorFlow; `TrainingSequence` takes them. Received: augment={plan.augment}"
+        )
+    gather = None if isinstance(split, StreamSplit) else _gather(split)
+
+    @tf.autograph.experimental.do_not_convert
+    def finish(step: tf.Tensor, replica: tf.Tensor, *example: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = gather(*example) if gather else example  # (b, H, W, C), (b,)
+        seeds = dict(zip(AUGMENTATIONS, seeds_of(plan.seed, step)[1:], strict=True))
+        mine = replica * size + tf.range(size, dtype=tf.int64)  # rows of the global batch
+
+        def draw(name: str, shape: tuple[int, ...], **kwargs: Any) -> tf.Tensor:
+            """For the whole global batch, of which this replica's part is taken."""
+            numbers = tf.random.stateless_uniform((plan.batch_size, *shape), seeds[name], **kwargs)
+            return tf.gather(numbers, mine)
+
+        if "random_resized_crop" in plan.augment:
+            images = _resized_crop(images, draw("random_resized_crop", (4,)))
+        offsets = flips = None
+        if "crop" in plan.augment:
+            offsets = draw("crop", (2,), minval=0, maxval=2 * CROP_PADDING + 1, dtype=tf.int32)
+        if "flip" in plan.augment:
+            flips = draw("flip", ()) < 0.5
+        images = tf.cast(_crop_and_flip(images, offsets, flips), tf.float32)
+        labels = tf.one_hot(labels, plan.num_classes)  # (b, classes)
+        labels = labels * (1.0 - plan.label_smoothing) + plan.label_smoothing / plan.num_classes
+        draws = {name: _drawer(seeds[name], replica) for name in keras_layers.names}
+        return keras_layers(images, labels, draws)
+
+    if isinstance(split, StreamSplit):
+        batches = stream_batches(split, plan, start_step, replicas, size)
+    else:
+        batches = row_numbers(plan, start_step, replicas, size)
+    return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _gather(split: Split) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """A function from row numbers `(b,)` to images `(b, H, W, C)` and labels `(b,)`."""
+    if not isinstance(split, RandomAccessSplit):
+        raise ValueError(f"`split` must give its rows by number. Received: {type(split).__name__}")
+    kept = split.in_memory()
+    # On the CPU, and made here once: `map` then refers to them and doesn't copy them.
+    with tf.device("CPU:0"):
+        labels = tf.constant(split.labels, tf.int64)
+        images = None if kept is None else tf.constant(kept)
+
+    @tf.autograph.experimental.do_not_convert
+    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if images is not None:
+            return tf.gather(images, rows), tf.gather(labels, rows)
+        pixels = tf.numpy_function(split.read, [rows], tf.uint8, stateful=False)
+        return tf.ensure_shape(pixels, (rows.shape[0], *split.image_shape)), tf.gather(labels, rows)
+
+    return gather
+
+
+def _drawer(seed: tf.Tensor, replica: tf.Tensor) -> Callable[[], tf.Tensor]:
+    """A function that gives one seed `(2,)` after another."""
+    root, count = tf.random.fold_in(seed, replica), itertools.count()
+    return lambda: tf.random.fold_in(root, np.int64(next(count)))
+
+
+def _crop_and_flip(
+    images: tf.Tensor, offsets: tf.Tensor | None, flips: tf.Tensor | None
+) -> tf.Tensor:
+    """Cuts images out of themselves, padded, and flips them left-right, each by itself.
+
+    Args:
+        images: `(b, H, W, C)`, with static `H`, `W` and `C`.
+        offsets: int32 `(b, 2)`, the window's row and column in the padded image, or `None`.
+        flips: bool `(b,)`, or `None`.
+
+    Returns:
+        `(b, H, W, C)`.
+    """
+    height, width = images.shape[1:3]
+    columns = tf.range(width)[None]  # (1, W)
+    if flips is not None:
+        columns = tf.where(flips[:, None], columns[:, ::-1], columns)  # (b, W)
+    if offsets is not None:
+        sides = [CROP_PADDING, CROP_PADDING]
+        images = tf.pad(images, [[0, 0], sides, sides, [0, 0]])
+        rows = offsets[:, :1] + tf.range(height)  # (b, H)
+        images = tf.gather(images, rows, axis=1, batch_dims=1)  # (b, H, W + 2 padding, C)
+        columns = offsets[:, 1:] + columns
+    if flips is None and offsets is None:
+        return images
+    return tf.gather(images, columns, axis=2, batch_dims=1)  # (b, H, W, C)
+
+
+def _resized_crop(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """Cuts a part out of each image and stretches it to the old size, bilinear: float32."""
+    height, width = images.shape[1:3]
+    boxes = resized_crop_boxes(tf.transpose(uniform), height, width, minimum=tf.minimum)
+    return tf.image.crop_and_resize(
+        tf.cast(images, tf.float32),
+        tf.stack(boxes, 1),
+        tf.range(tf.shape(images)[0]),
+        (height, width),
+    )
+
+
+def _check_replicas(replicas: Any, num_replicas: Any, batch_size: int) -> None:
+    check_count("num_replicas", num_replicas)
+    if not num_replicas or batch_size % num_replicas:
+        raise ValueError(
+            "`num_replicas` must be positive and divide `batch_size`. "
+            f"Received: num_replicas={num_replicas}, batch_size={batch_size}"
+        )
+    if (
+        not isinstance(replicas, range)
+        or not replicas
+        or min(replicas) < 0
+        or max(replicas) >= num_replicas
+    ):
+        raise ValueError(
+            f"`replicas` must be a range, not empty, within range({num_replicas}). "
+            f"Received: replicas={replicas!r}"
+        )

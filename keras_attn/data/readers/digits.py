@@ -1,0 +1,86 @@
+"""Scikit-learn's bundled handwritten digits, for which nothing is downloaded."""
+
+import numpy as np
+
+from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.data.splits import ArraySplit
+
+TEST_SHARE = 0.2
+SIZE = (32, 32)
+
+
+def read_digits(
+    *, size: tuple[int, int] = SIZE, seed: int = 0, test_share: float = TEST_SHARE
+) -> ImageDataset:
+    """Reads the 1,797 real digits, 8x8 with values 0..16, as images that any network takes.
+
+    Args:
+        size: `(H, W)` to which they are resized.
+        seed: Chooses the held-out images, stratified: the share is the same in each class.
+        test_share: The share of images that is held out.
+
+    Returns:
+        An `ImageDataset` of uint8 images `(H, W, 3)`, three equal channels, values 0..255.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+        ValueError: If `test_share` leaves no image of each class on either side.
+
+    Example:
+        >>> data = read_digits()
+        >>> data.image_shape, data.train_size, data.test_size
+        ((32, 32, 3), 1437, 360)
+    """
+    try:
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+    except ImportError as error:
+        raise ImportError(
+            "The digits come with scikit-learn. Install it with `pip install 'keras-attn[train]'`."
+        ) from error
+
+    source = load_digits()
+    images = source.images[..., None] * (255.0 / 16.0)  # (N, 8, 8, 1)
+    images = np.repeat(resize(images, size), 3, axis=-1)  # (N, H, W, 3)
+    labels = source.target.astype("int64")
+    try:
+        train, test = train_test_split(
+            np.arange(len(labels)), test_size=test_share, stratify=labels, random_state=seed
+        )
+    except ValueError as error:
+        raise ValueError(
+            "`test_share` must leave an image of each class on both sides. "
+            f"Received: test_share={test_share!r}"
+        ) from error
+    return ImageDataset(
+        name="digits",
+        class_names=tuple(str(digit) for digit in source.target_names),
+        image_shape=(*size, 3),
+        train=ArraySplit(images[train], labels[train]),
+        test=ArraySplit(images[test], labels[test]),
+        seed=seed,
+    )
+
+
+def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes images, bilinear with antialiasing.
+
+    Args:
+        images: `(N, h, w, C)` with values 0..255, of any number type.
+        size: `(H, W)`.
+
+    Returns:
+        uint8 `(N, H, W, C)`.
+    """
+    rows, columns = (_resizing(*lengths) for lengths in zip(images.shape[1:3], size, strict=True))
+    images = np.einsum("Hh,nhwc->nHwc", rows, images.astype("float32"))
+    images = np.einsum("Ww,nhwc->nhWc", columns, images)
+    return np.clip(np.round(images), 0, 255).astype("uint8")
+
+
+def _resizing(old: int, new: int) -> np.ndarray:
+    """The matrix `(new, old)` of a linear resizing: triangles around half-pixel centres."""
+    scale = max(old / new, 1.0)  # the triangle covers each old pixel when there are fewer new ones
+    centres = (np.arange(new)[:, None] + 0.5) * old / new - 0.5  # (new, 1)
+    weights = np.maximum(0.0, 1.0 - np.abs(np.arange(old) - centres) / scale)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")

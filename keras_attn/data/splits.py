@@ -1,0 +1,254 @@
+"""Where the images of a split lie: in memory, in files, or in a stream of TensorFlow's."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import hashlib
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_attn.data.file_digest import digest_files
+from keras_attn.images import read_image
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+CACHE_BYTES = 2**30  # a split that is larger than this, decoded, is not kept in memory
+
+
+class Split(abc.ABC):
+    """The training or the held-out images of an `ImageDataset`; `len` counts them.
+
+    `ArraySplit` and `FileSplit` give any row at any time, on every backend. `StreamSplit` only
+    gives one image after another, and needs TensorFlow.
+
+    Attributes:
+        labels: The label of each image, int64 `(N,)`.
+    """
+
+    @property
+    @abc.abstractmethod
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(H, W, C)` of every image."""
+
+    if TYPE_CHECKING:  # a dataclass's field can't stand in for a property
+
+        @property
+        def labels(self) -> np.ndarray:
+            """The label of each image, int64 `(N,)`."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int: ...
+
+    @abc.abstractmethod
+    def digest(self) -> str:
+        """What tells these images and labels from others, as a hexadecimal sha256."""
+
+    @abc.abstractmethod
+    def subset(self, rows: np.ndarray) -> Split:
+        """The split of these ascending rows, integers `(n,)`."""
+
+    @abc.abstractmethod
+    def shift_labels(self, shifts: np.ndarray, num_classes: int) -> Split:
+        """The split whose labels are `(labels + shifts) % num_classes`; `shifts` is `(N,)`."""
+
+    def nbytes(self) -> int:
+        """How much memory the images would take as uint8."""
+        return len(self) * math.prod(self.image_shape)
+
+
+class RandomAccessSplit(Split):
+    """A split that gives any row at any time, and whose labels are known."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abc.abstractmethod
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images of the rows `(n,)`: `(n, H, W, C)`, uint8 unless the split is of floats."""
+
+    @abc.abstractmethod
+    def in_memory(self) -> np.ndarray | None:
+        """All images, `(N, H, W, C)`, or `None` if they are too large to be kept in memory."""
+
+    def shift_labels(self, shifts: np.ndarray, num_classes: int) -> RandomAccessSplit:
+        """The split whose labels are `(labels + shifts) % num_classes`; `shifts` is `(N,)`."""
+        labels = (self.labels + shifts) % num_classes
+        return dataclasses.replace(self, labels=labels)  # type: ignore[type-var]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ArraySplit(RandomAccessSplit):
+    """Images in memory.
+
+    Attributes:
+        images: uint8, or float32 with values 0..255: `(N, H, W, C)`.
+        labels: int64 `(N,)`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(H, W, C)` of every image."""
+        height, width, channels = self.images.shape[1:]
+        return (height, width, channels)
+
+    def digest(self) -> str:
+        """The sha256 of the images' shape, type and bytes and of the labels' bytes."""
+        digest = hashlib.sha256(f"{self.images.shape} {self.images.dtype}".encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+    def subset(self, rows: np.ndarray) -> ArraySplit:
+        """The split of these ascending rows, integers `(n,)`."""
+        return ArraySplit(self.images[rows], self.labels[rows])
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images of the rows `(n,)`: `(n, H, W, C)`."""
+        return self.images[rows]
+
+    def in_memory(self) -> np.ndarray:
+        """All images, `(N, H, W, C)`."""
+        return self.images
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FileSplit(RandomAccessSplit):
+    """Image files, which `keras_attn.images` decodes to RGB when they are asked for.
+
+    Images that are small enough together (`CACHE_BYTES`) are decoded once, at the first read.
+
+    Attributes:
+        root: The folder in which the paths are.
+        paths: N paths, relative to `root`.
+        labels: int64 `(N,)`.
+        image_size: `(H, W)` to which every image is resized, bilinear with antialiasing.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    image_size: tuple[int, int]
+    _kept: list[np.ndarray] = dataclasses.field(default_factory=list, repr=False)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(H, W, 3)`."""
+        return (*self.image_size, 3)
+
+    def digest(self) -> str:
+        """The sha256 of relative paths, contents and labels, and of the size resized to."""
+        digest = hashlib.sha256(repr(tuple(self.image_size)).encode())
+        contents = digest_files(self.root, self.paths)
+        for path, content, label in zip(self.paths, contents, self.labels, strict=True):
+            digest.update(f"{Path(path).as_posix()}\0{content}\0{label}\n".encode())
+        return digest.hexdigest()
+
+    def subset(self, rows: np.ndarray) -> FileSplit:
+        """The split of these ascending rows, integers `(n,)`."""
+        paths = tuple(self.paths[row] for row in rows)
+        return FileSplit(self.root, paths, self.labels[rows], self.image_size)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images of the rows `(n,)`: uint8 `(n, H, W, 3)`."""
+        images = self.in_memory()
+        if images is not None:
+            return images[rows]
+        return self._decode([self.paths[row] for row in rows])
+
+    def in_memory(self) -> np.ndarray | None:
+        """All images, uint8 `(N, H, W, 3)`, or `None` if they exceed `CACHE_BYTES`."""
+        if not self._kept and self.nbytes() <= CACHE_BYTES:
+            self._kept.append(self._decode(self.paths))
+        return self._kept[0] if self._kept else None
+
+    def _decode(self, paths: Sequence[str]) -> np.ndarray:
+        def decode(path: str) -> np.ndarray:
+            return read_image(self.root / path, self.image_shape)
+
+        with ThreadPoolExecutor() as threads:  # Pillow decodes and resizes without Python's lock
+            return np.stack(list(threads.map(decode, paths)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StreamSplit(Split):
+    """A `tf.data.Dataset`, for what is too large for memory and can't be read in any order.
+
+    Attributes:
+        dataset: Unbatched `(image, label)`: uint8 or float32 `(H, W, C)` with values 0..255 and
+            static sizes, and a scalar integer. The same order in each pass.
+        size: How many images it gives.
+        identity: What tells the data from others, such as a name and a version. `None` means
+            their bytes: `digest` then reads the whole stream.
+    """
+
+    dataset: tf.data.Dataset
+    size: int
+    identity: str | None = None
+    _kept: list[np.ndarray] = dataclasses.field(default_factory=list, repr=False)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The label of each image, int64 `(N,)`; reads the whole stream when first asked."""
+        if not self._kept:
+            stream = self.dataset.map(lambda image, label: label).batch(1024)
+            self._kept.append(np.concatenate(list(stream.as_numpy_iterator())).astype("int64"))
+        return self._kept[0]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(H, W, C)` of every image."""
+        height, width, channels = self.dataset.element_spec[0].shape
+        return (height, width, channels)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def digest(self) -> str:
+        """The sha256 of `identity`, or of every image and label where that is `None`."""
+        if self.identity is not None:
+            return hashlib.sha256(self.identity.encode()).hexdigest()
+        digest = hashlib.sha256(str(self.image_shape).encode())
+        for image, label in self.dataset.as_numpy_iterator():
+            digest.update(np.ascontiguousarray(image).tobytes() + int(label).to_bytes(8, "little"))
+        return digest.hexdigest()
+
+    def subset(self, rows: np.ndarray) -> StreamSplit:
+        """The split of these ascending rows, integers `(n,)`; the others are read and dropped."""
+        import tensorflow as tf
+
+        chosen = np.zeros(self.size, bool)
+        chosen[rows] = True
+        is_chosen = tf.constant(chosen)
+        kept = self.dataset.enumerate().filter(lambda index, example: is_chosen[index])
+        return StreamSplit(
+            kept.map(lambda index, example: example), len(rows), self._with("rows", rows)
+        )
+
+    def shift_labels(self, shifts: np.ndarray, num_classes: int) -> StreamSplit:
+        """The split whose labels are `(labels + shifts) % num_classes`; `shifts` is `(N,)`."""
+        import tensorflow as tf
+
+        by_row = tf.constant(shifts, tf.int64)
+
+        def shifted(index: Any, example: Any) -> Any:
+            image, label = example
+            return image, (tf.cast(label, tf.int64) + by_row[index]) % num_classes
+
+        dataset = self.dataset.enumerate().map(shifted)
+        return StreamSplit(dataset, self.size, self._with("shifts", shifts))
+
+    def _with(self, what: str, numbers: np.ndarray) -> str | None:
+        if self.identity is None:
+            return None
+        digest = hashlib.sha256(np.ascontiguousarray(numbers, "int64").data).hexdigest()
+        return f"{self.identity}; {what} {digest}"

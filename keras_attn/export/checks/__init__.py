@@ -1,0 +1,1 @@
+"""An export is run, and compared with its network, before it is in place."""

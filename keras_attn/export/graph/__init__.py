@@ -1,0 +1,1 @@
+"""What is in an exported graph beside the network: images, attention, signatures."""

@@ -1,0 +1,169 @@
+"""The signatures of an exported network: what a server can be asked for, in which form.
+
+| signature | takes | gives |
+|---|---|---|
+| `serving_default` | `image`, float32 (B, H, W, C), as the network takes it | `logits`, `probabilities`; or `outputs` |
+| `serve_uint8` | `image`, uint8 (B, h, w, C), pixels of any size | the same |
+| `serve_bytes` | `image_bytes`, string (B,), files, see `decoding.py` | `labels`, `scores`, (B, k), the best first |
+| `serve_attention` | `image_bytes` | those, `image` (B, H, W, C) as the network sees it, 0..1, and `attention_<layer>` |
+"""  # noqa: E501
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from keras_attn.export.graph.attention import attention_endpoint
+from keras_attn.export.graph.endpoint import image_endpoint
+from keras_attn.export.graph.preprocessing import Preprocessing
+
+DEFAULT = "serving_default"
+UINT8 = "serve_uint8"
+BYTES = "serve_bytes"
+ATTENTION = "serve_attention"
+TOP_K = 5
+
+Outputs = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A function of one tensor.
+
+    Attributes:
+        name: Its name.
+        spec: What it takes.
+        read: From that to floats `(B, H, W, C)`: the network's image, or its pixel values.
+        answer: From those to the outputs.
+    """
+
+    name: str
+    spec: tf.TensorSpec
+    read: Callable[[tf.Tensor], tf.Tensor]
+    answer: Callable[[tf.Tensor], Outputs]
+
+    def run(self, value: tf.Tensor) -> Outputs:
+        """What a request gets; of no image, an empty answer."""
+        images = self.read(value)
+        # TensorFlow's convolutions of no image give the input's shape: one of zeros is cut off.
+        # Concatenated and not padded, because then the converters see the other sides.
+        count, *sides = tf.unstack(tf.shape(images))
+        missing = tf.cast(tf.equal(count, 0), tf.int32)
+        outputs = self.answer(tf.concat([images, tf.zeros([missing, *sides])], axis=0))
+        return {name: output[:count] for name, output in outputs.items()}
+
+
+def make_signatures(
+    model: keras.Model,
+    preprocessing: Preprocessing | None,
+    class_names: Sequence[str] | None,
+    top_k: int = TOP_K,
+) -> tuple[dict[str, Signature], dict[str, str]]:
+    """Makes what a network can be asked for.
+
+    Args:
+        model: A network that `check_image_model` accepts.
+        preprocessing: What stands between pixels and the network; `None` where it isn't known.
+        class_names: The names of the classes; their numbers where there are none.
+        top_k: How many labels `serve_bytes` gives.
+
+    Returns:
+        The signatures by their names, and for each that can't be, the reason.
+    """
+    shape = tuple(model.inputs[0].shape[1:])
+    predict = image_endpoint(model)
+    image = tf.TensorSpec((None, *shape), tf.float32, name="image")
+    made = [Signature(DEFAULT, image, tf.convert_to_tensor, predict)]
+    missing = _missing(model, preprocessing)
+    if preprocessing is not None and UINT8 not in missing:
+        made.append(_of_pixels(predict, preprocessing, shape))
+    if preprocessing is not None and BYTES not in missing:
+        top = _TopClasses(model.outputs[0].shape[-1], class_names, top_k)
+        made.append(_of_bytes(predict, preprocessing, shape[-1], top))
+        look = attention_endpoint(model)
+        if look is None:
+            missing[ATTENTION] = "the network has no layer that returns its attention"
+        else:
+            made.append(_of_attention(look, preprocessing, shape[-1], top))
+    return {signature.name: signature for signature in made}, missing
+
+
+def _missing(model: keras.Model, preprocessing: Preprocessing | None) -> dict[str, str]:
+    shape = tuple(model.inputs[0].shape[1:])
+    of_pixels = (UINT8, BYTES, ATTENTION)
+    if preprocessing is None:
+        reason = (
+            "it is not known what range of values the network takes: give `preprocessing`, or "
+            "build it with include_preprocessing=True"
+        )
+        return dict.fromkeys(of_pixels, reason)
+    if keras.config.image_data_format() == "channels_first" or shape[-1] not in (1, 3):
+        reason = f"images of shape {shape} are no grey or RGB files"
+        return dict.fromkeys(of_pixels, reason)
+    if preprocessing.size is None:
+        reason = "the network takes any size, so that files need one: give `preprocessing.size`"
+        return dict.fromkeys(of_pixels[1:], reason)
+    if len(model.outputs[0].shape) != 2 or model.outputs[0].shape[-1] is None:
+        reason = f"outputs of shape {tuple(model.outputs[0].shape)} are no classes"
+        return dict.fromkeys(of_pixels[1:], reason)
+    return {}
+
+
+class _TopClasses:
+    """Scores (B, classes) -> `labels` and `scores`, (B, k)."""
+
+    def __init__(self, classes: int, names: Sequence[str] | None, top_k: int) -> None:
+        self.names = list(names) if names is not None else [str(i) for i in range(classes)]
+        self.k = min(top_k, classes)
+
+    def __call__(self, outputs: Outputs) -> Outputs:
+        scores, classes = tf.math.top_k(main_output(outputs), self.k)
+        return {"labels": tf.gather(tf.constant(self.names), classes), "scores": scores}
+
+
+def main_output(outputs: dict) -> tf.Tensor:
+    """What classes are ranked by."""
+    return outputs["probabilities"] if "probabilities" in outputs else outputs["outputs"]
+
+
+def _of_pixels(
+    predict: Callable[[tf.Tensor], Outputs],
+    preprocessing: Preprocessing,
+    shape: tuple[int | None, ...],
+) -> Signature:
+    spec = tf.TensorSpec((None, None, None, shape[-1]), tf.uint8, name="image")
+
+    def answer(pixels: tf.Tensor) -> Outputs:
+        return predict(preprocessing.normalise(pixels))
+
+    return Signature(UINT8, spec, preprocessing.resize, answer)
+
+
+def _of_bytes(
+    predict: Callable[[tf.Tensor], Outputs],
+    preprocessing: Preprocessing,
+    channels: int,
+    top: _TopClasses,
+) -> Signature:
+    def answer(pixels: tf.Tensor) -> Outputs:
+        return top(predict(preprocessing.normalise(pixels)))
+
+    read = functools.partial(preprocessing.decode, channels=channels)
+    return Signature(BYTES, tf.TensorSpec((None,), tf.string, name="image_bytes"), read, answer)
+
+
+def _of_attention(
+    look: Callable[[tf.Tensor], tuple[tf.Tensor, Outputs]],
+    preprocessing: Preprocessing,
+    channels: int,
+    top: _TopClasses,
+) -> Signature:
+    def answer(pixels: tf.Tensor) -> Outputs:
+        scores, attention = look(preprocessing.normalise(pixels))
+        scores = tf.cast(scores, tf.float32)
+        return {**top({"outputs": scores}), "image": pixels / 255.0, **attention}
+
+    read = functools.partial(preprocessing.decode, channels=channels)
+    return Signature(ATTENTION, tf.TensorSpec((None,), tf.string, name="image_bytes"), read, answer)

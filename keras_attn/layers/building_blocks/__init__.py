@@ -1,0 +1,1 @@
+"""What the networks need beside attention, where Keras has none or another."""

@@ -1,0 +1,1 @@
+"""The Residual Attention Network's module, and the units that it is made of."""

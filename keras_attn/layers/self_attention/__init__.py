@@ -1,0 +1,1 @@
+"""Attention among places: each takes a weighted mean over the others."""

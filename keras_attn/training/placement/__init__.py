@@ -1,0 +1,1 @@
+"""Where a training runs, and a model that trains right there."""

@@ -1,0 +1,1 @@
+"""The formats of weights files, each read by itself and measured before it is read."""

@@ -1,0 +1,1 @@
+"""What decides which versions of which models are served."""

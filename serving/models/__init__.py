@@ -1,0 +1,1 @@
+"""What loads a model, runs it, and answers a request with it."""

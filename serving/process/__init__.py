@@ -1,0 +1,1 @@
+"""What a process has and is: its workers, signals, memory, file descriptors and keys."""

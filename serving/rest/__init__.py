@@ -1,0 +1,1 @@
+"""What speaks REST: the HTTP server, its routes, and the page."""

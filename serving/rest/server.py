@@ -1,0 +1,118 @@
+"""The HTTP server: uvicorn, with bounds on connections, and an end that loses no request."""
+
+import asyncio
+import logging
+import socket
+import time
+from typing import Any
+
+import uvicorn
+
+from keras_attn.serving.options import ServerOptions
+from keras_attn.serving.process.file_descriptors import most_connections
+from keras_attn.serving.process.tls import Tls
+from keras_attn.serving.rest.app import HttpApp
+from keras_attn.serving.rest.connection import Connections, Deadlines, HttpConnection
+
+ARRIVAL_SECONDS = 1.0
+BACKLOG = 128
+QUIET_SECONDS = 30.0  # between two lines about the same trouble
+
+logger = logging.getLogger(__name__)
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn, but it waits for the requests of connections that it has accepted.
+
+    Args:
+        app: What answers.
+        options: The server's.
+        tls: Default: none.
+    """
+
+    def __init__(self, app: HttpApp, options: ServerOptions, tls: Tls | None = None):
+        self._app = app
+        self._options = options
+        self._warned_at = -QUIET_SECONDS
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                http="h11",
+                ws="none",
+                proxy_headers=False,
+                timeout_keep_alive=options.timeout_keep_alive,  # type: ignore[arg-type]
+                timeout_graceful_shutdown=max(int(options.drain_seconds), 1),
+                ssl_context_factory=None if tls is None else lambda *_: tls.ssl_context(),
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens; the sockets were bound before."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_trouble)
+        await self.lifespan.startup()
+        options = self._options
+        connections = Connections(
+            most_connections(options.max_connections),
+            Deadlines(
+                head=options.timeout_head,
+                body=options.timeout_body,
+                body_rate=options.min_body_rate,
+                answer=options.timeout_body,
+            ),
+        )
+
+        def connect() -> HttpConnection:
+            return HttpConnection(
+                connections=connections,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+                _loop=loop,
+            )
+
+        self.servers = []
+        for listener in sockets or []:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # see `bind`
+            self.servers.append(
+                await loop.create_server(
+                    connect,
+                    sock=listener,
+                    ssl=self.config.ssl,
+                    ssl_handshake_timeout=options.timeout_head if self.config.ssl else None,
+                    backlog=BACKLOG,
+                )
+            )
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts nothing more, lets what was accepted arrive, and answers it.
+
+        uvicorn alone closes a connection whose request has not arrived yet.
+        """
+        self._app.draining = True
+        for listener in sockets or []:
+            listener.listen(0)  # whoever comes now is not queued, only to be reset
+        await asyncio.sleep(0.05)  # what is queued is accepted
+        for server in self.servers:
+            server.close()
+        end = time.monotonic() + ARRIVAL_SECONDS
+        await asyncio.sleep(0.05)
+        while time.monotonic() < end and any(
+            getattr(connection, "cycle", connection) is None
+            for connection in self.server_state.connections
+        ):
+            await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
+
+    def _on_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A line now and then where no file descriptor is left, not a traceback for each try."""
+        error = context.get("exception")
+        if not isinstance(error, OSError):
+            loop.default_exception_handler(context)
+        elif time.monotonic() > self._warned_at + QUIET_SECONDS:
+            self._warned_at = time.monotonic()
+            logger.error("%s: %s", context.get("message", "a connection failed"), error)

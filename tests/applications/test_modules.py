@@ -1,0 +1,123 @@
+"""What every constructor and every family's module do alike, without building the networks."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import warnings
+from importlib import resources
+
+import keras
+import numpy as np
+import pytest
+
+from helpers.layer_contract import assert_close
+from keras_attn import applications
+from keras_attn.applications import CIFARResNet, cifar, get_model, imagenet, preprocess_input
+from keras_attn.applications.common import construction
+from keras_attn.weights import Metadata, set_metadata
+
+CONSTRUCTORS = {
+    name: value
+    for name, value in vars(applications).items()
+    if inspect.isfunction(value) and name[0].isupper()
+}
+MODULES = {construct.__module__: None for construct in CONSTRUCTORS.values()}
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("uint8")
+each_constructor = pytest.mark.parametrize("name", CONSTRUCTORS)
+
+
+@pytest.fixture
+def no_features(monkeypatch):
+    """Networks have a head and a normalisation, and nothing between that would take time."""
+
+    def construct(arguments, features, **options):
+        return construction.construct(arguments, lambda x: construction.level(x, 0), **options)
+
+    for name, module in [*sys.modules.items()]:
+        is_family = name.startswith("keras_attn.applications.") and module is not construction
+        if is_family and hasattr(module, "construct"):
+            monkeypatch.setattr(module, "construct", construct)
+
+
+@each_constructor
+def test_a_warning_points_at_the_caller(name):
+    """It comes before what is wrong with the size, so that nothing is built."""
+    make = CONSTRUCTORS[name]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match="Input size must be at least"):
+            line = inspect.currentframe().f_lineno + 1
+            make(include_top=False, input_shape=(1, 1, 5))
+    [warning] = caught
+    assert "usually expects 1 or 3 input channels" in str(warning.message)
+    assert (warning.filename, warning.lineno) == (__file__, line)
+
+
+def test_a_warning_points_at_who_asks_for_it_by_name():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match="Input size must be at least"):
+            get_model("se_resnet18")(include_top=False, input_shape=(1, 1, 5))
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@each_constructor
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_normalisation_for_one_network(name, channels, no_features):
+    """Inside, outside by the model, outside by its family; after its configuration's round trip."""
+    make = CONSTRUCTORS[name]
+    options = dict(include_top=False, input_shape=(64, 64, channels))
+    outside, inside = make(**options), make(include_preprocessing=True, **options)
+    pixels = PIXELS[..., :channels]
+    expected = keras.ops.convert_to_numpy(inside(pixels.astype("float32")))
+    clone = keras.Model.from_config(outside.get_config())
+    nested = keras.Sequential([keras.Input((64, 64, channels)), outside])
+    for model in (outside, clone, nested):
+        assert_close(preprocess_input(pixels, model=model), expected, 1e-5)
+    np.testing.assert_array_equal(preprocess_input(pixels, model=inside), pixels)
+    if channels == 3:
+        family = sys.modules[make.__module__].preprocess_input(pixels)
+        assert_close(family, expected, 1e-5)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_family_has_keras_own_names(module):
+    found = sys.modules[module]
+    assert found.preprocess_input in (preprocess_input, cifar.preprocess_input)
+    assert found.decode_predictions in (imagenet.decode_predictions, cifar.decode_predictions)
+
+
+def test_channels_that_the_model_does_not_take():
+    model = CIFARResNet(8, input_shape=(32, 32, 1))
+    with pytest.raises(ValueError, match=r"`x` must be an RGB image or a batch of them. Received"):
+        preprocess_input(PIXELS[..., :2], model=model)
+
+
+def test_predictions_of_cifar_by_name():
+    record = json.loads(
+        (resources.files("keras_attn.weights") / "cifar10" / "se_resnet20.json").read_text()
+    )
+    assert cifar.CIFAR10.split() == record["class_names"]
+    hundred = cifar.CIFAR100.split()
+    assert len(set(hundred)) == 100 and hundred == sorted(hundred)
+    assert cifar.decode_predictions(np.eye(10)[[3, 9]], top=1) == [
+        [("3", "cat", 1.0)],
+        [("9", "truck", 1.0)],
+    ]
+    assert cifar.decode_predictions(np.eye(100)[1:2], top=1) == [[("1", "aquarium_fish", 1.0)]]
+    with pytest.raises(ValueError, match=r"\(samples, 10\)\). Received array with shape: \(1, 7"):
+        cifar.decode_predictions(np.eye(7)[:1])
+
+
+@pytest.mark.parametrize("decode", [cifar.decode_predictions, imagenet.decode_predictions])
+def test_predictions_by_the_names_of_the_weights(decode, no_features):
+    model = CIFARResNet(8, classes=3)
+    set_metadata(model, Metadata("mine", "CIFARResNet", "here", labels=("ant", "bee", "cat")))
+    preds = np.array([[0.25, 0.5, 0.25]])
+    assert decode(preds, top=2, model=model) == [[("1", "bee", 0.5), ("0", "ant", 0.25)]]
+    with pytest.raises(ValueError, match=r"\(samples, 3\)\). Received array with shape: \(1, 10\)"):
+        decode(np.zeros((1, 10)), model=model)
+    set_metadata(model, Metadata("mine", "CIFARResNet", "here"))
+    assert decode(np.eye(1000)[281:282], 1, model=model) == [[("n02123045", "tabby", 1.0)]]

@@ -1,0 +1,145 @@
+"""Random states of the sources' own networks, read by ours: the logits are the source's.
+
+`tests/golden/make_weights.py` ran the sources; the weights are made anew from the names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from helpers.oracles.random_state import random_image, recorded, uniform
+from helpers.paths import GOLDEN
+from keras_attn import applications
+from keras_attn.applications import attention_resnet, se_resnet
+from keras_attn.applications.common import residual_network
+from keras_attn.layers import AttentionModule
+from keras_attn.weights import SETS, convert, read_tensors
+from keras_attn.weights.files import naming_of
+from keras_attn.weights.sources.image_classifiers import SENET
+from keras_attn.weights.sources.residual_attention import PYTORCHCV
+
+SMALL = (1, 2, 1, 1)
+
+# Golden -> the constructor, and the tag of a set whose arguments it needs.
+NETWORKS = {
+    "legacy_seresnet18": "timm/legacy_seresnet18.in1k",
+    "legacy_seresnet50": "timm/legacy_seresnet50.in1k",
+    "legacy_seresnext50_32x4d": "timm/legacy_seresnext50_32x4d.in1k",
+    "legacy_senet154": "timm/legacy_senet154.in1k",
+    "seresnet50": "timm/seresnet50.ra2_in1k",
+    "seresnext50_32x4d": "timm/seresnext50_32x4d.racm_in1k",
+    "senet154": "timm/senet154.gluon_in1k",
+    "seresnet152d": "timm/seresnet152d.ra2_in1k",
+    "ecaresnet50t": "timm/ecaresnet50t.ra2_in1k",
+    "ecaresnet50d": "timm/ecaresnet50d.miil_in1k",
+    "gcresnet50t": "timm/gcresnet50t.ra2_in1k",
+    "skresnext50_32x4d": "timm/skresnext50_32x4d.ra_in1k",
+    "cbam_resnet50": "attention-module/resnet50_cbam",
+    "bam_resnet50": "attention-module/resnet50_bam",
+    "classifiers_seresnet50": "image-classifiers/seresnet50",
+    "classifiers_seresnext50": "image-classifiers/seresnext50",
+    "classifiers_senet154": "image-classifiers/senet154",
+    "resattnet56": "phamquiluan/resattnet56",
+}
+BY_TAG = {each.metadata.tag: each for each in SETS}
+
+
+def construct(name, small):
+    """Our network of these weights, the stages cut where `small`."""
+    each = BY_TAG[NETWORKS[name]]
+    constructor, arguments = each.metadata.network, dict(each.arguments)
+    shared = {"input_shape": (None, None, 3), "classes": 11, "classifier_activation": None}
+    if not small:
+        return getattr(applications, constructor)(**arguments, **shared)
+    title = constructor.rstrip("0123456789")
+    depth = int(constructor.removeprefix(title))
+
+    def cut(variant):
+        return dataclasses.replace(variant, blocks=SMALL)
+
+    if constructor.startswith("SE"):
+        networks = {"SEResNet": residual_network.RESNETS, "SEResNeXt": se_resnet.RESNEXTS}
+        variant = se_resnet.SENET154 if title == "SENet" else networks[title][depth]
+        return se_resnet._se_resnet(cut(variant), **arguments, **shared)
+    family = next(f for f in attention_resnet.FAMILIES.values() if f"{f.title}ResNet" == title)
+    family = dataclasses.replace(family, variants={depth: cut(family.variants[depth])})
+    return attention_resnet._attention_resnet(
+        (family, depth), attention=family.kind, **arguments, **shared
+    )
+
+
+def check(name, small):
+    tensors, logits = recorded(f"{name}{'_small' if small else ''}")
+    tensors = {key.removeprefix("module."): each for key, each in tensors.items()}
+    model = construct(name, small)
+    naming = naming_of(tensors, name)
+    assert naming is BY_TAG[NETWORKS[name]].naming
+    report = convert(model, tensors, naming)
+    assert report.changes == () and len(report.loaded) == len(model.weights)
+    assert len(logits) == 2
+    for size, expected in logits.items():
+        np.testing.assert_allclose(model(random_image(*size)), expected, rtol=0, atol=1e-5)
+
+
+# One of each table, and of each way to pool, pad and stride.
+FAST = (
+    "legacy_seresnet18",
+    "legacy_seresnet50",
+    "seresnext50_32x4d",
+    "ecaresnet50t",
+    "gcresnet50t",
+    "skresnext50_32x4d",
+    "cbam_resnet50",
+    "bam_resnet50",
+    "classifiers_seresnext50",
+)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_small_networks(name):
+    check(name, small=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {*FAST, "resattnet56"}))
+def test_more_small_networks(name):
+    check(name, small=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_whole_networks_at_224(name):
+    check(name, small=False)
+    keras.backend.clear_session()
+
+
+def test_a_file_that_keras_2_wrote():
+    expected, _ = recorded("keras2_file")
+    tensors = read_tensors(GOLDEN / "weights" / "keras2_file.h5")
+    assert list(tensors) == list(expected) and "conv2d_2/kernel" in tensors
+    for name, array in expected.items():
+        np.testing.assert_allclose(tensors[name], array, rtol=1e-6)
+    numbered = SENET.prepared(tensors)
+    assert {"conv2d/kernel", "conv2d_1/bias", "batch_normalization/gamma", "dense/kernel"} < set(
+        numbered
+    )
+
+
+def test_the_attention_block_of_pytorchcv():
+    """With padded pools and added targets; without them the weights load, too, and are wrong."""
+    tensors, expected = recorded("attention_block")
+    layer = {"mask_depth": 2, "name": "stage2_attention1"}
+    for variant in ({"mask_pooling": "padded", "add_targets": True}, {}):
+        image = keras.Input((None, None, 16))
+        model = keras.Model(image, AttentionModule(**layer, **variant)(image))
+        convert(model, tensors, PYTORCHCV)
+        for size, y in expected.items():
+            got = model(uniform("map", (1, *size, 16)))
+            if variant:
+                np.testing.assert_allclose(got, y, rtol=0, atol=1e-5)
+            else:
+                assert np.abs(got - y).max() > 1e-2
