@@ -19,6 +19,7 @@ from keras_attn.export.checks import comparison as check
 from keras_attn.export.checks.loaders import LOADERS
 from keras_attn.export.graph.attention import attention_endpoint
 from keras_attn.export.graph.preprocessing import find_preprocessing
+from keras_attn.export.graph.signatures import make_signatures
 
 SIZE = (13, 17)
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
@@ -98,6 +99,14 @@ def model():
     return network()
 
 
+@pytest.fixture
+def one_loader(monkeypatch):
+    """What is written is run by one loader; `folder` is run by all."""
+    for name in [*LOADERS]:
+        if name != "session":
+            monkeypatch.delitem(LOADERS, name)
+
+
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     return export_saved_model(model, tmp_path_factory.mktemp("e") / "net", class_names=NAMES)
@@ -167,7 +176,7 @@ def test_attention_is_that_of_the_layers(folder, model):
     np.testing.assert_allclose(answer["attention_mask"], maps["mask"].mean(-1), atol=1e-5)
 
 
-def test_grey_images(tmp_path):
+def test_grey_images(tmp_path, one_loader):
     model = network(channels=1)
     pixels = picture(*SIZE, 1)
     found = signatures(export_saved_model(model, tmp_path / "net"))
@@ -177,23 +186,23 @@ def test_grey_images(tmp_path):
     np.testing.assert_allclose(answer["scores"][0, 0], expected.max(), atol=1e-5)
 
 
-def test_preprocessing_as_the_weights_ask(tmp_path):
+def test_preprocessing_as_the_weights_ask():
     """Short side to floor(size / crop), the centre cut out, then normalised: by Pillow."""
     model = network((16, 16), pixels=False)
     mean, std = (120.0, 110.0, 100.0), (60.0, 50.0, 40.0)
     preprocessing = Preprocessing((16, 16), crop=0.8, mean=mean, std=std)
-    found = signatures(export_saved_model(model, tmp_path / "net", preprocessing=preprocessing))
+    found, _ = make_signatures(model, preprocessing, None)
     pixels = picture(40, 30)
     whole = Image.fromarray(pixels).resize((20, 26), Image.Resampling.BILINEAR)
     cut = np.asarray(whole, "float32")[5:21, 2:18]
     expected = model.predict(((cut - mean) / std)[None], verbose=0)
-    answer = found["serve_uint8"](image=tf.constant(pixels[None]))
+    answer = found["serve_uint8"].run(tf.constant(pixels[None]))
     np.testing.assert_allclose(answer["probabilities"], expected, rtol=0, atol=0.02)
-    image = found["serve_attention"](image_bytes=tf.constant([encoded(pixels)]))["image"]
+    image = found["serve_attention"].run(tf.constant([encoded(pixels)]))["image"]
     np.testing.assert_allclose(255 * image[0], cut, rtol=0, atol=1.01)
 
 
-def test_weights_say_what_they_ask_for(tmp_path):
+def test_weights_say_what_they_ask_for(tmp_path, one_loader):
     """Crop, interpolation, mean and names go with them; a network that takes pixels has no mean."""
     asks = keras_attn.weights.Metadata(
         "t", "CIFARResNet", "here", size=32, crop=0.5, interpolation="bicubic",
@@ -216,27 +225,30 @@ def test_weights_say_what_they_ask_for(tmp_path):
     assert (preprocessing["mean"], preprocessing["crop"]) == (None, 0.5)
 
 
-def test_what_can_not_be_is_left_out_and_said(tmp_path):
-    def left_out(model, name, **options):
-        folder = export_saved_model(model, tmp_path / name, **options)
-        report = json.loads((folder / "assets.extra" / "export_report.json").read_text())
-        assert set(report["left_out"]).isdisjoint(signatures(folder))
-        return report["left_out"]
+def test_what_can_not_be_is_left_out_and_said(tmp_path, one_loader):
+    def left_out(model, preprocessing=None):
+        made, missing = make_signatures(model, preprocessing or find_preprocessing(model), None)
+        assert set(missing).isdisjoint(made)
+        return missing
 
-    unknown = left_out(network(pixels=False), "unknown")
+    folder = export_saved_model(network(pixels=False), tmp_path / "unknown")
+    report = json.loads((folder / "assets.extra" / "export_report.json").read_text())
+    unknown = report["left_out"]
+    assert unknown == left_out(network(pixels=False))
+    assert set(unknown).isdisjoint(signatures(folder))
     assert set(unknown) == {"serve_uint8", "serve_bytes", "serve_attention"}
     assert "give `preprocessing`" in unknown["serve_bytes"]
-    any_size = left_out(network((None, None)), "any_size")
+    any_size = left_out(network((None, None)))
     assert set(any_size) == {"serve_bytes", "serve_attention"}
     sized = Preprocessing((24, 16))
-    assert left_out(network((None, None)), "sized", preprocessing=sized) == {}
-    two_channels = left_out(network(channels=2), "two")
+    assert left_out(network((None, None)), sized) == {}
+    two_channels = left_out(network(channels=2))
     assert "no grey or RGB" in two_channels["serve_uint8"]
     plain = keras.Sequential(
         [keras.Input((*SIZE, 3)), keras.layers.Rescaling(1.0), keras.layers.Flatten(),
          keras.layers.Dense(3, "softmax")]
     )  # fmt: skip
-    assert list(left_out(plain, "plain")) == ["serve_attention"]
+    assert list(left_out(plain)) == ["serve_attention"]
 
 
 @pytest.mark.parametrize(
@@ -277,9 +289,11 @@ def test_the_report_has_every_check(folder):
     assert any(check["max_difference"] > 0 for check in checks)
 
 
-def test_one_loader_that_differs_leaves_nothing(model, tmp_path, monkeypatch):
+def test_one_loader_that_differs_leaves_nothing(model, tmp_path, one_loader, monkeypatch):
+    session = LOADERS["session"]
+
     def off_by_little(folder, runs):
-        results = LOADERS["session"](folder, runs)
+        results = session(folder, runs)
         return [{k: v if v.dtype == object else v + 1e-3 for k, v in r.items()} for r in results]
 
     monkeypatch.setitem(LOADERS, "off", off_by_little)
@@ -310,13 +324,15 @@ def test_what_the_network_makes_of_a_rounding_is_in_the_limit(noise, limit, monk
     assert ("moves the network's own by 0.5" in str(error.value)) == (noise == 0.5)
 
 
-def test_wrong_labels_are_found(model, tmp_path, monkeypatch):
+def test_wrong_labels_are_found(model, tmp_path, one_loader, monkeypatch):
+    session = LOADERS["session"]
+
     def swapped(folder, runs):
-        results = LOADERS["session"](folder, runs)
+        results = session(folder, runs)
         return [{k: v[:, ::-1] if k == "labels" else v for k, v in r.items()} for r in results]
 
-    monkeypatch.setitem(LOADERS, "swapped", swapped)
-    with pytest.raises(RuntimeError, match=r"`labels` of serve_bytes, by swapped"):
+    monkeypatch.setitem(LOADERS, "session", swapped)
+    with pytest.raises(RuntimeError, match=r"`labels` of serve_bytes, by session"):
         export_saved_model(model, tmp_path / "net")
 
 

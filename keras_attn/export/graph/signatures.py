@@ -24,6 +24,7 @@ UINT8 = "serve_uint8"
 BYTES = "serve_bytes"
 ATTENTION = "serve_attention"
 TOP_K = 5
+FILES = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
 Outputs = dict[str, tf.Tensor]
 
@@ -81,12 +82,13 @@ def make_signatures(
         made.append(_of_pixels(predict, preprocessing, shape))
     if preprocessing is not None and BYTES not in missing:
         top = _TopClasses(model.outputs[0].shape[-1], class_names, top_k)
-        made.append(_of_bytes(predict, preprocessing, shape[-1], top))
+        decode = _decoder(preprocessing, shape[-1])
+        made.append(_of_bytes(predict, preprocessing, decode, top))
         look = attention_endpoint(model)
         if look is None:
             missing[ATTENTION] = "the network has no layer that returns its attention"
         else:
-            made.append(_of_attention(look, preprocessing, shape[-1], top))
+            made.append(_of_attention(look, preprocessing, decode, top))
     return {signature.name: signature for signature in made}, missing
 
 
@@ -128,6 +130,12 @@ def main_output(outputs: dict) -> tf.Tensor:
     return outputs["probabilities"] if "probabilities" in outputs else outputs["outputs"]
 
 
+def _decoder(preprocessing: Preprocessing, channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Files -> pixel values: one graph, which is large, for all who read files."""
+    decode = functools.partial(preprocessing.decode, channels=channels)
+    return tf.function(decode, input_signature=[FILES], autograph=False)
+
+
 def _of_pixels(
     predict: Callable[[tf.Tensor], Outputs],
     preprocessing: Preprocessing,
@@ -144,20 +152,19 @@ def _of_pixels(
 def _of_bytes(
     predict: Callable[[tf.Tensor], Outputs],
     preprocessing: Preprocessing,
-    channels: int,
+    decode: Callable[[tf.Tensor], tf.Tensor],
     top: _TopClasses,
 ) -> Signature:
     def answer(pixels: tf.Tensor) -> Outputs:
         return top(predict(preprocessing.normalise(pixels)))
 
-    read = functools.partial(preprocessing.decode, channels=channels)
-    return Signature(BYTES, tf.TensorSpec((None,), tf.string, name="image_bytes"), read, answer)
+    return Signature(BYTES, FILES, decode, answer)
 
 
 def _of_attention(
     look: Callable[[tf.Tensor], tuple[tf.Tensor, Outputs]],
     preprocessing: Preprocessing,
-    channels: int,
+    decode: Callable[[tf.Tensor], tf.Tensor],
     top: _TopClasses,
 ) -> Signature:
     def answer(pixels: tf.Tensor) -> Outputs:
@@ -165,5 +172,4 @@ def _of_attention(
         scores = tf.cast(scores, tf.float32)
         return {**top({"outputs": scores}), "image": pixels / 255.0, **attention}
 
-    read = functools.partial(preprocessing.decode, channels=channels)
-    return Signature(ATTENTION, tf.TensorSpec((None,), tf.string, name="image_bytes"), read, answer)
+    return Signature(ATTENTION, FILES, decode, answer)
