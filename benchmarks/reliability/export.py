@@ -20,7 +20,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.reliability.trial import Trial
+from benchmarks.reliability.trial import Trial, progress
 from keras_attn import _staging
 from keras_attn._staging import PREFIX
 from keras_attn.export import export_onnx, export_saved_model, export_tflite, find_versions
@@ -49,19 +49,20 @@ def network(seed: int = 0) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(2)(x), name=f"net{seed}")
 
 
-def trials(folder: Path, *, quick: bool) -> Iterator[Trial]:
+def trials(folder: Path, *, quick: bool, long: bool = False) -> Iterator[Trial]:
     """Tries each thing, and says what came of it.
 
     Args:
         folder: Where everything is written.
         quick: Seconds rather than minutes: one of each, and the killed process is one that has only
             begun to write.
+        long: More kills at random moments, and more pairs.
     """
     model = network()
-    yield _trial(
-        "killed", lambda i: _killed(folder / f"killed{i}", model, quick), 1 if quick else 4
-    )
-    yield _trial("two at once", lambda i: _two(folder / f"two{i}", quick), 1 if quick else 2)
+    kills = 1 if quick else 12 if long else 3
+    yield _trial("killed", lambda i: _killed(folder / f"killed{i}", model, quick), kills)
+    pairs = 4 if long and not quick else 1
+    yield _trial("two at once", lambda i: _two(folder / f"two{i}", quick), pairs)
     limits = LIMITS[1:2] if quick else LIMITS
     yield _trial("full disk", lambda i: _full(folder / f"full{i}", model, limits[i]), len(limits))
     if not quick:
@@ -75,7 +76,10 @@ def trials(folder: Path, *, quick: bool) -> Iterator[Trial]:
 def _trial(name: str, attempt: Callable[[int], str], times: int) -> Trial:
     """`attempt` gives "" where all was right, or "lost: what", or "wrong: what"."""
     start = time.monotonic()
-    found = [attempt(i) for i in range(times)]
+    found = []
+    for i in range(times):
+        progress(PART, name, i, times)
+        found.append(attempt(i))
     return Trial(
         part=PART,
         name=name,

@@ -18,7 +18,7 @@ import numpy as np
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from benchmarks.reliability.server_process import IMAGE, Clients, ServerProcess, save_model
-from benchmarks.reliability.trial import Trial
+from benchmarks.reliability.trial import Trial, progress
 
 PART = "serving"
 MOST_SECONDS = 5.0
@@ -32,24 +32,24 @@ def trials(folder: Path, *, quick: bool, long: bool = False) -> Iterator[Trial]:
     Args:
         folder: Where the models are written.
         quick: Some seconds of them only.
-        long: An hour of mixed load, too.
+        long: More of each, and an hour of mixed load.
     """
     base = folder / "m"
     save_model(base / "1")
     server = ServerProcess(base)
     try:
-        yield _hostile(server, 19 if quick else 400)
+        yield _hostile(server, 19 if quick else 400 if long else 114)
         yield _silent(server, 64 if quick else 1500)
         if not quick:
-            yield _vanishing(server, 300)
-            yield _swaps(server, base, 25)
+            yield _vanishing(server, 300 if long else 150)
+            yield _swaps(server, base, 25 if long else 9)
     finally:
         server.stop()
     if not quick:
         yield _overload(base)
         yield _descriptors(base)
         for workers in (1, 2):
-            yield _signals(base, workers, 3)
+            yield _signals(base, workers, 3 if long else 2)
     if long:
         yield _mixed(base, LONG_SECONDS)
 
@@ -137,6 +137,7 @@ def _hostile(server: ServerProcess, rounds: int) -> Trial:
         return server.ask(body, seconds=60)[0]
 
     while score.tried < rounds:
+        progress(PART, "requests that ask for memory or time", score.tried, rounds)
         asked: list[tuple[str, Callable[[], int]]] = [
             (kind, lambda body=body: over_rest(body)) for kind, body in _bodies(rng)
         ]
@@ -169,6 +170,8 @@ def _silent(server: ServerProcess, count: int) -> Trial:
     head = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
     open_ones = []
     for index in range(count):
+        if index % 250 == 0:
+            progress(PART, "silent and slow connections", index, count)
         try:
             port = server.grpc_port if index % 4 == 3 else server.port
             connection = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -189,6 +192,8 @@ def _vanishing(server: ServerProcess, count: int) -> Trial:
     score = _Score("clients that vanish")
     head = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
     for index in range(count):
+        if index % 50 == 0:
+            progress(PART, "clients that vanish", index, count)
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
             connection.sendall(head % len(IMAGE) + IMAGE[: len(IMAGE) * (index % 11) // 10])
             linger = struct.pack("ii", 1, 0)
@@ -209,6 +214,7 @@ def _swaps(server: ServerProcess, base: Path, count: int) -> Trial:
     clients = Clients(server, 8)
     last = 1
     for index in range(count):
+        progress(PART, "new versions under load", index, count)
         version = base / str(index + 2)
         if index % 3 == 1:
             shutil.copytree(ready, version)
@@ -245,6 +251,7 @@ def _serves(server: ServerProcess, version: int) -> bool:
 def _overload(base: Path) -> Trial:
     """Four times as many as it takes: the others hear so, and status and health answer."""
     score = _Score("four times as many requests as it takes")
+    progress(PART, "four times as many requests as it takes", 0, 1)
     server = ServerProcess(base, "--max-requests", "8", "--request-threads", "2")
     body = json.dumps({"instances": [[[[0.1, 0.2, 0.3]] * 8] * 8] * 200}).encode()
     clients = Clients(server, 32, body)
@@ -282,7 +289,8 @@ def _signals(base: Path, workers: int, count: int) -> Trial:
     """SIGTERM under load: each request is answered or refused at once."""
     score = _Score(f"SIGTERM under load, {workers} process{'es' if workers > 1 else ''}")
     answered = 0
-    for _ in range(count):
+    for index in range(count):
+        progress(PART, f"SIGTERM under load, --workers {workers}", index, count)
         server = ServerProcess(base, "--workers", str(workers))
         clients = Clients(server, 8)
         time.sleep(2.0)

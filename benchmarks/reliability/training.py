@@ -26,7 +26,7 @@ from benchmarks.reliability.training_process import (
     two_workers,
     wait_until,
 )
-from benchmarks.reliability.trial import Trial
+from benchmarks.reliability.trial import Trial, progress
 from keras_attn.training import ImageDataset, load_run, train
 from keras_attn.training.run_folder import checkpoint
 
@@ -34,12 +34,13 @@ PART = "training"
 FULL = 20_000  # bytes that a file may have: less than a checkpoint's
 
 
-def trials(folder: Path, *, quick: bool) -> Iterator[Trial]:
+def trials(folder: Path, *, quick: bool, long: bool = False) -> Iterator[Trial]:
     """Tries each thing, and says what came of it.
 
     Args:
         folder: Where everything is written.
         quick: Seconds rather than minutes: one of each, in this process, on a tiny network.
+        long: More kills at random moments.
     """
     if quick:
         reference = folder / "undisturbed"
@@ -51,7 +52,7 @@ def trials(folder: Path, *, quick: bool) -> Iterator[Trial]:
     reference = folder / "undisturbed"
     undisturbed = Training(reference, "--deterministic")
     undisturbed.finish()
-    yield _trial("killed at random moments", _killed, folder, reference, 3)
+    yield _trial("killed at random moments", _killed, folder, reference, 6 if long else 2)
     yield _trial("killed while a checkpoint is written", _killed_writing, folder, reference, 1)
     yield _trial("full disk", _full, folder, reference, 1)
     yield _trial("two owners of one folder", _two, folder, reference, 1)
@@ -75,6 +76,7 @@ def _trial(
     start = time.monotonic()
     found = []
     for i in range(times):
+        progress(PART, name, i, times)
         out = folder / f"{attempt.__name__.strip('_')}{i}"
         try:
             found.append(attempt(out, reference, i))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from dataclasses import dataclass
 
 
@@ -28,3 +30,16 @@ class Trial:
     wrong: int
     seconds: float
     note: str = ""
+
+
+def progress(part: str, name: str, done: int, of: int) -> None:
+    """Says on the standard error that the next one of some attempts begins.
+
+    Args:
+        part: The part of the library.
+        name: What is done to it.
+        done: How many attempts have ended.
+        of: How many there will be.
+    """
+    clock = time.strftime("%H:%M:%S")
+    print(f"{clock} {part}: {name}, {done + 1} of {of}", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.reliability.hostile_files import FILES
 from benchmarks.reliability.reader import MOST_MIB, MOST_SECONDS, Reader
-from benchmarks.reliability.trial import Trial
+from benchmarks.reliability.trial import Trial, progress
 
 PART = "weights"
 QUICK_FILES = 6
@@ -25,21 +25,23 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 SECONDS = 1.5  # that the server takes for it
 
 
-def trials(folder: Path, *, quick: bool) -> Iterator[Trial]:
+def trials(folder: Path, *, quick: bool, long: bool = False) -> Iterator[Trial]:
     """Runs the trials.
 
     Args:
         folder: Where the files are written, one at a time.
         quick: Some seconds of them only.
+        long: More pairs of downloads, and more kills.
     """
     yield _hostile_files(
         folder, list(FILES)[:: len(FILES) // QUICK_FILES] if quick else list(FILES)
     )
     if not quick:
+        pairs = 4 if long else 2
         for ranges in (True, False):
             for sha256 in (SHA256, None):
-                yield _pairs(folder / f"pairs-{ranges}-{sha256 is None}", 4, ranges, sha256)
-        yield _kills(folder / "kills", 6)
+                yield _pairs(folder / f"pairs-{ranges}-{sha256 is None}", pairs, ranges, sha256)
+        yield _kills(folder / "kills", 12 if long else 4)
 
 
 def _hostile_files(folder: Path, names: list[str]) -> Trial:
@@ -48,7 +50,8 @@ def _hostile_files(folder: Path, names: list[str]) -> Trial:
     reader = Reader()
     survived = lost = wrong = 0
     notes = []
-    for name in names:
+    for index, name in enumerate(names):
+        progress(PART, name, index, len(names))
         path = folder / name
         FILES[name](path)
         answer = reader.read(path)
@@ -76,34 +79,37 @@ def _hostile_files(folder: Path, names: list[str]) -> Trial:
 
 def _pairs(folder: Path, count: int, ranges: bool, sha256: str | None) -> Trial:
     """Two processes that want one file, the second up to 1.6 s later: both have the right one."""
+    name = (
+        f"pairs of downloads, {'with' if ranges else 'without'} ranges, "
+        f"hash {'known' if sha256 else 'unknown'}"
+    )
     start = time.monotonic()
     survived, note = 0, ""
     with _mirror(ranges) as url:
         for index in range(count):
+            progress(PART, name, index, count)
             cache = folder / str(index)
             both = [_fetch(url, sha256, cache)]
-            time.sleep(0.4 * (index + 1))
+            time.sleep(1.6 * (index + 1) / count)
             both.append(_fetch(url, sha256, cache))
             answers = [process.communicate()[0].strip() for process in both]
             files = [path.read_bytes() for path in cache.glob("*-weights.bin")]
             right = answers == [SHA256, SHA256] and files == [DATA]
             survived += right
             note = note or ("" if right else f"{answers}, {len(files)} files")
-    name = (
-        f"pairs of downloads, {'with' if ranges else 'without'} ranges, "
-        f"hash {'known' if sha256 else 'unknown'}"
-    )
     seconds = round(time.monotonic() - start, 1)
     return Trial(PART, name, count, survived, count - survived, 0, seconds, note)
 
 
 def _kills(folder: Path, count: int) -> Trial:
     """A download that is killed, and then asked for again: the file is right."""
+    name = "downloads killed at random moments"
     start = time.monotonic()
     survived, note = 0, ""
     moments = random.Random(1)
     with _mirror(ranges=True) as url:
         for index in range(count):
+            progress(PART, name, index, count)
             cache, sha256 = folder / str(index), SHA256 if index % 2 else None
             process = _fetch(url, sha256, cache)
             end = time.monotonic() + 60
@@ -117,7 +123,6 @@ def _kills(folder: Path, count: int) -> Trial:
             survived += right
             note = note or ("" if right else answer[-100:])
     seconds = round(time.monotonic() - start, 1)
-    name = "downloads killed at random moments"
     return Trial(PART, name, count, survived, count - survived, 0, seconds, note)
 
 

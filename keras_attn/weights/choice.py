@@ -224,7 +224,9 @@ def _remembered(path: Path, config: Any, own: list[WeightSet]) -> dict[str, Any]
 
 
 def _metadata_of(config: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(config, dict) and config.get("class_name") == "LevelMarker":
+    # The legacy `.h5` gives a class the name that it is registered by.
+    markers = ("LevelMarker", "keras_attn>LevelMarker")
+    if isinstance(config, dict) and config.get("class_name") in markers:
         metadata = config["config"].get("metadata")
         if metadata is not None:
             yield metadata

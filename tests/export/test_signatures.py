@@ -143,6 +143,18 @@ def test_no_image_gets_an_empty_answer(folder):
     assert files["labels"].shape == files["scores"].shape == (0, 5)
 
 
+@pytest.mark.parametrize(
+    "layer", [keras.layers.Conv2D(5, 3, strides=2), keras.layers.DepthwiseConv2D(3)]
+)
+def test_no_image_through_a_plain_convolution(layer, tmp_path):
+    """TensorFlow's own gives the input's shape for no image where the batch isn't known."""
+    image = keras.Input((*SIZE, 3))
+    model = keras.Model(image, layer(image))
+    folder = export_saved_model(model, tmp_path / "net")
+    answer = signatures(folder)["serving_default"](image=tf.zeros((0, *SIZE, 3)))
+    assert answer["outputs"].shape == (0, *model.output_shape[1:])
+
+
 def test_files_give_labels_and_scores(folder, model):
     pixels = [picture(*SIZE), picture(*SIZE)[::-1]]
     files = tf.constant([encoded(image) for image in pixels])

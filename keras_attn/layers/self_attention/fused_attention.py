@@ -1,16 +1,18 @@
-"""Exact attention by the fused kernels of JAX and PyTorch, which never hold the map."""
+"""Exact attention by the operation of JAX and PyTorch, fused where it has a kernel.
+
+It is given what the other forms compute with: a query or a key that is rounded to 16 bits moves
+large logits by more than 1, and the output with them.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_attn.layers._shapes import ceil_div
 
-# What the kernels take: depths that are multiples of the one, up to the other.
-DEPTH_STEP, MAX_DEPTH = 8, 256
+DEPTH_STEP = 8  # the kernels take multiples of it
 
 
 def attend_fused(q: Any, keys: Any, v: Any, places: Any = None) -> Any:
@@ -21,7 +23,7 @@ def attend_fused(q: Any, keys: Any, v: Any, places: Any = None) -> Any:
     three: keys and values are filled up with zeros, which changes no number.
 
     Args:
-        q: Scaled queries, (A, M, d + p), A being images times heads.
+        q: Scaled queries, (A, M, d + p), A being images times heads; all in float32 or wider.
         keys: Keys, (A, d, M).
         v: Values, (A, M, e).
         places: (M, p), the same for all of A; `None` where p is 0.
@@ -42,20 +44,3 @@ def attend_fused(q: Any, keys: Any, v: Any, places: Any = None) -> Any:
 
     outputs = ops.dot_product_attention(filled(q), filled(k), filled(v), scale=1.0)
     return outputs[:, :, 0, :value_dim]
-
-
-def has_fused_kernel(q: Any, value_dim: int) -> bool:
-    """Whether a kernel that never holds the map takes such queries, (A, M, d + p), and values.
-
-    That is on a GPU or TPU under JAX or PyTorch, in 16 bits, up to a depth of 256.
-    """
-    backend = keras.backend.backend()
-    if backend == "torch":
-        accelerated = q.device.type != "cpu"
-    elif backend == "jax":
-        accelerated = any(not name.startswith("cpu") for name in keras.distribution.list_devices())
-    else:
-        return False
-    short = keras.backend.standardize_dtype(q.dtype) in ("float16", "bfloat16")
-    depth = q.shape[-1]
-    return accelerated and short and depth is not None and max(depth, value_dim) <= MAX_DEPTH

@@ -15,7 +15,7 @@ from keras_attn.layers._validation import (
     check_positive_int,
 )
 from keras_attn.layers.self_attention.chunked_attention import Chunk, attend, chunk_within
-from keras_attn.layers.self_attention.fused_attention import attend_fused, has_fused_kernel
+from keras_attn.layers.self_attention.fused_attention import attend_fused
 from keras_attn.layers.self_attention.relative_positions import (
     key_places,
     queries_and_positions,
@@ -88,11 +88,12 @@ class SelfAttention2D(ProjectingAttentionLayer):
     - `"chunked"` takes some heads or queries at a time, at most `max_logits_bytes` of logits, and
       computes them again in the backward pass: memory that grows with H W, and faster where the
       map is large.
-    - `"fused"` is the fused kernel of JAX or PyTorch, in the layer's compute dtype; positions are
-      folded into its product. TensorFlow has none: there it is `"auto"`.
-    - `"auto"` is fused where there is a kernel that never holds the map (a GPU or TPU, 16 bits, at
-      most 256 for d + W + H), else full where one head's map takes at most 1 MiB (22x22 places in
-      float32), and chunked above or where H and W are unknown.
+    - `"fused"` is the attention operation of JAX or PyTorch, in float32 (or wider) as the others;
+      positions are folded into its product. Where it has a kernel for such numbers, as PyTorch
+      has, the map is never held; where it has none, as cuDNN under JAX, the map is held whole.
+      TensorFlow has no such operation: there it is `"auto"`.
+    - `"auto"` is full where one head's map takes at most 1 MiB (22x22 places in float32), and
+      chunked above or where H and W are unknown.
 
     `return_attention` always makes the whole map.
 
@@ -293,22 +294,11 @@ class SelfAttention2D(ProjectingAttentionLayer):
             q = ops.reshape(q, (-1, height, width, self.num_heads, self.key_dim))
             q = queries_and_positions(q, *tables)
             positions = key_places(height, width, self.attention_dtype)
-        if self._fuses(q):
-            q, keys, v, positions = (
-                None if x is None else ops.cast(x, self.compute_dtype)
-                for x in (q, keys, v, positions)
-            )
+        if self.implementation == "fused" and keras.backend.backend() != "tensorflow":
             outputs = attend_fused(q, keys, v, positions)
         else:
             outputs = attend(q, keys, v, positions, self._chunk(places))
         return ops.reshape(outputs, (-1, self.num_heads, places, v.shape[-1]))
-
-    def _fuses(self, q: Any) -> bool:
-        if self.implementation == "fused":
-            return keras.backend.backend() != "tensorflow"
-        return self.implementation == "auto" and has_fused_kernel(
-            ops.cast(q, self.compute_dtype), self.value_depth // self.num_heads
-        )
 
     def _chunk(self, places: Any) -> Chunk | None:
         """What is computed at a time, or `None` for the full map."""

@@ -57,7 +57,9 @@ def load_keras_file(model: keras.Model, path: Path) -> Report:
                 + " ".join(_differences(missing, unknown))
             )
         with reading(path, "was not loaded, nothing was set"), all_or_nothing(model):
-            with _adapting(model, adapted, kept), _without_optimizer(model):
+            # A number beyond the weight's dtype is found below, by the weight's name.
+            quiet = np.errstate(over="ignore")
+            with quiet, _adapting(model, adapted, kept), _without_optimizer(model):
                 model.load_weights(weights)
             for weight in [each for each in model.weights if each.path not in kept]:
                 check_finite(copy_of(weight), weight.path)
