@@ -3,12 +3,14 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+IN_PARALLEL := -n 2 --dist worksteal
 PIP    := -m pip install --quiet --disable-pip-version-check
 
 # TensorFlow's start-up chatter is no news in what these targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo lint test test-slow test-wheel bench results clean
+.PHONY: help install demo lint check test test-slow test-backends test-browser coverage test-wheel \
+  test-extras reliability bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,11 +33,22 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: $(READY)  ## the fast suite
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+check: lint test  ## lint, types and the fast suite: what a commit must pass
+
+test: $(READY)  ## the fast suite: five minutes on two cores
+	$(BIN)/python -m pytest -m "not slow and not backend and not browser" $(IN_PARALLEL) $(TESTS)
 
 test-slow: $(READY)  ## what takes minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not browser" $(TESTS)
+
+test-backends: $(READY)  ## what runs JAX and PyTorch; one of them: BACKEND=jax
+	$(BIN)/python -m pytest -m "backend and not slow" -k "$(BACKEND)" $(TESTS)
+
+test-browser: $(READY)  ## the server's page, in Chromium (Debian's package `chromium`)
+	$(BIN)/python -m pytest -m browser
+
+coverage: $(READY)  ## the fast suite with line and branch coverage
+	$(BIN)/python -m pytest -m "not slow and not backend and not browser" $(IN_PARALLEL) --cov $(TESTS)
 
 test-wheel: $(READY)  ## build the wheel, install it in an empty environment, use it from elsewhere
 	$(BIN)/python tests/programs/wheel_check.py

@@ -413,6 +413,7 @@ def backend_report(backend, *arguments):
     return answer["report"]
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(("backend", "extent"), [("torch", "--each-layer"), ("jax", "--quick")])
 def test_backends(backend, extent):
     """One case of each layer; `test_backends_in_full` has the rest."""
@@ -423,6 +424,7 @@ def test_backends(backend, extent):
 
 
 @pytest.mark.slow
+@pytest.mark.backend
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_backends_in_full(backend):
     report = backend_report(backend)

@@ -88,6 +88,7 @@ print(json.dumps(differences))
 """
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_equals_the_full_form(backend):
     """Outputs and all gradients, with and without positions, and in 16 bits, up to their rounding.

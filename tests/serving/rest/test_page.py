@@ -54,7 +54,7 @@ def test_the_page_needs_nothing_from_elsewhere(server):
 @pytest.fixture(scope="module")
 def browser():
     if chromium.PATH is None:
-        pytest.skip("there is no chromium")
+        pytest.fail("There is no Chromium. On Debian: apt-get install chromium")
     with chromium.Browser() as one:
         yield one
 
@@ -116,7 +116,7 @@ def expected(server, model, signature, picture):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.browser
 def test_a_dropped_image(page, server, picture):
     page.drop(picture, 300, 160)
     page.wait("!document.getElementById('result').hidden")
@@ -140,7 +140,7 @@ def test_a_dropped_image(page, server, picture):
         page.screenshot(pathlib.Path(os.environ["SCREENSHOT"]))
 
 
-@pytest.mark.slow
+@pytest.mark.browser
 def test_without_attention(page, server, picture):
     select(page, "model", "serve_bytes")
     page.choose("#file", picture)
@@ -150,7 +150,7 @@ def test_without_attention(page, server, picture):
     assert pixel(page, 0.1, 0.5)[:3] == [255, 255, 255]
 
 
-@pytest.mark.slow
+@pytest.mark.browser
 def test_without_bytes(page, picture):
     select(page, "model", "serve_uint8")
     page.choose("#file", picture)
@@ -158,7 +158,7 @@ def test_without_bytes(page, picture):
     assert sorted(label for label, _ in rows(page)) == ["class 0", "class 1", "class 2"]
 
 
-@pytest.mark.slow
+@pytest.mark.browser
 def test_what_goes_wrong_is_said(page, server, picture, tmp_path):
     select(page, "model", "doubler")
     page.choose("#file", picture)
