@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
+import collections
 import tomllib
 from pathlib import Path
-
-import pytest
 
 from helpers.paths import ROOT
 
@@ -64,32 +63,74 @@ def test_every_source_is_found():
     assert {room(path) for path in SOURCES} - {None} == set(FLOORS)
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if room(p)], ids=str)
-def test_imports_go_down(path):
-    here = room(path)
-    for name in imported(path):
-        parts = name.split(".")
-        assert parts[0] not in ("applications", "serving"), f"{path} imports {name}"
-        if parts[0] != "keras_attn" or len(parts) == 1:
-            continue
-        there = parts[1]
-        if there.startswith("_"):
-            continue
-        assert there == here or FLOORS[there] < FLOORS[here], f"{path} imports {name}"
+def rooms_imported(path: Path) -> set[str]:
+    """The other rooms that a file imports."""
+    names = [name.split(".") for name in imported(path)]
+    found = {parts[1] for parts in names if parts[0] == "keras_attn" and len(parts) > 1}
+    return {name for name in found if not name.startswith("_")} - {room(path)}
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if room(p) in KERAS_ONLY], ids=str)
-def test_layers_and_networks_run_on_every_backend(path):
-    for name in imported(path):
-        assert name.split(".")[0] not in BACKENDS, f"{path} imports {name}"
-        assert not name.startswith("keras.src"), f"{path} imports {name}"
-        assert not name.startswith("keras_attn.backend."), f"{path} imports {name}"
+def test_imports_go_down():
+    up = [
+        f"{path} imports {there}"
+        for path in SOURCES
+        if (here := room(path))
+        for there in rooms_imported(path)
+        if FLOORS[there] >= FLOORS[here]
+    ]
+    assert not up
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if room(p) == "backend"], ids=str)
-def test_a_backend_s_operations_import_that_backend_alone(path):
-    for name in imported(path):
-        assert name.split(".")[0] not in BACKENDS - {path.stem}, f"{path} imports {name}"
+def test_the_outer_folders_are_imported_by_their_names():
+    for path in SOURCES:
+        roots = {name.split(".")[0] for name in imported(path)}
+        assert not roots & {"applications", "serving"}, path
+
+
+def test_the_table_of_rooms_is_what_they_import():
+    """The table in CONTRIBUTING.md, whose rows go from the ground up."""
+    imports = {name: set() for name in FLOORS}
+    for path in SOURCES:
+        if here := room(path):
+            imports[here] |= rooms_imported(path)
+    expected = [
+        f"| {name} | {', '.join(sorted(imports[name], key=order)) or '-'} |"
+        for name in sorted(FLOORS, key=order)
+    ]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "\n".join(["| room | imports |", "|---|---|", *expected, ""]) in text
+
+
+def order(name: str) -> tuple[int, str]:
+    return FLOORS[name], name
+
+
+def test_no_folder_has_more_than_ten_modules():
+    """But `applications/`, where each family is a module that users import, as in Keras."""
+    count = collections.Counter(
+        path.parent.as_posix()
+        for folder in ("keras_attn", "applications", "serving", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "__init__.py" and not any(parent.is_symlink() for parent in path.parents)
+    )
+    full = {Path(name).relative_to(ROOT).as_posix() for name, size in count.items() if size > 10}
+    assert full <= {"applications"}
+
+
+def test_layers_and_networks_run_on_every_backend():
+    for path in SOURCES:
+        if room(path) in KERAS_ONLY:
+            for name in imported(path):
+                assert name.split(".")[0] not in BACKENDS, f"{path} imports {name}"
+                assert not name.startswith("keras.src"), f"{path} imports {name}"
+                assert not name.startswith("keras_attn.backend."), f"{path} imports {name}"
+
+
+def test_a_backend_s_operations_import_that_backend_alone():
+    for path in SOURCES:
+        if room(path) == "backend":
+            for name in imported(path):
+                assert name.split(".")[0] not in BACKENDS - {path.stem}, f"{path} imports {name}"
 
 
 def test_the_client_stands_alone():
