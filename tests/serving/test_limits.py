@@ -366,8 +366,7 @@ def test_bombs_are_refused_in_bytes_and_in_examples(base, data):
 
 
 def test_memory_goes_back():
-    trimmer = MemoryTrimmer()
-    trimmer.start()
+    trimmer = MemoryTrimmer().__enter__()
     before = resident_bytes()
     many = [bytearray(100_000) for _ in range(3 * GROWTH_BYTES // 100_000)]
     keep = [bytearray(1000)]  # at the top of the heap
@@ -378,7 +377,7 @@ def test_memory_goes_back():
     end = time.monotonic() + 10
     while resident_bytes() > before + GROWTH_BYTES and time.monotonic() < end:
         time.sleep(0.1)
-    trimmer.stop()
+    trimmer.__exit__()
     assert resident_bytes() < before + GROWTH_BYTES
     assert keep
 
