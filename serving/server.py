@@ -5,7 +5,6 @@ import logging
 import socket
 import urllib.parse
 from collections.abc import Sequence
-from typing import Protocol
 
 from keras_attn.serving.config import ServerConfig
 from keras_attn.serving.core import Core
@@ -22,13 +21,6 @@ from keras_attn.serving.process.ports import bind, host_of
 from keras_attn.serving.rest.server import HttpServer
 
 logger = logging.getLogger(__name__)
-
-
-class Draining(Protocol):
-    """A part that can be told to take nothing more, before it is waited for."""
-
-    def drain(self) -> object:
-        """Takes nothing more. It does not wait."""
 
 
 class Server:
@@ -69,7 +61,7 @@ class Server:
         Where a part can't be started, those that were started before it are stopped.
         """
         if self._stack is not None:
-            raise RuntimeError("`start` must be called once before `stop`: the server runs.")
+            raise RuntimeError("`start` must be called once before `stop`: the server is running.")
         with contextlib.ExitStack() as stack:
             self._start_parts(stack)
             self._stack = stack.pop_all()
@@ -120,16 +112,16 @@ class Server:
         stack.enter_context(loader)
         grpc_port = self._load_models()
         pollers = [stack.enter_context(poller) for poller in self._pollers()]
-        http = HttpServer(core, options, listener=listener, tls=config.tls)
-        ports: list[Draining] = [http]
-        grpc = None
+        ports: list[HttpServer | GrpcServer] = [
+            HttpServer(core, options, listener=listener, tls=config.tls)
+        ]
         if grpc_port is not None:
-            grpc = GrpcServer(core, options, host=config.host, port=grpc_port, tls=config.tls)
-            ports.append(grpc)
-        stack.callback(self._count_what_is_left, http, grpc)
-        stack.enter_context(http)
-        if grpc is not None:
-            stack.enter_context(grpc)
+            ports.append(
+                GrpcServer(core, options, host=config.host, port=grpc_port, tls=config.tls)
+            )
+        stack.callback(self._count_what_is_left, ports)
+        for port in ports:
+            stack.enter_context(port)
         # A stop begins with these: all take nothing more before any of them is waited for.
         for part in (*pollers, *reversed(ports)):
             stack.callback(part.drain)
@@ -169,8 +161,8 @@ class Server:
         except ServingError as error:
             logger.error("the new configuration is not taken whole: %s", error.message)
 
-    def _count_what_is_left(self, http: HttpServer, grpc: GrpcServer | None) -> None:
-        self._left = http.under_way + (0 if grpc is None else grpc.under_way)
+    def _count_what_is_left(self, ports: Sequence[HttpServer | GrpcServer]) -> None:
+        self._left = sum(port.under_way for port in ports)
         if self._left:
             seconds = self._config.options.drain_seconds
             logger.error("%d requests had not ended after %g s", self._left, seconds)

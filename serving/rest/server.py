@@ -40,12 +40,11 @@ class HttpServer:
     ):
         self._listener = listener
         self._app = HttpApp(core, options)
-        self._uvicorn = _Uvicorn(self._app, options, tls)
         self._settled = threading.Event()
+        self._uvicorn = _Uvicorn(self._app, options, tls, on_start=self._settled.set)
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     def __enter__(self) -> "HttpServer":
-        self._uvicorn.on_start = self._settled.set
         self._thread.start()
         self._settled.wait()
         if not self._uvicorn.started:
@@ -81,9 +80,15 @@ class HttpServer:
 class _Uvicorn(uvicorn.Server):
     """uvicorn, but it waits for the requests of connections that it has accepted."""
 
-    on_start: Callable[[], None]
-
-    def __init__(self, app: HttpApp, options: ServerOptions, tls: Tls | None):
+    def __init__(
+        self,
+        app: HttpApp,
+        options: ServerOptions,
+        tls: Tls | None,
+        *,
+        on_start: Callable[[], None],
+    ):
+        self._on_start = on_start
         self._app = app
         self._options = options
         self._warned_at = -QUIET_SECONDS
@@ -140,7 +145,7 @@ class _Uvicorn(uvicorn.Server):
                 )
             )
         self.started = True
-        self.on_start()
+        self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accepts nothing more, lets what was accepted arrive, and answers it.
