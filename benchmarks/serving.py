@@ -266,7 +266,7 @@ def measure_batching(folder: Path, rounds: int) -> Iterator[dict]:
     threads, requests = 32, 1024
     speeds: dict[str, list[float]] = {case: [] for case in runs}
     latencies: dict[str, list[float]] = {case: [] for case in runs}
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    with scheduler, concurrent.futures.ThreadPoolExecutor(threads) as pool:
         for _ in range(max(rounds // 2, 3)):
             for case, run in runs.items():
 
@@ -278,7 +278,6 @@ def measure_batching(folder: Path, rounds: int) -> Iterator[dict]:
                 start = time.perf_counter()
                 list(pool.map(one, range(requests)))
                 speeds[case].append(requests / (time.perf_counter() - start))
-    scheduler.stop()
     ratio = statistics.median(
         queue / single for queue, single in zip(speeds["queue"], speeds["single"], strict=True)
     )

@@ -1,12 +1,25 @@
 """A local server with the wire contract of TF Serving, and its client."""
 
+from typing import NoReturn
+
 from keras_attn.serving.batching.options import BatchingOptions as BatchingOptions
 from keras_attn.serving.clients.client import ServerError as ServerError
 from keras_attn.serving.clients.client import classify as classify
 from keras_attn.serving.clients.client import predict as predict
 from keras_attn.serving.clients.client import status as status
+from keras_attn.serving.config import ServerConfig as ServerConfig
 from keras_attn.serving.models.served_model import ServedModel as ServedModel
 from keras_attn.serving.options import ServerOptions as ServerOptions
-from keras_attn.serving.running_server import RunningServer as RunningServer
-from keras_attn.serving.server import serve as serve
-from keras_attn.serving.server import start_server as start_server
+from keras_attn.serving.run import serve as serve
+from keras_attn.serving.run import start_server as start_server
+from keras_attn.serving.server import Server as Server
+
+_RENAMED = {"RunningServer": "Server"}  # until the next release
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Says what a renamed class is called now."""
+    if name in _RENAMED:
+        # Of an AttributeError `from keras_attn.serving import ...` would drop the message.
+        raise ImportError(f"`{name}` is called `{_RENAMED[name]}` now: {__name__}.{_RENAMED[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ class Core:
 
     Args:
         manager: The models.
-        metrics: The numbers.
+        metrics: Numbers that are counted.
         max_body_bytes: The most of a request, and of one of its tensors.
         tensor_content: Whether the tensors of gRPC's replies go into `tensor_content`.
         reload_config: Whether a gRPC caller may change which models are served.

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import prometheus_client
 from prometheus_client import multiprocess
 
+from keras_attn.serving.protos import MonitoringConfig, read_text_proto
+
 # Names the folder in which prometheus_client keeps the numbers of several processes.
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 PATH = "/monitoring/prometheus/metrics"
@@ -114,6 +116,12 @@ class Metrics:
         full = f":tensorflow:serving:{name.replace('/', ':')}"
         self._names[full.removesuffix("_total")] = full  # prometheus_client's name of a counter
         return full
+
+
+def read_prometheus_path(path: str | os.PathLike[str]) -> str | None:
+    """Returns where a MonitoringConfig file wants the metrics; None where it wants none."""
+    config = read_text_proto(path, MonitoringConfig()).prometheus_config
+    return (config.path or PATH) if config.enable else None
 
 
 def _label(key: str, value: str) -> str:

@@ -2,12 +2,11 @@
 
 import dataclasses
 import os
-import re
 
 from keras_attn.serving import metrics
 from keras_attn.serving.batching.options import BatchingOptions
+from keras_attn.serving.grpc.channel_arguments import read_channel_arguments
 from keras_attn.serving.models.images import MAX_PIXELS
-from keras_attn.serving.protos import BatchingParameters, MonitoringConfig, read_text_proto
 
 MAX_BODY_BYTES = 64 * 2**20  # 8 images of 224x224x3 are 25 MB of JSON
 
@@ -52,7 +51,7 @@ class ServerOptions:
             decides about its batching, and those without one have none.
         enable_model_warmup: Whether the requests in a SavedModel's `assets.extra` are replayed.
         num_request_iterations_for_warmup: How often each.
-        prometheus_path: Where the metrics are. None for nowhere.
+        prometheus_path: Path of the metrics at the REST port; None for no metrics.
         enable_serialization_as_tensor_content: Whether gRPC's replies hold `tensor_content`.
         rest_api_enable_cors_support: Whether pages of other sites may ask.
         ssl_config_file: An SSLConfig in text format, for both protocols. Default: no TLS.
@@ -128,28 +127,3 @@ class ServerOptions:
                 "`enable_per_model_batching_parameters` must come with `batching`, which has the "
                 "threads. Received: batching=None"
             )
-
-
-def read_channel_arguments(text: str) -> list[tuple[str, int | str]]:
-    """Returns the arguments of gRPC in `"name=value,name=value"`, as TF Serving reads them."""
-    arguments: list[tuple[str, int | str]] = []
-    for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
-        if not name or not equals:
-            raise ValueError(
-                "`grpc_channel_arguments` must be name=value, separated by commas. "
-                f"Received: {part!r}"
-            )
-        arguments.append((name, int(value) if re.fullmatch("-?[0-9]+", value) else value))
-    return arguments
-
-
-def read_batching_options(path: str | os.PathLike[str]) -> BatchingOptions:
-    """Returns the options of a file in the text format of BatchingParameters."""
-    return BatchingOptions.from_proto(read_text_proto(path, BatchingParameters()))
-
-
-def read_prometheus_path(path: str | os.PathLike[str]) -> str | None:
-    """Returns where a MonitoringConfig file wants the metrics; None where it wants none."""
-    config = read_text_proto(path, MonitoringConfig()).prometheus_config
-    return (config.path or metrics.PATH) if config.enable else None

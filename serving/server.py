@@ -1,182 +1,186 @@
-"""A local server that speaks the wire contract of TF Serving, for laptops, CI and the edge."""
+"""A server of threads of this process: parts that start in order, and stop in reverse order."""
 
+import contextlib
 import logging
-import os
-import pathlib
-import signal
-import time
+import socket
+import urllib.parse
+from collections.abc import Sequence
 
+from keras_attn.serving.config import ServerConfig
+from keras_attn.serving.core import Core
 from keras_attn.serving.errors import ServingError
-from keras_attn.serving.lifecycle.model_config import local_path, read_model_config
+from keras_attn.serving.grpc.server import GrpcServer
+from keras_attn.serving.lifecycle.manager import ModelManager
+from keras_attn.serving.lifecycle.model_config import read_model_config
+from keras_attn.serving.lifecycle.poller import Poller
 from keras_attn.serving.lifecycle.version_policy import ModelEntry
-from keras_attn.serving.models.served_model import check_name
-from keras_attn.serving.options import ServerOptions
-from keras_attn.serving.process.signals import Signals
-from keras_attn.serving.process.tls import Tls, read_tls
-from keras_attn.serving.process.workers import Job, run_workers
-from keras_attn.serving.running_server import RunningServer, bind
+from keras_attn.serving.metrics import Metrics
+from keras_attn.serving.models.loading import Loader
+from keras_attn.serving.process.memory import MemoryTrimmer
+from keras_attn.serving.process.ports import bind, host_of
+from keras_attn.serving.rest.server import HttpServer
 
 logger = logging.getLogger(__name__)
 
 
-def serve(
-    path: str | os.PathLike[str] | None = None,
-    *,
-    name: str | None = None,
-    model_config_file: str | os.PathLike[str] | None = None,
-    host: str = "127.0.0.1",
-    port: int | None = 8501,
-    grpc_port: int | None = 8500,
-    options: ServerOptions | None = None,
-    workers: int = 1,
-) -> int:
-    """Serves models over REST and gRPC until it is interrupted (Ctrl-C) or told to end (SIGTERM).
+class Server:
+    """A server in threads of this process; a context manager that starts and stops it.
 
-    It answers what is under way before it returns, for up to `ServerOptions.drain_seconds`.
+    It opens no port, starts no thread and loads no model before `start`. After `stop` it may be
+    started again.
 
     Args:
-        path: The base folder of a model, which holds `<version>/saved_model.pb`. The highest
-            version is served, and a higher one as soon as it is there.
-        name: What clients call the model, `/v1/models/<name>`. Default: the name of the folder.
-        model_config_file: Instead of `path`, a `models.config` as TF Serving reads it: several
-            models, their version policies and labels.
-        host: The address to listen at. `"0.0.0.0"` is reached from other machines; there is no
-            password, and TLS only with `ServerOptions.ssl_config_file`.
-        port: The port of REST, of the metrics and of the page; 0 takes a free one. With None they
-            are reached from this machine alone, at a free port that the log names.
-        grpc_port: The port of gRPC; 0 takes a free one, None has none.
-        options: All that has a default.
-        workers: How many processes serve, each with its own copy of the models. More than one are
-            worth it where one Python can't read the JSON fast enough.
+        config: All that the server is told.
+        shared: The bound socket of REST, where other processes serve at the same ports. Whoever
+            gives it holds `config.grpc_port` for all of them, too. Default: the server takes its
+            ports itself, and is alone there.
 
-    Returns:
-        How many requests had not ended by then. Their threads keep a Python process from ending.
-
-    Example:
-    ```python
-    keras_attn.serving.serve("exports/digits", port=8501, grpc_port=8500)
-    ```
+    Attributes:
+        url: Address of REST, `http://host:port`. This and the others are there once it is started.
+        model_url: Address of its first model, `http://host:port/v1/models/name`.
+        model_urls: Addresses of all its models.
+        grpc_address: `host:port`, None where there is no gRPC.
+        manager: The models.
     """
-    entries, options, tls = _settle(path, name, model_config_file, options)
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
-    with (
-        bind(*(("127.0.0.1", 0) if port is None else (host, port))) as listener,
-        Signals(signal.SIGINT, signal.SIGTERM) as signals,
-    ):
-        if workers > 1:
-            job = Job(
-                entries=entries,
-                host=host,
-                grpc_port=grpc_port,
-                options=options,
-                tls=tls,
-                model_config_file=model_config_file,
-                log_level=logging.getLogger().getEffectiveLevel(),
+
+    url: str
+    model_url: str
+    model_urls: list[str]
+    grpc_address: str | None
+    manager: ModelManager
+
+    def __init__(self, config: ServerConfig, *, shared: socket.socket | None = None):
+        self._config = config
+        self._shared = shared
+        self._stack: contextlib.ExitStack | None = None
+        self._left = 0
+
+    def start(self) -> "Server":
+        """Loads the models, and returns itself once both ports answer.
+
+        Where a part can't be started, those that were started before it are stopped.
+        """
+        if self._stack is not None:
+            raise RuntimeError("`start` must be called once before `stop`: the server is running.")
+        with contextlib.ExitStack() as stack:
+            self._start_parts(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def stop(self) -> int:
+        """Answers what has been asked, for up to `drain_seconds`, and stops.
+
+        A second call does nothing.
+
+        Returns:
+            How many requests had not ended by then. Their threads go on until they do.
+        """
+        stack, self._stack = self._stack, None
+        if stack is None:
+            return 0
+        stack.close()
+        return self._left
+
+    def __enter__(self) -> "Server":
+        return self if self._stack is not None else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start_parts(self, stack: contextlib.ExitStack) -> None:
+        """Starts part after part. Read upwards, it is how they stop."""
+        config, options = self._config, self._config.options
+        metrics = Metrics()
+        loader = Loader(options, metrics)
+        self.manager = ModelManager(
+            loader,
+            max_load_retries=options.max_num_load_retries,
+            load_retry_seconds=options.load_retry_interval_seconds,
+            allow_labels_for_unavailable=options.allow_version_labels_for_unavailable_models,
+        )
+        core = Core(
+            manager=self.manager,
+            metrics=metrics,
+            max_body_bytes=options.max_body_bytes,
+            tensor_content=options.enable_serialization_as_tensor_content,
+            reload_config=options.reload_config,
+            one_of_many=self._shared is not None,
+        )
+        listener = self._shared or stack.enter_context(bind(*config.rest_address))
+        stack.enter_context(MemoryTrimmer())
+        stack.enter_context(self.manager)
+        stack.enter_context(loader)
+        grpc_port = self._load_models()
+        pollers = [stack.enter_context(poller) for poller in self._pollers()]
+        ports: list[HttpServer | GrpcServer] = [
+            HttpServer(core, options, listener=listener, tls=config.tls)
+        ]
+        if grpc_port is not None:
+            ports.append(
+                GrpcServer(core, options, host=config.host, port=grpc_port, tls=config.tls)
             )
-            left = run_workers(job, listener, count=workers, signals=signals)
-        else:
-            server = RunningServer(
-                entries,
-                listener,
-                host=host,
-                grpc_port=grpc_port,
-                options=options,
-                tls=tls,
-                model_config_file=model_config_file,
-            )
+        stack.callback(self._count_what_is_left, ports)
+        for port in ports:
+            stack.enter_context(port)
+        # A stop begins with these: all take nothing more before any of them is waited for.
+        for part in (*pollers, *reversed(ports)):
+            stack.callback(part.drain)
+        self._tell_addresses(listener, grpc_port)
+
+    def _load_models(self) -> int | None:
+        """Loads the models, and returns the port of gRPC.
+
+        Both ports are taken before the models are loaded, which is slow, and open after it, so
+        that whoever reaches one is answered.
+        """
+        config, port = self._config, self._config.grpc_port
+        with contextlib.ExitStack() as reserved:
+            if port is not None and self._shared is None:
+                port = reserved.enter_context(bind(config.host, port)).getsockname()[1]
             try:
-                for model_url in server.model_urls:
-                    logger.info("serving at %s", model_url)
-                if server.grpc_address:
-                    logger.info("serving gRPC at %s", server.grpc_address)
-                while not signals.received:
-                    time.sleep(0.2)  # a signal cuts it short
-            finally:
-                left = server.stop()
-        logger.info("%s, stopped", signal.Signals(signals.received[0]).name)
-        return left
+                self.manager.configure(config.models)
+            except ServingError as error:
+                raise ValueError(_reason(error, config.models)) from error
+        return port
+
+    def _pollers(self) -> list[Poller]:
+        config, options = self._config, self._config.options
+        pollers = []
+        if seconds := options.file_system_poll_wait_seconds:
+            pollers.append(Poller("version-poller", seconds, self.manager.poll))
+        seconds = options.model_config_file_poll_wait_seconds
+        if seconds and config.model_config_file is not None:
+            pollers.append(Poller("config-poller", seconds, self._read_config_again))
+        return pollers
+
+    def _read_config_again(self) -> None:
+        try:
+            self.manager.configure(read_model_config(self._config.model_config_file))  # type: ignore[arg-type]
+        except (ValueError, OSError) as error:
+            logger.error("Failed to read ModelServerConfig file: %s", error)
+        except ServingError as error:
+            logger.error("the new configuration is not taken whole: %s", error.message)
+
+    def _count_what_is_left(self, ports: Sequence[HttpServer | GrpcServer]) -> None:
+        self._left = sum(port.under_way for port in ports)
+        if self._left:
+            seconds = self._config.options.drain_seconds
+            logger.error("%d requests had not ended after %g s", self._left, seconds)
+
+    def _tell_addresses(self, listener: socket.socket, grpc_port: int | None) -> None:
+        host, port = host_of(listener), listener.getsockname()[1]
+        self.url = f"{'http' if self._config.tls is None else 'https'}://{host}:{port}"
+        names = [urllib.parse.quote(model.name) for model in self._config.models]
+        self.model_urls = [f"{self.url}/v1/models/{name}" for name in names]
+        self.model_url = self.model_urls[0] if self.model_urls else self.url
+        self.grpc_address = None if grpc_port is None else f"{host}:{grpc_port}"
 
 
-def start_server(
-    path: str | os.PathLike[str] | None = None,
-    *,
-    name: str | None = None,
-    model_config_file: str | os.PathLike[str] | None = None,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    grpc_port: int | None = 0,
-    options: ServerOptions | None = None,
-) -> RunningServer:
-    """Serves models from threads of this process, and returns once they answer.
-
-    Args:
-        path: As in `serve`, and so are the others.
-        name: What clients call the model.
-        model_config_file: Instead of `path`.
-        host: The address to listen at.
-        port: The port of REST; 0 takes a free one.
-        grpc_port: The port of gRPC; 0 takes a free one, None has none.
-        options: All that has a default.
-
-    Example:
-    ```python
-    with keras_attn.serving.start_server("exports/digits") as server:
-        keras_attn.serving.predict(server.model_url, images)
-    ```
-    """
-    entries, options, tls = _settle(path, name, model_config_file, options)
-    listener = bind(host, port)
-    try:
-        return RunningServer(
-            entries,
-            listener,
-            host=host,
-            grpc_port=grpc_port,
-            options=options,
-            tls=tls,
-            model_config_file=model_config_file,
+def _reason(error: ServingError, models: Sequence[ModelEntry]) -> str:
+    """The reason why there is nothing to serve, as an error of the caller's arguments."""
+    if any(model.labels for model in models) and "assign label" in error.message:
+        return (
+            f"{error.message}; at the start no version is, so that labels need "
+            "`allow_version_labels_for_unavailable_models=True`"
         )
-    except BaseException:
-        listener.close()
-        raise
-
-
-def _settle(
-    path: str | os.PathLike[str] | None,
-    name: str | None,
-    model_config_file: str | os.PathLike[str] | None,
-    options: ServerOptions | None,
-) -> tuple[list[ModelEntry], ServerOptions, Tls | None]:
-    """Reads and checks what a server is told, before it takes a port."""
-    options = options or ServerOptions()
-    if (path is None) == (model_config_file is None):
-        raise ValueError(
-            "Exactly one of `path` and `model_config_file` must be given. "
-            f"Received: path={path!r}, model_config_file={model_config_file!r}"
-        )
-    if path is not None:
-        entries = [_single_entry(path, name)]
-    else:
-        entries = read_model_config(model_config_file)  # type: ignore[arg-type]
-    tls = None if options.ssl_config_file is None else read_tls(options.ssl_config_file)
-    return entries, options, tls
-
-
-def _single_entry(path: str | os.PathLike[str], name: str | None) -> ModelEntry:
-    try:
-        base = pathlib.Path(local_path(os.fspath(path))).resolve()
-    except ServingError as error:
-        raise ValueError(f"`path` must be a local folder. Received: {error.message}") from None
-    entry = ModelEntry(name=check_name(base.name if name is None else name), base_path=base)
-    if not entry.find():
-        hint = ""
-        if not base.is_dir():
-            hint = ", which is no folder"
-        elif (base / "saved_model.pb").exists():
-            hint = ", a version folder itself: give its parent"
-        raise ValueError(
-            "`path` must be the base folder of a model, with a numbered version folder in it. "
-            f"Received: {str(base)!r}{hint}"
-        )
-    return entry
+    return error.message

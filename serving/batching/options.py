@@ -4,6 +4,8 @@ import dataclasses
 import os
 from typing import Any
 
+from keras_attn.serving.protos import BatchingParameters, read_text_proto
+
 
 @dataclasses.dataclass(frozen=True)
 class BatchingOptions:
@@ -64,7 +66,7 @@ class BatchingOptions:
 
     @classmethod
     def from_proto(cls, proto: Any) -> "BatchingOptions":
-        """Of a BatchingParameters message: what it leaves out has its default."""
+        """Returns the options of a BatchingParameters; what it leaves out has its default."""
         values: dict[str, Any] = {
             "allowed_batch_sizes": tuple(proto.allowed_batch_sizes),
             "pad_variable_length_inputs": proto.pad_variable_length_inputs,
@@ -81,6 +83,21 @@ class BatchingOptions:
             return self.max_execution_batch_size
         return self.max_batch_size
 
+    @property
+    def run_sizes(self) -> tuple[int, ...]:
+        """The allowed sizes that batches are filled up to, from the least to the greatest."""
+        before = (0, *self.allowed_batch_sizes)
+        return tuple(
+            size
+            for smaller, size in zip(before, self.allowed_batch_sizes, strict=False)
+            if smaller < self.largest_run
+        )
+
     def padded_size(self, size: int) -> int:
         """Returns the allowed size that a batch is filled up to."""
         return next((allowed for allowed in self.allowed_batch_sizes if allowed >= size), size)
+
+
+def read_batching_options(path: str | os.PathLike[str]) -> BatchingOptions:
+    """Returns the options of a file in the text format of BatchingParameters."""
+    return BatchingOptions.from_proto(read_text_proto(path, BatchingParameters()))

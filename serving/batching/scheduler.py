@@ -69,11 +69,11 @@ class Queue:
 
 
 class BatchScheduler:
-    """The threads that run batches, shared by all models.
+    """The threads that run batches, shared by all models, from `__enter__` to `__exit__`.
 
     Args:
-        options: Of them the numbers of threads hold for all.
-        metrics: Where sizes and waits are noted.
+        options: How requests are gathered. `num_batch_threads` is for all models together.
+        metrics: Numbers to which sizes and waits are added.
     """
 
     def __init__(self, options: BatchingOptions, *, metrics: Metrics):
@@ -82,19 +82,29 @@ class BatchScheduler:
         self._queues: dict[tuple, Queue] = {}
         self._changed = threading.Condition()
         self._stopped = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"batch-{i}", daemon=True)
-            for i in range(options.num_batch_threads)
-        ]
-        for thread in self._threads:
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> "BatchScheduler":
+        for index in range(self._options.num_batch_threads):
+            thread = threading.Thread(target=self._work, name=f"batch-{index}", daemon=True)
             thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Runs what waits, and ends the threads."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def wrap(self, run: Run, options: BatchingOptions | None = None) -> Run:
         """Returns a `run` that waits for others of the same signature and is run with them.
 
         Args:
-            run: Of a model's session.
-            options: Of this model. Default: the scheduler's.
+            run: The `run` of a model's session.
+            options: How this model's requests are gathered. Default: the scheduler's.
         """
         options = options or self._options
 
@@ -122,14 +132,6 @@ class BatchScheduler:
             return [np.concatenate(arrays) for arrays in zip(*outputs, strict=True)]
 
         return run_batched
-
-    def stop(self) -> None:
-        """Runs what waits, and ends the threads."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
 
     def _enqueue(self, new: Queue, tasks: Sequence[Task]) -> None:
         shapes = tuple(

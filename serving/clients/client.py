@@ -29,7 +29,7 @@ class ServerError(RuntimeError):
     """The server's answer is an error, or none that can be read.
 
     Attributes:
-        status: Of the HTTP reply.
+        status: Status of the HTTP reply.
         message: What the reply says.
     """
 
@@ -51,11 +51,11 @@ def predict(
     A prediction is a dict of the outputs, or the output itself where the model has only one.
 
     Args:
-        url: Of the model, `http://host:port/v1/models/name`, or of a version of it,
+        url: Address of the model, `http://host:port/v1/models/name`, or of a version of it,
             `.../versions/1`.
         instances: A batch of nested lists; of dicts of them where the model has several inputs.
         signature_name: Default: the model's `serving_default`.
-        timeout: In seconds.
+        timeout: Seconds to wait for the answer.
 
     Example:
     ```python
@@ -81,10 +81,10 @@ def classify(
     """Returns the outputs for each image, `labels` and `scores` with the best first.
 
     Args:
-        url: Of the model.
+        url: Address of the model.
         images: The contents of image files. They need not be of one size.
         signature_name: One that takes such files.
-        timeout: In seconds.
+        timeout: Seconds to wait for the answer.
 
     Example:
     ```python
@@ -104,8 +104,8 @@ def signatures(url: str, *, timeout: float = 60.0) -> dict[str, Any]:
     """Returns what a model can be asked: the inputs and outputs of each signature.
 
     Args:
-        url: Of the model.
-        timeout: In seconds.
+        url: Address of the model.
+        timeout: Seconds to wait for the answer.
     """
     reply = _open(urllib.request.Request(_checked(url) + "/metadata"), timeout)
     try:
@@ -118,8 +118,8 @@ def status(url: str, *, timeout: float = 60.0) -> list[dict[str, Any]]:
     """Returns the state of each version of a model.
 
     Args:
-        url: Of the model.
-        timeout: In seconds.
+        url: Address of the model.
+        timeout: Seconds to wait for the answer.
     """
     return _open(urllib.request.Request(_checked(url)), timeout).get("model_version_status", [])
 
@@ -128,8 +128,8 @@ def input_shape(url: str, *, timeout: float = 60.0) -> tuple[int | None, ...]:
     """Returns the shape of the input of `serving_default`, which must have one.
 
     Args:
-        url: Of the model.
-        timeout: In seconds.
+        url: Address of the model.
+        timeout: Seconds to wait for the answer.
 
     Returns:
         `None` for a side of any length: `(None, 32, 32, 3)`.
@@ -146,9 +146,9 @@ def send(url: str, request: dict[str, Any], *, timeout: float = 60.0) -> dict[st
     """Sends a whole predict request and returns the whole reply.
 
     Args:
-        url: Of the model.
+        url: Address of the model.
         request: With `instances` or `inputs`, and `signature_name` where it is not the default.
-        timeout: In seconds.
+        timeout: Seconds to wait for the answer.
     """
     body = json.dumps(request).encode()
     headers = {"Content-Type": "application/json"}

@@ -17,7 +17,9 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
-PACKAGE = "keras_attn.grpc_client"
+SCALARS = {
+    "string", "bytes", "bool", "int32", "int64", "uint32", "uint64", "float", "double",
+}  # fmt: skip
 # DataType of TensorFlow -> NumPy, and the field of TensorProto that holds such values.
 DTYPES: dict[int, tuple[np.dtype, str]] = {
     1: (np.dtype("float32"), "float_val"),
@@ -41,7 +43,7 @@ class Client:
     Args:
         server: `host:port` of its gRPC.
         root_certificates: PEM, for TLS; plain text without it.
-        max_message_bytes: Of a request or a reply.
+        max_message_bytes: Largest size of a request or a reply, in bytes.
 
     Example:
     ```python
@@ -96,12 +98,12 @@ class Client:
         """Runs a signature.
 
         Args:
-            model: Its name.
+            model: Name of the model.
             inputs: Name -> array, or a list of byte strings.
-            signature_name: Of the model.
+            signature_name: Name of the model's signature.
             version: Default: the newest that is served.
             version_label: Such as `"canary"`; instead of `version`.
-            timeout: In seconds.
+            timeout: Seconds to wait for the answer.
 
         Returns:
             Name -> array; strings are an array of `bytes` objects.
@@ -150,69 +152,86 @@ def _read(tensor: Any) -> np.ndarray:
     return np.broadcast_to(values, shape) if values.size == 1 else values.reshape(shape)
 
 
-def _make_messages() -> tuple[Any, ...]:
-    """The classes of PredictRequest and PredictResponse."""
+def make_messages(
+    package: str, messages: Mapping[str, Sequence[tuple[str, int, str]]]
+) -> dict[str, Any]:
+    """Returns the class of each message, in a pool of descriptors of their own.
+
+    Args:
+        package: Package of the messages.
+        messages: Message -> its fields: name, number and type, as a `.proto` has them: a scalar, a
+            message of these, or `.package.Message` of another file; `repeated T`; or `map T`, whose
+            keys are strings.
+    """
     field = descriptor_pb2.FieldDescriptorProto
-    scalars = {
-        "string": field.TYPE_STRING, "bytes": field.TYPE_BYTES, "bool": field.TYPE_BOOL,
-        "int32": field.TYPE_INT32, "int64": field.TYPE_INT64, "uint32": field.TYPE_UINT32,
-        "uint64": field.TYPE_UINT64, "float": field.TYPE_FLOAT, "double": field.TYPE_DOUBLE,
-    }  # fmt: skip
-    # Message -> field, its number, its type; `*` for a list.
-    messages: dict[str, list[tuple[str, int, str]]] = {
-        "Dim": [("size", 1, "int64"), ("name", 2, "string")],
-        "Shape": [("dim", 2, "*Dim"), ("unknown_rank", 3, "bool")],
-        "Tensor": [
-            ("dtype", 1, "int32"), ("tensor_shape", 2, "Shape"), ("version_number", 3, "int32"),
-            ("tensor_content", 4, "bytes"), ("float_val", 5, "*float"),
-            ("double_val", 6, "*double"), ("int_val", 7, "*int32"), ("string_val", 8, "*bytes"),
-            ("int64_val", 10, "*int64"), ("bool_val", 11, "*bool"), ("uint32_val", 16, "*uint32"),
-            ("uint64_val", 17, "*uint64"),
-        ],
-        "ModelSpec": [
-            ("name", 1, "string"), ("version", 2, ".google.protobuf.Int64Value"),
-            ("signature_name", 3, "string"), ("version_label", 4, "string"),
-        ],
-        "PredictRequest": [("model_spec", 1, "ModelSpec"), ("inputs", 2, "map")],
-        "PredictResponse": [("outputs", 1, "map"), ("model_spec", 2, "ModelSpec")],
-    }  # fmt: skip
     file = descriptor_pb2.FileDescriptorProto(
-        name="keras_attn/grpc_client.proto", package=PACKAGE, syntax="proto3",
+        name=f"{package}.proto",
+        package=package,
+        syntax="proto3",
         dependency=["google/protobuf/wrappers.proto"],
-    )  # fmt: skip
-    for name, fields in messages.items():
-        message = file.message_type.add(name=name)
-        for key, number, kind in fields:
-            made = message.field.add(name=key, number=number, label=field.LABEL_OPTIONAL)
-            if kind.startswith("*") or kind == "map":
-                made.label = field.LABEL_REPEATED
-            kind = kind.removeprefix("*")
-            if kind in scalars:
-                made.type = scalars[kind]
-                continue
+    )
+
+    def add(message: Any, name: str, number: int, kind: str) -> None:
+        word, _, rest = kind.rpartition(" ")
+        made = message.field.add(name=name, number=number, label=field.LABEL_OPTIONAL)
+        if word:
+            made.label = field.LABEL_REPEATED
+        if word == "map":
+            entry = message.nested_type.add(name=f"{name.capitalize()}Entry")
+            entry.options.map_entry = True
+            add(entry, "key", 1, "string")
+            add(entry, "value", 2, rest)
+            rest = f"{message.name}.{entry.name}"
+        if rest in SCALARS:
+            made.type = field.Type.Value(f"TYPE_{rest.upper()}")
+        else:
             made.type = field.TYPE_MESSAGE
-            if kind == "map":
-                kind = f"{name}.{key.capitalize()}Entry"
-                entry = message.nested_type.add(name=f"{key.capitalize()}Entry")
-                entry.options.map_entry = True
-                entry.field.add(
-                    name="key", number=1, label=field.LABEL_OPTIONAL, type=field.TYPE_STRING
-                )
-                entry.field.add(
-                    name="value", number=2, label=field.LABEL_OPTIONAL, type=field.TYPE_MESSAGE,
-                    type_name=f".{PACKAGE}.Tensor",
-                )  # fmt: skip
-            made.type_name = kind if kind.startswith(".") else f".{PACKAGE}.{kind}"
+            made.type_name = rest if rest.startswith(".") else f".{package}.{rest}"
+
+    for message_name, fields in messages.items():
+        message = file.message_type.add(name=message_name)
+        for name, number, kind in fields:
+            add(message, name, number, kind)
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(file)
-    return tuple(
-        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
-        for name in ("PredictRequest", "PredictResponse")
-    )
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+        for name in messages
+    }
 
 
-PredictRequest, PredictResponse = _make_messages()
+_CLASSES = make_messages(
+    "keras_attn.grpc_client",
+    {
+        "Dim": [("size", 1, "int64"), ("name", 2, "string")],
+        "Shape": [("dim", 2, "repeated Dim"), ("unknown_rank", 3, "bool")],
+        "Tensor": [
+            ("dtype", 1, "int32"),
+            ("tensor_shape", 2, "Shape"),
+            ("version_number", 3, "int32"),
+            ("tensor_content", 4, "bytes"),
+            ("float_val", 5, "repeated float"),
+            ("double_val", 6, "repeated double"),
+            ("int_val", 7, "repeated int32"),
+            ("string_val", 8, "repeated bytes"),
+            ("int64_val", 10, "repeated int64"),
+            ("bool_val", 11, "repeated bool"),
+            ("uint32_val", 16, "repeated uint32"),
+            ("uint64_val", 17, "repeated uint64"),
+        ],
+        "ModelSpec": [
+            ("name", 1, "string"),
+            ("version", 2, ".google.protobuf.Int64Value"),
+            ("signature_name", 3, "string"),
+            ("version_label", 4, "string"),
+        ],
+        "PredictRequest": [("model_spec", 1, "ModelSpec"), ("inputs", 2, "map Tensor")],
+        "PredictResponse": [("outputs", 1, "map Tensor"), ("model_spec", 2, "ModelSpec")],
+    },
+)
+PredictRequest = _CLASSES["PredictRequest"]
+PredictResponse = _CLASSES["PredictResponse"]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,6 +9,8 @@ doesn't count. FILE is an image or a request as JSON, as for client.py, which li
 
 import argparse
 import json
+import math
+import statistics
 import sys
 import threading
 import time
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         times, errors = run(lambda: client.send(options.url, request), clients, options.seconds)
         failed += len(errors)
         rate = len(times) / options.seconds
-        marks = " ".join(f"{1000 * percentile(times, share):8.1f}" for share in (0.5, 0.95, 0.99))
+        marks = " ".join(f"{1000 * seconds:8.1f}" for seconds in percentiles(times))
         print(f"{clients:8} {rate:11.1f} {marks} {len(errors):7}", flush=True)
         for reason in sorted(set(errors))[:3]:
             print(f"         {reason}", file=sys.stderr)
@@ -78,12 +80,12 @@ def run(
     return times, errors
 
 
-def percentile(values: list[float], share: float) -> float:
-    """The smallest value that this share of them doesn't exceed; NaN of none."""
-    if not values:
-        return float("nan")
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]
+def percentiles(values: list[float]) -> list[float]:
+    """The 50th, the 95th and the 99th; NaN of none."""
+    if len(values) < 2:
+        return 3 * (values or [math.nan])
+    all_99 = statistics.quantiles(values, n=100, method="inclusive")
+    return [all_99[percent - 1] for percent in (50, 95, 99)]
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 from keras_attn.serving.core import Core
+from keras_attn.serving.grpc.channel_arguments import read_channel_arguments
 from keras_attn.serving.grpc.services import Methods, ModelService, PredictionService
-from keras_attn.serving.options import ServerOptions, read_channel_arguments
+from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.process.file_descriptors import most_connections
 from keras_attn.serving.process.tls import Tls
 
@@ -53,31 +54,65 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
 
 
 class GrpcServer:
-    """Takes its port at its construction, and answers from `start` on.
+    """The gRPC port: it is taken and answers from `__enter__` to `__exit__`.
 
     Predictions count against `max_requests`. Health, status and metadata have threads of their
     own, so that they answer under any load.
 
     Args:
         core: The models.
-        options: The server's.
+        options: Options of the server.
         host: The address to listen at.
-        port: A free one.
-        tls: Default: none.
+        port: The port to take.
+        tls: Key and certificates. Default: plain text.
     """
 
     def __init__(
         self, core: Core, options: ServerOptions, *, host: str, port: int, tls: Tls | None = None
     ):
+        self._core = core
         self._options = options
-        self._health = health.HealthServicer()
-        self.predicting = Pool(options.request_threads, "grpc")
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._predicting = Pool(options.request_threads, "grpc")
         self._telling = Pool(2, "grpc-status")
+        self._health = health.HealthServicer()
+        self._stopped: threading.Event | None = None
+
+    def __enter__(self) -> "GrpcServer":
+        self._server = self._make_server()
+        self._take_ports()
+        self._server.start()
+        for name in HEALTH_NAMES:
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Answers what is under way, for up to `drain_seconds`."""
+        self.drain().wait()
+        self._predicting.shutdown(wait=False, cancel_futures=True)
+        self._telling.shutdown(wait=False, cancel_futures=True)
+
+    def drain(self) -> threading.Event:
+        """Reports that it does not serve, and takes no more calls; the event is their end."""
+        if self._stopped is None:
+            self._health.enter_graceful_shutdown()
+            self._stopped = self._server.stop(self._options.drain_seconds)
+        return self._stopped
+
+    @property
+    def under_way(self) -> int:
+        """How many calls are being worked on or wait for it."""
+        return self._predicting.calls
+
+    def _make_server(self) -> grpc.Server:
+        core, options, predicting = self._core, self._options, self._predicting
         check = functools.partial(self._health.Check)
         check.experimental_thread_pool = self._telling  # type: ignore[attr-defined]
         self._health.Check = check
-        self._server = grpc.server(
-            self.predicting,
+        server = grpc.server(
+            predicting,
             maximum_concurrent_rpcs=options.max_requests + SPARE_CALLS,
             options=[
                 ("grpc.max_receive_message_length", options.max_body_bytes),
@@ -96,23 +131,27 @@ class GrpcServer:
                 *read_channel_arguments(options.grpc_channel_arguments),
             ],
         )
-        self._server.add_generic_rpc_handlers(
+        server.add_generic_rpc_handlers(
             (
                 Methods(
                     PredictionService(core),
                     prediction_service_pb2.DESCRIPTOR,
                     telling=self._telling,
-                    is_full=lambda: self.predicting.calls >= options.max_requests,
+                    is_full=lambda: predicting.calls >= options.max_requests,
                 ),
                 Methods(ModelService(core), model_service_pb2.DESCRIPTOR, telling=self._telling),
             )
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._add(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", tls)
-        if options.grpc_socket_path is not None:
-            self._add(f"unix:{os.fspath(options.grpc_socket_path)}", None)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        return server
 
-    def _add(self, address: str, tls: Tls | None) -> None:
+    def _take_ports(self) -> None:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._take(f"{host}:{self._port}", self._tls)
+        if self._options.grpc_socket_path is not None:
+            self._take(f"unix:{os.fspath(self._options.grpc_socket_path)}", None)
+
+    def _take(self, address: str, tls: Tls | None) -> None:
         try:
             if tls is None:
                 taken = self._server.add_insecure_port(address)
@@ -122,16 +161,3 @@ class GrpcServer:
             taken = 0
         if not taken:
             raise OSError(f"{address} can't be had for gRPC; choose another")
-
-    def start(self) -> None:
-        """Begins to answer."""
-        self._server.start()
-        for name in HEALTH_NAMES:
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-
-    def stop(self) -> None:
-        """Reports that it does not serve, takes no more calls, and answers those under way."""
-        self._health.enter_graceful_shutdown()
-        self._server.stop(self._options.drain_seconds).wait()
-        self.predicting.shutdown(wait=False, cancel_futures=True)
-        self._telling.shutdown(wait=False, cancel_futures=True)

@@ -13,6 +13,12 @@ from keras_attn._versions import find_versions
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 CLIENTS = pathlib.Path(__file__).parent.parent / "clients"
+# What the ConfigMap of Kubernetes holds: the template's word for it, and its file.
+IN_CONFIGMAP = {
+    "models_config": "models.config",
+    "batching_parameters": "batching_parameters.txt",
+    "monitoring_config": "monitoring.config",
+}
 PROGRAMS = ("client.py", "grpc_client.py", "load.py")
 # The newest that TF Serving's release notes named in 2026-11.
 IMAGE = "tensorflow/serving:2.20.0"
@@ -45,12 +51,12 @@ def write_kit(
     one is `stable`.
 
     Args:
-        model: Its base folder, as `export_saved_model` wrote it.
+        model: Base folder of the model, as `export_saved_model` wrote it.
         out: The folder; it must not be there, or be empty.
         name: The model's name. Default: the folder's.
-        image: Of TF Serving. `<image>-gpu` is taken for GPUs.
+        image: Container image of TF Serving. `<image>-gpu` is taken for GPUs.
         claim: The persistent volume claim that holds the model's folder, by its name.
-        cores: Of a server: as many batches run at once, and Kubernetes is asked for them.
+        cores: Cores of each server: as many batches run at once, and Kubernetes is asked for them.
 
     Returns:
         The folder.
@@ -106,12 +112,9 @@ def write_kit(
     place = out.resolve()  # where it is a link, the folder that it leads to
     with staging(place) as work:
         folder = work / "kit"
-        for kept in ("models.config", "batching_parameters.txt", "monitoring.config"):
-            text = _fill(TEMPLATES / kept, values)
-            values[kept.split(".")[0] if kept != "models.config" else "models_config"] = text
-        values["monitoring_config"] = values.pop("monitoring")
-        for key in ("models_config", "batching_parameters", "monitoring_config"):
-            values[key] = textwrap.indent(values[key].rstrip("\n"), "    ")
+        for key, file in IN_CONFIGMAP.items():
+            text = _fill(TEMPLATES / file, values)
+            values[key] = textwrap.indent(text.rstrip("\n"), "    ")
         for template in sorted(path for path in TEMPLATES.rglob("*") if path.is_file()):
             target = folder / template.relative_to(TEMPLATES)
             if target.name == "env":

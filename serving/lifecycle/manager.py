@@ -28,7 +28,7 @@ class Target(NamedTuple):
 
 
 class ModelManager:
-    """The versions of all models.
+    """The versions of all models: none until it is configured, and none once it has stopped.
 
     Args:
         loader: Name, version and folder -> the loaded model.
@@ -56,8 +56,12 @@ class ModelManager:
         self._servables: dict[str, dict[int, Servable]] = {}
         self._changes = threading.RLock()
         self._warned: set[tuple[str, str]] = set()
-        self._stopped = threading.Event()
-        self._poller: threading.Thread | None = None
+
+    def __enter__(self) -> "ModelManager":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
     def entries(self) -> list[ModelEntry]:
@@ -100,24 +104,8 @@ class ModelManager:
                 except OSError as error:
                     self._warn(entry.name, f"{entry.base_path} can't be read: {error}")
 
-    def start_polling(self, seconds: float) -> None:
-        """Polls from a thread until `stop`."""
-
-        def run() -> None:
-            while not self._stopped.wait(seconds):
-                try:
-                    self.poll()
-                except Exception:
-                    logger.exception("polling for versions failed; it goes on")
-
-        self._poller = threading.Thread(target=run, name="version-poller", daemon=True)
-        self._poller.start()
-
     def stop(self) -> None:
         """Unloads everything once it has answered."""
-        self._stopped.set()
-        if self._poller is not None:
-            self._poller.join()
         with self._changes:
             for versions in self._servables.values():
                 for servable in versions.values():

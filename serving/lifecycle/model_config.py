@@ -18,7 +18,7 @@ def read_model_config(path: str | os.PathLike[str]) -> list[ModelEntry]:
     """Returns the models of a file in the text format of ModelServerConfig.
 
     Args:
-        path: Of the file. What is wrong with it raises ValueError.
+        path: Path of the file. What is wrong with the file raises ValueError.
     """
     config = read_text_proto(path, model_server_config_pb2.ModelServerConfig())
     try:

@@ -29,13 +29,13 @@ class Servable:
     """One version of a model from its folder to its end; threads hold it while they use it.
 
     Args:
-        name: The model's.
-        version: The number.
-        folder: Where it lies.
+        name: Name of the model.
+        version: Number of the version.
+        folder: Folder of the version.
 
     Attributes:
-        state: Where in its life it is.
-        error: Why it could not be loaded.
+        state: Stage of its life.
+        error: The reason why it could not be loaded.
     """
 
     def __init__(self, name: str, version: int, folder: pathlib.Path):

@@ -18,7 +18,7 @@ def graph_call(
     """Returns a function of one array for each of `feeds`, which may be called by many threads.
 
     Args:
-        session: Whose graph it runs. It must outlive the function.
+        session: Session whose graph is run. It must outlive the function.
         feeds: Names of the graph's tensors.
         fetches: Those whose values are returned.
     """

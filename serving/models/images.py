@@ -50,9 +50,9 @@ class PixelBudget:
         """Raises INVALID_ARGUMENT where numeric images are too many or too large.
 
         Args:
-            signature: Of the model. What has four axes is images. Those as high and as wide as
-                it says are as large as they become.
-            shapes: Of the inputs, by their names.
+            signature: Signature that is asked. What has four axes is images. Those as high and as
+                wide as it says are as large as they become.
+            shapes: Shapes of the inputs, by their names.
         """
         total = 0
         for name, shape in shapes.items():

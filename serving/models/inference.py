@@ -26,8 +26,8 @@ def predict(
 
     Args:
         model: Model that the request asks for.
-        request: The message.
-        max_bytes: The most that one of its tensors may have.
+        request: Message as TF Serving defines it.
+        max_bytes: Largest size of one tensor, in bytes.
         as_content: Whether the reply's numbers go into `tensor_content`.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE

@@ -28,14 +28,14 @@ class ServedModel:
         name: What clients call the model. Default: the name of the base folder.
         version: Default: the number that is the folder's name.
         max_pixels: The pixels that the images of one request may come to.
-        tags: Of the graph, of those that the SavedModel has: all of them, and no other.
+        tags: Tags of the graph to take from the SavedModel: all of them, and no other.
         wrap_run: Gets the session's `run` and returns what is called for it, such as a queue that
             gathers batches.
 
     Attributes:
         name: What clients call the model.
-        version: Its number.
-        folder: Where it was loaded from.
+        version: Number of the version.
+        folder: Folder that it was loaded from.
         signature_defs: The signatures as the SavedModel has them.
         signatures: What each takes and gives.
         budget: What the images of one request may come to.

@@ -31,7 +31,7 @@ class ModelSession:
     Args:
         folder: The SavedModel. What is wrong with it raises ValueError, in one line.
         session_config: TensorFlow's own settings, such as its numbers of threads.
-        tags: Of the graph, of those that the SavedModel has: all of them, and no other.
+        tags: Tags of the graph to take from the SavedModel: all of them, and no other.
 
     Attributes:
         signature_defs: The signatures as the SavedModel has them.

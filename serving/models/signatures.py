@@ -36,8 +36,8 @@ class TensorInfo:
 
     Args:
         dtype: TensorFlow's name of it, such as `"float"` or `"string"`.
-        shape: With None for an open dimension; None as a whole where the rank is unknown.
-        name: Of the tensor in the graph, `"serving_default_image:0"`.
+        shape: Shape with None for an open dimension; None where the rank is unknown.
+        name: Name of the tensor in the graph, `"serving_default_image:0"`.
     """
 
     dtype: str

@@ -52,10 +52,10 @@ def from_proto(proto: tensor_pb2.TensorProto, *, name: str, max_bytes: int) -> n
     rank is passed over, and so is all content of an array that is empty.
 
     Args:
-        proto: With `tensor_content`, or with a typed field, whose last value stands for the rest
-            and whose values past the shape's are left out.
-        name: For the error.
-        max_bytes: The array may have; a shape alone can ask for any size.
+        proto: Message with `tensor_content`, or with a typed field, whose last value stands for
+            the rest and whose values past the shape's are left out.
+        name: Name of the input, for the error.
+        max_bytes: Most bytes that the array may have: a shape alone can ask for any size.
     """
     sizes = [dim.size for dim in proto.tensor_shape.dim]
     dtype = next((dtype for dtype in VALUE_FIELDS if dtype.as_datatype_enum == proto.dtype), None)
@@ -89,7 +89,7 @@ def to_proto(array: np.ndarray, *, as_content: bool = False) -> tensor_pb2.Tenso
     """Returns the TensorProto of an array.
 
     Args:
-        array: As a session gives it.
+        array: Array of a session's output.
         as_content: Whether numbers go into `tensor_content`, which is faster for integers.
     """
     dtype = tf.as_dtype(array.dtype) if array.dtype != np.object_ else tf.string

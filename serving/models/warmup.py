@@ -20,10 +20,10 @@ def warm_up(model: ServedModel, *, metrics: Metrics, iterations: int = 1, max_by
     """Replays the records of a model; ServingError where one of them fails.
 
     Args:
-        model: That was just loaded.
-        metrics: Where the time is noted.
+        model: Model that was just loaded.
+        metrics: Numbers to which the time is added.
         iterations: How often each record is replayed.
-        max_bytes: The most that a tensor may have.
+        max_bytes: Largest size of one tensor, in bytes.
 
     Returns:
         How many records there were.

@@ -13,7 +13,7 @@ def most_connections(asked: int) -> int:
     """Returns how many connections one port may have: half of the descriptors that are left.
 
     Args:
-        asked: No more than these.
+        asked: The most connections that are wanted.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:  # as servers do

@@ -15,22 +15,23 @@ class MemoryTrimmer:
 
     glibc keeps what a request has freed, for the next one: after one large image a server stays
     as large as it was while it decoded. Elsewhere than on Linux with glibc this does nothing.
+    It looks from `__enter__` to `__exit__`.
     """
 
     def __init__(self) -> None:
         self._trim = _malloc_trim()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="memory-trimmer", daemon=True)
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begins to look."""
+    def __enter__(self) -> "MemoryTrimmer":
         if self._trim is not None:
+            self._thread = threading.Thread(target=self._run, name="memory-trimmer", daemon=True)
             self._thread.start()
+        return self
 
-    def stop(self) -> None:
-        """Looks no more."""
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:

@@ -17,8 +17,8 @@ class Tls:
     Args:
         key: The private key.
         certificate: The chain.
-        custom_ca: Whose certificates of clients are trusted.
-        client_verify: Whether a client must show one.
+        custom_ca: Certificates of the authority that clients' certificates must come from.
+        client_verify: Whether a client must show a certificate.
     """
 
     key: bytes

@@ -6,6 +6,7 @@ accepted is theirs. gRPC's port is shared by the kernel. A worker that ends is r
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -14,71 +15,58 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 
+from keras_attn.serving.config import ServerConfig
 from keras_attn.serving.lifecycle.model_config import read_model_config
-from keras_attn.serving.lifecycle.version_policy import ModelEntry
 from keras_attn.serving.metrics import MULTIPROCESS
-from keras_attn.serving.options import ServerOptions
+from keras_attn.serving.process.ports import bind, bind_shared, host_of
 from keras_attn.serving.process.signals import Signals
-from keras_attn.serving.process.tls import Tls
-from keras_attn.serving.running_server import RunningServer, check_port
+from keras_attn.serving.server import Server
 
 logger = logging.getLogger(__name__)
 
 MARGIN_SECONDS = 10.0  # for a worker's end, past what it may drain
+LOOK_SECONDS = 0.2  # between two looks at whether the other processes live
 RETRY_SECONDS = 5.0  # after a worker that could not be replaced
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What each worker serves, and where. The arguments are RunningServer's."""
-
-    entries: Sequence[ModelEntry]
-    host: str
-    grpc_port: int | None
-    options: ServerOptions
-    tls: Tls | None
-    model_config_file: str | os.PathLike[str] | None
-    log_level: int
-
-
-def run_workers(job: Job, listener: socket.socket, *, count: int, signals: Signals) -> int:
+def run_workers(config: ServerConfig, *, count: int, signals: Signals) -> int:
     """Runs workers until a signal comes, then ends them one and all.
 
     Args:
-        job: What they serve. A `grpc_port` of 0 becomes a free one.
-        listener: Of REST.
-        count: How many.
-        signals: That end it.
+        config: What they serve, and where.
+        count: How many there are.
+        signals: The signals that end them.
 
     Returns:
         How many workers had to be killed, because they had not ended in time.
     """
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as metrics, _reserve(job) as reserved:
+    with (
+        bind(*config.rest_address) as listener,
+        tempfile.TemporaryDirectory() as metrics,
+        _reserve(config) as reserved,
+    ):
         if reserved is not None:
-            job = dataclasses.replace(job, grpc_port=reserved.getsockname()[1])
+            config = dataclasses.replace(config, grpc_port=reserved.getsockname()[1])
         os.environ[MULTIPROCESS] = metrics  # so that each answers with the numbers of all
+        start = functools.partial(_start, config, listener)
         workers: list[BaseProcess] = []
         try:
             for _ in range(count):
-                workers.append(_start(context, job, listener))
-            logger.info("serving at http%s", _place(job, listener))
+                workers.append(start())
+            logger.info("serving at http%s", _place(config, listener))
             next_try = 0.0
-            while not signals.received:
-                if time.monotonic() >= next_try and not _replace_ended(
-                    workers, context, job, listener
-                ):
+            while not signals.wait(LOOK_SECONDS):
+                if time.monotonic() >= next_try and not _replace_ended(workers, start):
                     next_try = time.monotonic() + RETRY_SECONDS
-                time.sleep(0.2)
         finally:
             del os.environ[MULTIPROCESS]
             for worker in workers:
                 worker.terminate()  # SIGTERM: it answers what is under way
             listener.close()  # else whoever comes now waits here for nobody
-            killed = _join(workers, job.options.drain_seconds + MARGIN_SECONDS)
+            killed = _join(workers, config.options.drain_seconds + MARGIN_SECONDS)
     return killed
 
 
@@ -95,30 +83,32 @@ def _join(workers: Sequence[BaseProcess], seconds: float) -> int:
     return len(late)
 
 
-def _place(job: Job, listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    names = ", ".join(entry.name for entry in job.entries)
-    grpc_place = "" if job.grpc_port is None else f", gRPC at {host}:{job.grpc_port}"
-    return f"{'' if job.tls is None else 's'}://{host}:{port}: {names}{grpc_place}"
+def _place(config: ServerConfig, listener: socket.socket) -> str:
+    host, port = host_of(listener), listener.getsockname()[1]
+    names = ", ".join(model.name for model in config.models)
+    grpc_place = "" if config.grpc_port is None else f", gRPC at {host}:{config.grpc_port}"
+    return f"{'' if config.tls is None else 's'}://{host}:{port}: {names}{grpc_place}"
 
 
-def _replace_ended(workers: list[BaseProcess], context, job: Job, listener: socket.socket) -> bool:
+def _replace_ended(workers: list[BaseProcess], start: Callable[[], BaseProcess]) -> bool:
     """Starts another for each that has ended. Where that fails the others go on; returns False."""
     for index, worker in enumerate(workers):
         if not worker.is_alive():
             logger.warning("worker %s has ended (%s); another starts", worker.pid, worker.exitcode)
             try:
-                workers[index] = _start(context, job, listener)
+                workers[index] = start()
             except RuntimeError as error:
                 logger.error("%s; the others go on, the next try is in %g s", error, RETRY_SECONDS)
                 return False
     return True
 
 
-def _start(context, job: Job, listener: socket.socket) -> BaseProcess:
+def _start(config: ServerConfig, listener: socket.socket) -> BaseProcess:
     """Returns a worker that is ready; RuntimeError with its reason where it can't be."""
+    context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    worker = context.Process(target=_work, args=(job, listener, theirs), daemon=True)
+    log_level = logging.getLogger().getEffectiveLevel()
+    worker = context.Process(target=_work, args=(config, listener, theirs, log_level), daemon=True)
     worker.start()
     theirs.close()
     try:
@@ -132,31 +122,28 @@ def _start(context, job: Job, listener: socket.socket) -> BaseProcess:
     return worker
 
 
-def _work(job: Job, listener: socket.socket, pipe: multiprocessing.connection.Connection) -> None:
+def _work(
+    config: ServerConfig,
+    listener: socket.socket,
+    pipe: multiprocessing.connection.Connection,
+    log_level: int,
+) -> None:
     """The life of a worker process."""
-    logging.basicConfig(format=f"{os.getpid()}: %(message)s", level=job.log_level)
+    logging.basicConfig(format=f"{os.getpid()}: %(message)s", level=log_level)
     # Ctrl-C reaches all of the terminal's processes; the parent tells its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     with Signals(signal.SIGTERM) as signals:
+        server = Server(_newest(config), shared=listener)
         try:
-            server = RunningServer(
-                _entries(job),
-                listener,
-                host=job.host,
-                grpc_port=job.grpc_port,
-                options=job.options,
-                tls=job.tls,
-                model_config_file=job.model_config_file,
-                one_of_many=True,
-            )
+            server.start()
         except (ValueError, OSError, RuntimeError) as error:
             pipe.send(str(error))
             return
         pipe.send("")
         try:
-            while not signals.received and parent is not None and parent.is_alive():
-                time.sleep(0.2)
+            while not signals.wait(LOOK_SECONDS) and parent is not None and parent.is_alive():
+                pass
         finally:
             left = server.stop()
     if left:
@@ -164,34 +151,20 @@ def _work(job: Job, listener: socket.socket, pipe: multiprocessing.connection.Co
         os._exit(1)  # Python would wait for their threads
 
 
-def _entries(job: Job) -> Sequence[ModelEntry]:
+def _newest(config: ServerConfig) -> ServerConfig:
     """The models by the file as it is now, for a worker that replaces another."""
-    if job.model_config_file is None or not job.options.model_config_file_poll_wait_seconds:
-        return job.entries
+    file = config.model_config_file
+    if file is None or not config.options.model_config_file_poll_wait_seconds:
+        return config
     try:
-        return read_model_config(job.model_config_file)
+        return dataclasses.replace(config, models=read_model_config(file))
     except (ValueError, OSError) as error:
         logger.error("%s; the models are those of the start", error)
-        return job.entries
+        return config
 
 
-def _reserve(job: Job) -> "socket.socket | contextlib.nullcontext[None]":
-    """Holds gRPC's port for the workers, who share it; OSError where another has it."""
-    if job.grpc_port is None:
+def _reserve(config: ServerConfig) -> "contextlib.AbstractContextManager[socket.socket | None]":
+    """Holds gRPC's port for the workers, who share it."""
+    if config.grpc_port is None:
         return contextlib.nullcontext()
-    check_port("grpc_port", job.grpc_port)
-    family = socket.AF_INET6 if ":" in job.host else socket.AF_INET
-    try:
-        with socket.socket(family) as alone:  # fails where even one that shares has it
-            # But not where connections of a server that has ended linger.
-            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind((job.host, job.grpc_port))
-            port = alone.getsockname()[1]
-        reserved = socket.socket(family)
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserved.bind((job.host, port))
-    except OSError as error:
-        raise OSError(
-            f"port {job.grpc_port} at {job.host} can't be had for gRPC; choose another"
-        ) from error
-    return reserved
+    return bind_shared(config.host, config.grpc_port)

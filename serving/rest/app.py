@@ -48,7 +48,7 @@ class HttpApp:
 
     Args:
         core: The models.
-        options: The server's.
+        options: Options of the server.
 
     Attributes:
         draining: Whether the server ends: clients are told not to send more over a connection.

@@ -49,7 +49,7 @@ class Connections:
 
     Args:
         most: How many there may be.
-        deadlines: For each.
+        deadlines: Deadlines of each connection.
     """
 
     def __init__(self, most: int, deadlines: Deadlines):
@@ -78,12 +78,12 @@ class HttpConnection(H11Protocol):
     """uvicorn's connection with deadlines.
 
     Args:
-        connections: All of the server's.
-        **arguments: uvicorn's.
+        connections: All connections of the server.
+        **arguments: Arguments of uvicorn's own connection.
 
     Attributes:
-        phase: What it waits for.
-        since: When that began.
+        phase: What the connection waits for.
+        since: Time at which that began.
     """
 
     def __init__(self, *, connections: Connections, **arguments: Any):

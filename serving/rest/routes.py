@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import urllib.parse
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from google.protobuf import json_format
@@ -19,13 +20,28 @@ from keras_attn.serving.rest.json import input as json_input
 from keras_attn.serving.rest.json import output as json_output
 
 _PREDICTION = re.compile(
-    r"(?i:/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?):(classify|regress|predict)",
+    r"(?i:/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?)"
+    r":(?P<verb>classify|regress|predict)",
     re.ASCII,
 )
 _STATUS = re.compile(
-    r"/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(?:/(metadata))?",
+    r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+    r"(?P<metadata>/metadata)?",
     re.ASCII | re.IGNORECASE,
 )
+# Verb -> the request's message, what answers it, and its result -> JSON.
+_ON_EXAMPLES: dict[str, tuple[Callable, Callable, Callable]] = {
+    "classify": (
+        classification_pb2.ClassificationRequest,
+        examples.classify,
+        json_examples.write_classifications,
+    ),
+    "regress": (
+        regression_pb2.RegressionRequest,
+        examples.regress,
+        json_examples.write_regressions,
+    ),
+}
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _MAX_VERSION = 2**63 - 1
 
@@ -45,9 +61,9 @@ def handle(core: Core, *, method: str, path: str, body: bytes, query: str = "") 
     Args:
         core: The models.
         method: `"GET"` or `"POST"`.
-        path: Of the URL, still percent-encoded, without the query.
-        body: Of the request.
-        query: Of the URL. It belongs to the path here, as in TF Serving: no request has one.
+        path: Path of the URL, still percent-encoded, without the query.
+        body: Body of the request.
+        query: Query of the URL. It belongs to the path, as in TF Serving: no request has one.
     """
     if query:
         path = f"{path}?{query}"
@@ -81,38 +97,34 @@ def _answer(core: Core, method: str, path: str, body: bytes) -> bytes:
         raise not_found(f"Not found: {path}. The models are under /v1/models")
     prediction = _PREDICTION.fullmatch(path) if method == "POST" else None
     status = _STATUS.fullmatch(path) if method == "GET" else None
-    name, verb = "", ""
-    if prediction:
-        name, verb = urllib.parse.unquote(prediction[1]), prediction[4]
-    elif status:
-        name = urllib.parse.unquote(status[1] or "")
+    match = prediction or status
+    name = urllib.parse.unquote((match and match["name"]) or "")
+    verb = prediction["verb"] if prediction else ""
     with core.request(name, api=verb, entrypoint="REST"):
+        if match is None:
+            raise invalid_argument(f"Malformed request: {method} {path}")
+        target = _target(name, match["version"], match["label"])
         if prediction:
-            target = _target(*prediction.groups()[:3])
             document = json_document.parse_request(body)
-            return {"predict": _predict, "classify": _classify, "regress": _regress}[verb](
-                core, target, document
-            )
-        if status:
-            target = _target(*status.groups()[:3])
-            if not target.name:
-                raise invalid_argument("Missing model name in request.")
-            return (_metadata if status[4] else _status)(core, target)
-        raise invalid_argument(f"Malformed request: {method} {path}")
+            answer = _predict if verb == "predict" else _on_examples
+            return answer(core, target, verb, document)
+        if not target.name:
+            raise invalid_argument("Missing model name in request.")
+        return (_metadata if match["metadata"] else _status)(core, target)
 
 
-def _target(name: str | None, version: str | None, label: str | None) -> Target:
+def _target(name: str, version: str | None, label: str | None) -> Target:
     number = None if version is None else int(version.lstrip("0")[:20] or "0")
     if number is not None and number > _MAX_VERSION:
         raise invalid_argument(f"Failed to convert version: {version} to numeric.")
     return Target(
-        name=urllib.parse.unquote(name or ""),
+        name=name,
         version=number,
         label=None if label is None else urllib.parse.unquote(label),
     )
 
 
-def _predict(core: Core, target: Target, document: dict) -> bytes:
+def _predict(core: Core, target: Target, verb: str, document: dict) -> bytes:
     signature_name = json_input.signature_name(document)
     with core.manager.use(target) as model:
         _, signature = model.signature(signature_name)
@@ -122,24 +134,15 @@ def _predict(core: Core, target: Target, document: dict) -> bytes:
         return json_output.write_outputs(outputs, signature.outputs, format=format)
 
 
-def _classify(core: Core, target: Target, document: dict) -> bytes:
-    request = classification_pb2.ClassificationRequest()
+def _on_examples(core: Core, target: Target, verb: str, document: dict) -> bytes:
+    make_request, answer, write = _ON_EXAMPLES[verb]
+    request = make_request()
     request.model_spec.name = target.name
     request.model_spec.signature_name = json_input.signature_name(document)
     request.input.CopyFrom(json_examples.read_examples(document))
-    with core.model(target, api="Classify") as model:
-        response = examples.classify(model, request)
-    return json_examples.write_classifications(response.result)
-
-
-def _regress(core: Core, target: Target, document: dict) -> bytes:
-    request = regression_pb2.RegressionRequest()
-    request.model_spec.name = target.name
-    request.model_spec.signature_name = json_input.signature_name(document)
-    request.input.CopyFrom(json_examples.read_examples(document))
-    with core.model(target, api="Regress") as model:
-        response = examples.regress(model, request)
-    return json_examples.write_regressions(response.result)
+    with core.model(target, api=verb.capitalize()) as model:
+        response = answer(model, request)
+    return write(response.result)
 
 
 def _status(core: Core, target: Target) -> bytes:

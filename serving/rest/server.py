@@ -3,13 +3,17 @@
 import asyncio
 import logging
 import socket
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 
+from keras_attn.serving.core import Core
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.process.file_descriptors import most_connections
+from keras_attn.serving.process.ports import host_of
 from keras_attn.serving.process.tls import Tls
 from keras_attn.serving.rest.app import HttpApp
 from keras_attn.serving.rest.connection import Connections, Deadlines, HttpConnection
@@ -21,16 +25,70 @@ QUIET_SECONDS = 30.0  # between two lines about the same trouble
 logger = logging.getLogger(__name__)
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn, but it waits for the requests of connections that it has accepted.
+class HttpServer:
+    """The HTTP port: a thread that answers from `__enter__` to `__exit__`.
 
     Args:
-        app: What answers.
-        options: The server's.
-        tls: Default: none.
+        core: The models.
+        options: Options of the server.
+        listener: A bound socket, which is closed at the end.
+        tls: Key and certificates. Default: plain text.
     """
 
-    def __init__(self, app: HttpApp, options: ServerOptions, tls: Tls | None = None):
+    def __init__(
+        self, core: Core, options: ServerOptions, *, listener: socket.socket, tls: Tls | None = None
+    ):
+        self._listener = listener
+        self._app = HttpApp(core, options)
+        self._settled = threading.Event()
+        self._uvicorn = _Uvicorn(self._app, options, tls, on_start=self._settled.set)
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+
+    def __enter__(self) -> "HttpServer":
+        self._thread.start()
+        self._settled.wait()
+        if not self._uvicorn.started:
+            self._thread.join()
+            self._app.close()
+            host, port = host_of(self._listener), self._listener.getsockname()[1]
+            raise RuntimeError(f"The server at {host}:{port} did not start; the log says why.")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Answers what is under way, for up to `drain_seconds`."""
+        self.drain()
+        self._thread.join()
+        self._app.close()
+        self._listener.close()
+
+    def drain(self) -> None:
+        """Takes no more connections. It does not wait."""
+        self._uvicorn.should_exit = True
+
+    @property
+    def under_way(self) -> int:
+        """How many predictions are being worked on or wait for it."""
+        return self._app.under_way
+
+    def _run(self) -> None:
+        try:
+            self._uvicorn.run(sockets=[self._listener])
+        finally:
+            self._settled.set()  # also where it could not start
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn, but it waits for the requests of connections that it has accepted."""
+
+    def __init__(
+        self,
+        app: HttpApp,
+        options: ServerOptions,
+        tls: Tls | None,
+        *,
+        on_start: Callable[[], None],
+    ):
+        self._on_start = on_start
         self._app = app
         self._options = options
         self._warned_at = -QUIET_SECONDS
@@ -87,6 +145,7 @@ class HttpServer(uvicorn.Server):
                 )
             )
         self.started = True
+        self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accepts nothing more, lets what was accepted arrive, and answers it.

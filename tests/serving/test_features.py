@@ -30,10 +30,11 @@ from tensorflow_serving.apis import (
 from helpers import serving_models
 from helpers.image_bombs import bomb
 from keras_attn.serving import BatchingOptions, ServerOptions, start_server
+from keras_attn.serving.batching.options import read_batching_options
 from keras_attn.serving.lifecycle.manager import Target
 from keras_attn.serving.lifecycle.model_config import read_model_config
 from keras_attn.serving.lifecycle.version_policy import ALL, LATEST
-from keras_attn.serving.options import read_batching_options, read_prometheus_path
+from keras_attn.serving.metrics import read_prometheus_path
 from keras_attn.serving.process.tls import read_tls
 
 
@@ -310,12 +311,12 @@ def test_cors(base):
 def test_no_more_requests_than_allowed(base):
     """While one is under way the next is refused, over either protocol."""
     with start_server(base, options=ServerOptions(max_requests=1)) as server:
-        gate, entered = threading.Event(), threading.Event()
+        gate, entered = threading.Event(), threading.Semaphore(0)
         with server.manager.use(Target("m")) as model:
             run = model._run
 
             def slow(feeds, fetches):
-                entered.set()
+                entered.release()
                 assert gate.wait(30)
                 return run(feeds, fetches)
 
@@ -326,7 +327,7 @@ def test_no_more_requests_than_allowed(base):
             grpc.insecure_channel(server.grpc_address) as channel,
         ):
             first = pool.submit(ask, url, {"instances": [1]})
-            assert entered.wait(30)
+            assert entered.acquire(timeout=30)
             status, body = ask(url, {"instances": [1]})
             assert (status, json.loads(body)) == (
                 429,
@@ -334,7 +335,7 @@ def test_no_more_requests_than_allowed(base):
             )
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             second = stub.Predict.future(predict_request(), timeout=30)
-            wait_for(lambda: server._grpc._server._state.active_rpc_count == 1)
+            assert entered.acquire(timeout=30)
             with pytest.raises(grpc.RpcError) as caught:
                 stub.Predict(predict_request(), timeout=30)
             assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -366,19 +366,17 @@ def test_bombs_are_refused_in_bytes_and_in_examples(base, data):
 
 
 def test_memory_goes_back():
-    trimmer = MemoryTrimmer()
-    trimmer.start()
-    before = resident_bytes()
-    many = [bytearray(100_000) for _ in range(3 * GROWTH_BYTES // 100_000)]
-    keep = [bytearray(1000)]  # at the top of the heap
-    for piece in many:
-        piece[::4096] = b"x" * len(piece[::4096])
-    assert resident_bytes() > before + 2 * GROWTH_BYTES
-    many.clear()
-    end = time.monotonic() + 10
-    while resident_bytes() > before + GROWTH_BYTES and time.monotonic() < end:
-        time.sleep(0.1)
-    trimmer.stop()
+    with MemoryTrimmer():
+        before = resident_bytes()
+        many = [bytearray(100_000) for _ in range(3 * GROWTH_BYTES // 100_000)]
+        keep = [bytearray(1000)]  # at the top of the heap
+        for piece in many:
+            piece[::4096] = b"x" * len(piece[::4096])
+        assert resident_bytes() > before + 2 * GROWTH_BYTES
+        many.clear()
+        end = time.monotonic() + 10
+        while resident_bytes() > before + GROWTH_BYTES and time.monotonic() < end:
+            time.sleep(0.1)
     assert resident_bytes() < before + GROWTH_BYTES
     assert keep
 

@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> None:
     # TensorFlow's own allocator keeps for good what one large request has taken.
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     from keras_attn import serving
-    from keras_attn.serving.options import read_batching_options, read_prometheus_path
+    from keras_attn.serving.batching.options import read_batching_options
+    from keras_attn.serving.metrics import read_prometheus_path
 
     values = {name: getattr(args, name) for name in NUMBERS if getattr(args, name) is not None}
     values |= {name: True for name in SWITCHES if getattr(args, name)}

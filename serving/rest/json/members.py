@@ -7,7 +7,7 @@ class Members(dict[str, Any]):
     """An object that has a name twice. The dict holds the first of each, which RapidJSON finds.
 
     Args:
-        pairs: All its members.
+        pairs: All members of the object.
     """
 
     def __init__(self, pairs: list[tuple[str, Any]]):

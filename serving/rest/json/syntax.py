@@ -68,7 +68,7 @@ class JsonSyntaxError(Exception):
 
     Args:
         text: RapidJSON's.
-        offset: In bytes.
+        offset: Place of the fault in the text, in bytes.
     """
 
     def __init__(self, text: str, offset: int):
@@ -80,7 +80,7 @@ class Scan:
     """A text without fault.
 
     Args:
-        end: Where its value ends.
+        end: Place at which the value ends, in bytes.
         constants: Those that Python's decoder doesn't know: start, end, and what it knows.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
 
 import numpy as np
@@ -41,17 +42,16 @@ def session():
 
 @pytest.fixture
 def make(session):
-    schedulers = []
+    schedulers = contextlib.ExitStack()
 
     def make(**options):
         options = {"num_batch_threads": 1, **options}
-        schedulers.append(BatchScheduler(BatchingOptions(**options), metrics=Metrics()))
-        return schedulers[-1].wrap(session.run)
+        scheduler = BatchScheduler(BatchingOptions(**options), metrics=Metrics())
+        return schedulers.enter_context(scheduler).wrap(session.run)
 
     yield make
     session.gate.set()
-    for scheduler in schedulers:
-        scheduler.stop()
+    schedulers.close()
 
 
 def together(session, run, arrays, fetches=("y",)):
@@ -173,9 +173,8 @@ def test_what_has_no_batch_can_not_be_batched(make, x, fetch, message):
 
 
 def test_after_the_stop_nothing_waits(session):
-    scheduler = BatchScheduler(BatchingOptions(), metrics=Metrics())
-    run = scheduler.wrap(session.run)
-    scheduler.stop()
+    with BatchScheduler(BatchingOptions(), metrics=Metrics()) as scheduler:
+        run = scheduler.wrap(session.run)
     with pytest.raises(ServingError, match="The server stops") as caught:
         run({"x": np.ones((1, 2))}, ["y"])
     assert caught.value.code == Code.UNAVAILABLE

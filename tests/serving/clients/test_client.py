@@ -2,6 +2,7 @@ import ast
 import base64
 import http.server
 import json
+import math
 import pathlib
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import threading
 
 import pytest
 
-from keras_attn.serving.clients import client
+from keras_attn.serving.clients import client, load
 
 FILE = pathlib.Path(client.__file__)
 IMAGE = [[[1.0, 2.0]]]
@@ -222,3 +223,10 @@ def test_command_line_errors(server, tmp_path):
     assert run(str(file)).returncode == 2
     assert "three lists deep" not in run("--help").stderr
     assert "nested lists" in run("--help").stdout
+
+
+def test_percentiles():
+    assert load.percentiles([float(value) for value in range(101)]) == [50.0, 95.0, 99.0]
+    assert load.percentiles([7.0, 3.0]) == pytest.approx([5.0, 6.8, 6.96])
+    assert load.percentiles([7.0]) == [7.0, 7.0, 7.0]
+    assert all(math.isnan(value) for value in load.percentiles([]))

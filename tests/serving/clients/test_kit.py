@@ -21,7 +21,7 @@ from keras_attn.serving.kit import write_kit
 from keras_attn.serving.protos import BatchingParameters, MonitoringConfig
 
 SCHEMAS = TESTS / "schemas"
-SERVING = Path(kit_package.__file__).parent.parent
+CLIENTS = Path(kit_package.__file__).parent.parent / "clients"
 KUBERNETES = ["autoscaler", "configmap", "deployment", "disruption_budget", "service"]
 
 
@@ -254,7 +254,7 @@ print(*sorted(sys.modules))
 """
     environment = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(
-        [sys.executable, "-c", program, str(SERVING)],
+        [sys.executable, "-c", program, str(CLIENTS)],
         capture_output=True,
         text=True,
         env=environment,

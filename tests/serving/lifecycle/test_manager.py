@@ -15,6 +15,7 @@ from helpers import serving_models
 from keras_attn.serving import ServedModel
 from keras_attn.serving.errors import Code, ServingError
 from keras_attn.serving.lifecycle.manager import ModelManager, Target
+from keras_attn.serving.lifecycle.poller import Poller
 from keras_attn.serving.lifecycle.servable import State
 from keras_attn.serving.lifecycle.version_policy import ALL, ModelEntry, VersionPolicy
 
@@ -276,7 +277,6 @@ def test_a_full_disk_and_folders_that_are_gone(manager, base, saved, monkeypatch
 def test_no_request_is_lost_in_the_switches(base, saved):
     manager = ModelManager()
     manager.configure([entry(base)])
-    manager.start_polling(0.01)
     stop, failures, counts = threading.Event(), [], []
 
     def ask():
@@ -292,11 +292,12 @@ def test_no_request_is_lost_in_the_switches(base, saved):
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for version in range(2, 8):
-        add(base, version, saved)
-        deadline = time.monotonic() + 30
-        while answer(manager)[0] != version and time.monotonic() < deadline:
-            time.sleep(0.01)
+    with Poller("poller", 0.01, manager.poll):
+        for version in range(2, 8):
+            add(base, version, saved)
+            deadline = time.monotonic() + 30
+            while answer(manager)[0] != version and time.monotonic() < deadline:
+                time.sleep(0.01)
     stop.set()
     for thread in threads:
         thread.join()

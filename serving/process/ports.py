@@ -1,0 +1,55 @@
+"""Ports that are taken before anybody listens at them."""
+
+import errno
+import socket
+
+
+def check_port(name: str, port: int) -> None:
+    """Raises ValueError unless `port` is one, or 0."""
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
+        raise ValueError(f"`{name}` must be an integer from 0 to 65535. Received: {name}={port!r}")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Returns a socket that has taken a port, and does not listen yet.
+
+    Until it does, it shares its port with nobody, although lingering connections of a server that
+    has ended don't keep it from having it. Whoever listens sets SO_REUSEADDR again, which the
+    connections of its own inherit.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family)
+    try:
+        if family == socket.AF_INET6 and socket.has_dualstack_ipv6():
+            taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # as gRPC does
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    except OSError as error:
+        taken.close()
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be had: {error}"
+        raise OSError(error.errno, f"port {port} at {host} {reason}; choose another") from error
+    return taken
+
+
+def bind_shared(host: str, port: int) -> socket.socket:
+    """Returns a socket that holds a port for several processes; OSError where another has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as alone:  # fails where even one that shares has it
+            # But not where connections of a server that has ended linger.
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            alone.bind((host, port))
+            port = alone.getsockname()[1]
+        reserved = socket.socket(family)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind((host, port))
+    except OSError as error:
+        raise OSError(f"port {port} at {host} can't be had for gRPC; choose another") from error
+    return reserved
+
+
+def host_of(listener: socket.socket) -> str:
+    """Returns the address of a socket as a URL has it."""
+    host = listener.getsockname()[0]
+    return f"[{host}]" if ":" in host else host
