@@ -10,12 +10,12 @@ from keras_attn.serving.config import ServerConfig
 from keras_attn.serving.core import Core
 from keras_attn.serving.errors import ServingError
 from keras_attn.serving.grpc.server import GrpcServer
+from keras_attn.serving.lifecycle.loading import Loader
 from keras_attn.serving.lifecycle.manager import ModelManager
 from keras_attn.serving.lifecycle.model_config import read_model_config
 from keras_attn.serving.lifecycle.poller import Poller
 from keras_attn.serving.lifecycle.version_policy import ModelEntry
 from keras_attn.serving.metrics import Metrics
-from keras_attn.serving.models.loading import Loader
 from keras_attn.serving.process.memory import MemoryTrimmer
 from keras_attn.serving.process.ports import bind, host_of
 from keras_attn.serving.rest.server import HttpServer

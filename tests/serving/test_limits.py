@@ -297,7 +297,7 @@ def test_both_families_at_both_ports(slow):
 
 def test_ports_open_when_the_models_are_there(slow, monkeypatch):
     """A probe that only connects must not pass while a model loads."""
-    from keras_attn.serving.models import loading
+    from keras_attn.serving.lifecycle import loading
 
     seen = []
     load = loading.Loader.__call__

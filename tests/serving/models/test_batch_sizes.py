@@ -11,9 +11,9 @@ from tensorflow_serving.apis import predict_pb2
 
 from helpers import serving_models
 from keras_attn.serving import BatchingOptions, ServerOptions
+from keras_attn.serving.lifecycle.loading import Loader
 from keras_attn.serving.metrics import Metrics
 from keras_attn.serving.models import batch_sizes
-from keras_attn.serving.models.loading import Loader
 from keras_attn.serving.models.session import ModelSession
 
 BATCHING = BatchingOptions(max_batch_size=7, allowed_batch_sizes=(2, 5, 7), num_batch_threads=1)
