@@ -37,7 +37,7 @@ def recipe_of(model: str, arguments: dict) -> str:
     ]
     if len(found) != 1:
         raise SystemExit(f"One recipe must train {model} on cifar10; there are {found}.")
-    for key, value in recipes[found[0]].training.items():
+    for key, value in recipes[found[0]].training.record().items():
         if key != "epochs" and json.loads(json.dumps(value)) != arguments[key]:
             raise SystemExit(f"The run's {key} is {arguments[key]}, that of {found[0]} {value}.")
     return found[0]

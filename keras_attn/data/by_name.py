@@ -15,6 +15,8 @@ from keras_attn.data.readers.folder import read_folder
 from keras_attn.data.readers.tfds import read_tfds
 from keras_attn.data.splits import RandomAccessSplit
 
+DATA_OPTIONS = ("image_size", "limit", "label_noise", "test_share")  # what a record has of them
+
 
 def load_dataset(
     name: str | os.PathLike[str],

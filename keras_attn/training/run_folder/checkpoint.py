@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn._staging import clear_left_overs
+from keras_attn.training.config import defaults
 from keras_attn.training.run_folder.files import BEST_FILE, HISTORY_FILE, remove
 
 FOLDER = "unfinished"  # in a run's folder, for as long as the training has not ended
@@ -101,7 +103,13 @@ def load_state(out: Path) -> State | None:
 
 def discard_state(out: Path) -> None:
     """Removes what an unfinished training left."""
+    clear_left_overs(out / FOLDER)
     remove(out / FOLDER, FILES)
+
+
+def best_file(out: Path) -> Path:
+    """Where the network of the best epoch is, for as long as the training has not ended."""
+    return out / FOLDER / BEST_FILE
 
 
 def check_arguments_agree(out: Path, state: State, arguments: Mapping[str, Any]) -> None:
@@ -110,14 +118,19 @@ def check_arguments_agree(out: Path, state: State, arguments: Mapping[str, Any])
     if differing:
         raise ValueError(
             f"`out` must not hold another unfinished training: in {out / FOLDER}, "
-            f"{'; '.join(differing)}. Give the same arguments to go on with it, or "
-            "resume=False to begin anew."
+            f"{'; '.join(differing)}. Give the same options to go on with it, or "
+            "`resume=False` to begin anew."
         )
 
 
 def differences(before: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
-    """Says of each argument in which a training differs from an earlier one what it was and is."""
+    """Says of each argument in which a training differs from an earlier one what it was and is.
+
+    An option that the earlier one's version didn't have was at its default.
+    """
     asked = json.loads(json.dumps(arguments))  # as it would be read back
+    newer = {name: value for name, value in defaults().items() if name in asked}
+    before = {**newer, **before}
     return [
         f"{name} was {before.get(name)!r} and is {asked.get(name)!r}"
         for name in sorted({*before, *asked})
