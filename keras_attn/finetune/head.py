@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_attn._keras import made_by
 from keras_attn.insertion.rebuild import functional
-from keras_attn.training.keras_internals import made_by
 from keras_attn.weights import get_metadata, set_metadata
 
 DROPOUT = "head_dropout"

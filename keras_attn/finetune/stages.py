@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from keras_attn.training.keras_internals import layers_of
+from keras_attn._keras import layers_of
 
 # What a layer's name begins with: `stage2` of stage2_block1_conv1, `conv4` of conv4_block1_1_conv,
 # `block_13` of block_13_expand.

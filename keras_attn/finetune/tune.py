@@ -39,8 +39,8 @@ class FinetuneResult:
     """What a fine-tuning gave.
 
     Attributes:
-        run: The last phase's result: the network, its history, its metrics, its files.
-        report: What `finetune.json` holds: the stages, and for each phase what was frozen and
+        run: Result of the last phase: the network, its history, its metrics, its files.
+        report: Contents of `finetune.json`: the stages, and for each phase what was frozen and
             trained, at which rates, and how it did.
     """
 
@@ -88,8 +88,8 @@ def finetune(
         through: Last stage that stays frozen to the end; `None` for none. Frozen
             BatchNormalization runs in inference mode, so that its statistics stay, too.
         unfreeze_every: Number of epochs that each phase but the last has. `None`: one phase.
-        layer_decay: The head has the whole learning rate, the stage before it this share of it, the
-            one before that the square, and so on; as in
+        layer_decay: Share of the head's learning rate that the stage before it has; the one before
+            that has the square of it, and so on; as in
             [Clark et al. (2020)](https://arxiv.org/abs/2003.10555), appendix A, by stage.
         stages: Same as in `find_stages`.
         keep_best: Same as in `train`, of the last phase, whatever `config` says; `None` does so

@@ -1,6 +1,5 @@
 """Training an image classifier."""
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,6 @@ from keras_attn.training.callbacks import Progress, StopAtNaN
 from keras_attn.training.checks import check_call, check_finite, check_model
 from keras_attn.training.config import TrainingConfig
 from keras_attn.training.evaluation import LOSS, METRICS
-from keras_attn.training.keras_internals import layers_of
 from keras_attn.training.optimizers import make_optimizer
 from keras_attn.training.options import takes_options
 from keras_attn.training.placement.base import Placement
@@ -24,6 +22,7 @@ from keras_attn.training.run_folder.architecture import architecture, name_of
 from keras_attn.training.run_folder.earlier import check_names, finished_run, state_to_go_on_from
 from keras_attn.training.run_folder.record import describe_run
 from keras_attn.training.run_folder.runs import TrainResult, save_run
+from keras_attn.training.settings import dtype_policy, synchronized
 
 
 @takes_options(TrainingConfig)
@@ -94,7 +93,7 @@ def train(
         network, identity = _make_network(build_model, dataset, config, placement)
         if not overwrite and (result := finished_run(folder, identity, placement)):
             return result
-        with placement.scope(), _synchronized(network, config.synchronized):
+        with placement.scope(), synchronized(network, config.synchronized):
             model = placement.model_to_fit(network)
             _compile(model, network, config, steps_per_epoch)
             state = state_to_go_on_from(folder, identity, resume, placement)
@@ -121,7 +120,7 @@ def _make_network(
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         placement.make_deterministic()
-    with placement.scope(), _dtype_policy(config.mixed_precision):
+    with placement.scope(), dtype_policy(config.mixed_precision):
         network = build_model()
     check_model(network, dataset)
     placement.check_scope(network)
@@ -225,36 +224,6 @@ def _keep(
     if placement.is_chief:
         checkpoint.discard_state(folder)
     return TrainResult(model=network, history=progress.history, metrics=metrics, paths=paths)
-
-
-@contextlib.contextmanager
-def _dtype_policy(mixed_precision: str | None) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    if mixed_precision is not None:
-        keras.config.set_dtype_policy(f"mixed_{mixed_precision}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-@contextlib.contextmanager
-def _synchronized(network: keras.Model, synchronized: bool) -> Iterator[None]:
-    """Synchronizes all BatchNormalization while it trains; the saved network is as it was made."""
-    changed = [
-        layer
-        for layer in layers_of(network)
-        if synchronized
-        and isinstance(layer, keras.layers.BatchNormalization)
-        and not layer.synchronized
-    ]
-    for layer in changed:
-        layer.synchronized = True
-    try:
-        yield
-    finally:
-        for layer in changed:
-            layer.synchronized = False
 
 
 def _verbosity(verbose: int | str) -> int:

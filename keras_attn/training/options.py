@@ -23,9 +23,9 @@ class Option:
     """What a field of `TrainingConfig` is for.
 
     Attributes:
-        text: What it says, in whole sentences: for documents and for `--help`.
-        rule: The rule of its values. `None` is allowed besides, where it is the default.
-        group: The heading of its flag on the command line.
+        text: Whole sentences for documents and for `--help`.
+        rule: Rule of its values. `None` is allowed besides, where it is the default.
+        group: Heading of its flag on the command line.
         recorded: Whether it tells a training from another: whether `run.json` and checkpoints
             hold it.
     """
@@ -63,8 +63,8 @@ def rule(text: str, holds: Callable[[Any], bool], **flag: Any) -> Rule:
     """A rule whose error says `text`, and whose flag has these arguments; without any, no flag.
 
     Args:
-        text: What follows on "must be".
-        holds: Whether a value keeps the rule.
+        text: Words that follow on "must be".
+        holds: Function that says whether a value keeps the rule.
         **flag: Arguments of `add_argument`.
     """
 
@@ -148,7 +148,7 @@ def takes_options(config: type, *, but: Iterable[str] = ()) -> Callable[[Functio
     """Lets a function's signature and docstring list the options that its `**options` takes.
 
     Args:
-        config: The dataclass whose fields the options are.
+        config: Dataclass whose fields the options are.
         but: Names of options that the function doesn't take.
     """
 

@@ -12,12 +12,13 @@ import tensorflow as tf
 
 from keras_attn.training.placement.replica_optimizer import TakenOver, take_over
 from keras_attn.training.placement.replica_state import merge_statistics
-from keras_attn.training.placement.replica_tensors import (
+from keras_attn.training.placement.replica_steps import (
     added,
     count_of,
     divided,
     share_of,
-    tensors_of,
+    test_function,
+    train_function,
 )
 
 
@@ -204,33 +205,7 @@ class DistributedModel(keras.Model):
             return
         if self.train_function is not None and not force:
             return
-        accumulated = self._taken_over.accumulation_steps
-        frequency = self._taken_over.ema_overwrite_frequency
-        updates = self.steps_per_execution // accumulated
-        update = self._distributed(self.train_step)
-
-        # Not in a loop, as in Keras: collective operations can't stand in one. And no update
-        # begins before all batches are there: else the end of the data could cut one short.
-        @tf.function(reduce_retracing=True)
-        def execution(iterator: Any) -> dict[str, tf.Tensor]:
-            batches = [iterator.get_next() for _ in range(updates * accumulated)]
-            logs = {}
-            with tf.control_dependencies(tensors_of(self.distribute_strategy, batches)):
-                for i in range(0, len(batches), accumulated):
-                    logs = update(batches[i] if accumulated == 1 else batches[i : i + accumulated])
-            return logs
-
-        steps = 0
-
-        def train_function(iterator: Any) -> dict[str, tf.Tensor]:
-            nonlocal steps
-            logs = execution(iterator)
-            steps += self.steps_per_execution
-            if frequency and steps % frequency == 0:
-                self.optimizer.finalize_variable_values(self.trainable_weights)
-            return logs
-
-        self.train_function = train_function
+        self.train_function = train_function(self, self._taken_over)
 
     def make_test_function(self, force: bool = False) -> None:
         """Makes `test_function`: a call is an execution, of one or more batches."""
@@ -239,33 +214,7 @@ class DistributedModel(keras.Model):
             return
         if self.test_function is not None and not force:
             return
-        evaluate_batch = self._distributed(self.test_step)
-
-        @tf.function(reduce_retracing=True)
-        def one_batch(iterator: Any) -> dict[str, tf.Tensor]:
-            return evaluate_batch(iterator.get_next())
-
-        def test_function(iterator: Any) -> dict[str, tf.Tensor]:
-            logs = one_batch(iterator)
-            for _ in range(self.steps_per_execution - 1):
-                try:
-                    logs = one_batch(iterator)
-                except tf.errors.OutOfRangeError:
-                    break
-            return logs
-
-        self.test_function = test_function
-
-    def _distributed(self, step: Callable[[Any], dict[str, tf.Tensor]]) -> Callable:
-        """Runs `step` on each replica, and takes the mean of its logs over all of them."""
-        strategy = self.distribute_strategy
-
-        def run(data: Any) -> dict[str, tf.Tensor]:
-            logs = strategy.run(step, args=(data,))
-            # Keras's own reduces the first axis of scalars where there are several workers.
-            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
-
-        return run
+        self.test_function = test_function(self)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Keras's own takes the mean of the replicas' batches, here of all workers, and fails

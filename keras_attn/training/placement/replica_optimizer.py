@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_attn.training.keras_internals import rate_of
+from keras_attn._keras import rate_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,10 +13,10 @@ class Entry:
     """A recipe and what is known of it.
 
     Attributes:
-        recipe: Recipe itself.
+        recipe: Numbers of the training.
         title: Network and data.
         about: Recipe of the paper, and how ours differs.
-        result: What came of it: number, seeds, hours, hardware.
+        result: Result of the training: number, seeds, hours, hardware.
         flags: Further flags for the command that trains it.
     """
 

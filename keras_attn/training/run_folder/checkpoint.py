@@ -24,12 +24,12 @@ class State:
     """Where a training stands.
 
     Attributes:
-        epoch: How many epochs are done.
-        history: For each quantity, its value in each of them.
-        arguments: What the training was asked for, and of which data.
-        seconds: How long it took up to here.
-        network: The values of the network's variables: weights and the states of its seeds.
-        optimizer: The values of the optimizer's variables.
+        epoch: Number of epochs that are done.
+        history: Quantity -> its value in each of them.
+        arguments: Options of the training, and what tells its network and data from others.
+        seconds: Time that it took up to here.
+        network: Values of the network's variables: weights and the states of its seeds.
+        optimizer: Values of the optimizer's variables.
     """
 
     epoch: int
@@ -128,9 +128,8 @@ def differences(before: Mapping[str, Any], arguments: Mapping[str, Any]) -> list
 
     An option that the earlier one's version didn't have was at its default.
     """
-    asked = json.loads(json.dumps(arguments))  # as it would be read back
-    newer = {name: value for name, value in defaults().items() if name in asked}
-    before = {**newer, **before}
+    asked, newer = json.loads(json.dumps([arguments, defaults()]))  # as it would be read back
+    before = {**{name: value for name, value in newer.items() if name in asked}, **before}
     return [
         f"{name} was {before.get(name)!r} and is {asked.get(name)!r}"
         for name in sorted({*before, *asked})

@@ -94,7 +94,8 @@ def describe_run(
         dataset: Images that were trained on.
         model: Network that was trained.
         arguments: Options of the training, defaults filled in.
-        identity: What told it from other trainings when it began: `data` and `architecture` of it.
+        identity: Parts that told it from other trainings when it began, `data` and
+            `architecture` among them.
         replicas: Number of replicas that the strategy had.
         seconds: Time that the training took.
         metrics: Loss and accuracy at the end.

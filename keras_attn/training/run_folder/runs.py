@@ -29,11 +29,11 @@ class TrainResult:
     """What a training gave.
 
     Attributes:
-        model: The trained model.
-        history: For each quantity of Keras's log (`loss`, `accuracy`, `val_loss`,
-            `val_accuracy`), its value in each epoch; `None` where none was taken.
+        model: Trained model.
+        history: Quantity of Keras's log (`loss`, `accuracy`, `val_loss`, `val_accuracy`) -> its
+            value in each epoch; `None` where none was taken.
         metrics: `loss` and `accuracy` of the trained model on the held-out images.
-        paths: Where the files are: `"model"`, `"history"` and `"run"`, and `"best"` where it was
+        paths: Paths of the files: `"model"`, `"history"` and `"run"`, and `"best"` where it was
             kept.
         was_finished: Whether the folder held this run already, so that nothing was trained.
     """

@@ -1,7 +1,7 @@
 """What is used of Keras beside its public interface: where a new version of it may break.
 
-(Methods that are overridden are in their classes, in `layerwise.py` and
-`placement/distributed_model.py`.)
+Methods that are overridden are in their classes: `training/layerwise.py` and
+`training/placement/distributed_model.py`.
 """
 
 from typing import Any
