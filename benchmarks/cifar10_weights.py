@@ -37,8 +37,9 @@ def recipe_of(model: str, arguments: dict) -> str:
     ]
     if len(found) != 1:
         raise SystemExit(f"One recipe must train {model} on cifar10; there are {found}.")
-    for key, value in recipes[found[0]].training.items():
-        if key != "epochs" and json.loads(json.dumps(value)) != arguments[key]:
+    for key, value in recipes[found[0]].training.record().items():
+        is_said = key in ("epochs", "seed")  # by the command
+        if not is_said and json.loads(json.dumps(value)) != arguments.get(key, value):
             raise SystemExit(f"The run's {key} is {arguments[key]}, that of {found[0]} {value}.")
     return found[0]
 

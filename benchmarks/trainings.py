@@ -14,7 +14,7 @@ A finished training is a file in its `rows`. `--collect` puts these, and the cur
 stands.
 
 A `[[training]]` of the queue has a `name`, `models` (names in `keras_attn.applications.MODELS`),
-`seeds`, `data`, `model_options`, `data_options`, and arguments of `keras_attn.training.train`.
+`seeds`, `data`, `model_options`, `data_options`, and options of `keras_attn.training.train`.
 TOML has no None: an empty string stands for it in `model_options`.
 """
 
@@ -53,7 +53,7 @@ class Training:
     name: str
     model: str
     seed: int
-    recipe: dict[str, Any]  # arguments of `Recipe`, without the model
+    recipe: dict[str, Any]  # the parts of a `Recipe`, without the model
     differs: dict[str, Any]  # what the queue says of this one, beside its defaults
 
     @property
@@ -83,7 +83,7 @@ def run(training: Training, folder: Path, data_dir: str | None) -> None:
     """Trains, or goes on, in this process; then writes the row and the curve."""
     from keras_attn.training.recipes import Recipe, run_recipe
 
-    recipe = Recipe(model=training.model, **training.recipe)
+    recipe = Recipe.of({"model": training.model, **training.recipe})
     result, data = run_recipe(
         recipe, folder / "runs" / training.slug, data_dir=data_dir, seed=training.seed
     )

@@ -42,7 +42,7 @@ def staging(place: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         work, lock = _locked_folder(place.parent)
         try:
-            _clear(place.parent)
+            clear_left_overs(place.parent)
             yield work
         finally:
             os.close(lock)
@@ -98,8 +98,10 @@ def _locked_folder(parent: Path) -> tuple[Path, int]:
         os.close(lock)  # the same, a moment later
 
 
-def _clear(parent: Path) -> None:
-    """Removes the folders whose process is gone."""
+def clear_left_overs(parent: Path) -> None:
+    """Removes the hidden folders in `parent` whose process is gone."""
+    if not parent.is_dir():
+        return
     with os.scandir(parent) as entries:
         found = [
             entry.path

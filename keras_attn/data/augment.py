@@ -69,22 +69,34 @@ def check_augment(augment: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in AUGMENTATIONS if name in augment)
 
 
-def resized_crop_boxes(uniform: Any, height: int, width: int, *, minimum: Any) -> tuple[Any, ...]:
-    """The parts that "random_resized_crop" cuts out, as shares of the image's sides.
+def resized_crop_sides(uniform: Any, height: int, width: int) -> tuple[Any, Any]:
+    """The sides of the parts that "random_resized_crop" draws; one above 1 sticks out.
 
     Args:
         uniform: Four numbers from 0 to 1 for each of B images: `(4, B)`, NumPy's or TensorFlow's.
-        height: Of the image.
-        width: Of the image.
-        minimum: `np.minimum` or `tf.minimum`.
+        height: Height of the images.
+        width: Width of the images.
 
     Returns:
-        `top`, `left`, `bottom`, `right`: `(B,)` each, from 0 to 1.
+        Height and width of each part, as shares of the image's: `(B,)` each.
     """
     (least, most), (narrow, wide) = RESIZED_CROP_AREA, RESIZED_CROP_ASPECT
     area = least + (most - least) * uniform[0]
     aspect = narrow * (wide / narrow) ** uniform[1] * (height / width)
-    tall, broad = minimum(1.0, (area / aspect) ** 0.5), minimum(1.0, (area * aspect) ** 0.5)
+    return (area / aspect) ** 0.5, (area * aspect) ** 0.5
+
+
+def resized_crop_boxes(uniform: Any, tall: Any, broad: Any) -> tuple[Any, Any, Any, Any]:
+    """The parts that "random_resized_crop" cuts out, as shares of the image's sides.
+
+    Args:
+        uniform: The same four numbers.
+        tall: Height of each part, at most 1: `(B,)`.
+        broad: Width of each part, at most 1: `(B,)`.
+
+    Returns:
+        `top`, `left`, `bottom`, `right`: `(B,)` each, from 0 to 1.
+    """
     top, left = uniform[2] * (1.0 - tall), uniform[3] * (1.0 - broad)
     return top, left, top + tall, left + broad
 
@@ -96,7 +108,7 @@ class KerasAugmentation:
     `(B, classes)`. One object is for one thread at a time.
 
     Args:
-        augment: Checked names; those that are not Keras's layers are passed over.
+        augment: Checked names, of which those that are not Keras's layers are passed over.
     """
 
     def __init__(self, augment: Sequence[str]) -> None:
@@ -123,9 +135,9 @@ class KerasAugmentation:
         """Augments a batch.
 
         Args:
-            images: float32 `(B, H, W, C)`, values 0..255.
-            labels: float32 `(B, classes)`.
-            draws: For each of `names`, a function that gives one seed of the backend after
+            images: Images, float32 `(B, H, W, C)` with values 0..255.
+            labels: Labels, float32 `(B, classes)`.
+            draws: Name, one of `names`, -> function that gives one seed of the backend after
                 another.
 
         Returns:

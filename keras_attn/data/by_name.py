@@ -15,6 +15,8 @@ from keras_attn.data.readers.folder import read_folder
 from keras_attn.data.readers.tfds import read_tfds
 from keras_attn.data.splits import RandomAccessSplit
 
+DATA_OPTIONS = ("image_size", "limit", "label_noise", "test_share")  # what a record has of them
+
 
 def load_dataset(
     name: str | os.PathLike[str],
@@ -38,17 +40,17 @@ def load_dataset(
         name: `"digits"`, the path of a folder of images, or a data set of tensorflow-datasets
             such as `"cifar10"`. With `data_dir`, or where no such folder is, a name without
             more than one `/` is one of tensorflow-datasets.
-        data_dir: The folder in which tensorflow-datasets finds the prepared data set. Nothing
+        data_dir: Folder in which tensorflow-datasets finds the prepared data set. Nothing
             is downloaded into it. `None` means tensorflow-datasets' own folder, into which
             it downloads what is missing. Digits and folders don't use it.
         image_size: `H` and `W`, or one number for both, to which images are resized (bilinear
             with antialiasing). `None` keeps the data set's own size (digits: 32).
-        limit: Train on a seeded random subset of this many images. The test images stay.
-        seed: Chooses the split of the digits or of a folder, the subset and the noise. Not the
-            order of training.
-        label_noise: The share of training labels that are made wrong, see `label_shifts`; of the
+        limit: Size of the seeded random subset of images to train on. The test images stay.
+        seed: Seed of the split of the digits or of a folder, of the subset and of the noise. Not
+            of the order of training.
+        label_noise: Share of training labels that are made wrong, see `label_shifts`; of the
             subset, where there is one. The held-out labels stay.
-        test_share: The share of each class that is held out, of the digits and of a folder that
+        test_share: Share of each class that is held out, of the digits and of a folder that
             is not split yet.
 
     Returns:

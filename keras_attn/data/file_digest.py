@@ -21,8 +21,8 @@ def digest_files(root: Path, paths: Sequence[str]) -> list[str]:
     ends, for files of compressed formats.
 
     Args:
-        root: The folder in which they are.
-        paths: Relative to `root`.
+        root: Folder in which the files are.
+        paths: Paths of the files, relative to `root`.
 
     Raises:
         OSError: If a file can't be read; the message names it.

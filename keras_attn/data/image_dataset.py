@@ -17,14 +17,14 @@ class ImageDataset:
     """A named set of labelled images, split into training and held-out images.
 
     Attributes:
-        name: The data set's name, as given to `load_dataset`.
+        name: Name of the data set, as given to `load_dataset`.
         class_names: One name for each class; a label is an index into it.
         image_shape: `(H, W, C)` of every image.
-        train: The training images, an `ArraySplit`, a `FileSplit` or a `StreamSplit`.
-        test: The held-out images.
-        seed: The seed that chose the split, the subset (`limit`) and the label noise. A later
+        train: Training images, an `ArraySplit`, a `FileSplit` or a `StreamSplit`.
+        test: Held-out images.
+        seed: Seed that chose the split, the subset (`limit`) and the label noise. A later
             evaluation must load the data with this seed, or it would see training images.
-        options: How `load_dataset` was asked for them: its other arguments, to be given again.
+        options: Other arguments that `load_dataset` was given, to be given again.
 
     Raises:
         ValueError: If a split is empty or of other image sizes, a label has no class, or a class
@@ -104,11 +104,11 @@ class ImageDataset:
         Args:
             train: `(images, labels)`: uint8, or float32 with values 0..255, `(N, H, W, C)`, and
                 integers `(N,)`.
-            test: The held-out images, in the same form.
+            test: Held-out images, in the same form.
             class_names: One name for each class. `None` means `"0"`, `"1"` and so on, up to the
                 largest label.
-            name: What the data set is called in messages and records.
-            seed: Kept in the result.
+            name: Name of the data set in messages and records.
+            seed: Seed to keep in the result.
 
         Raises:
             ValueError: If an array has a wrong type, shape or value, or a class has no training

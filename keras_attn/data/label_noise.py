@@ -14,10 +14,10 @@ def label_shifts(size: int, num_classes: int, rate: float, seed: int) -> np.ndar
     `round(rate * N)` of the N labels are wrong.
 
     Args:
-        size: N, how many labels there are.
-        num_classes: How many classes, two at least unless `rate` is 0.
-        rate: The share of wrong labels, from 0 to 1.
-        seed: Chooses which labels are wrong, and what they become.
+        size: Number N of labels.
+        num_classes: Number of classes, two at least unless `rate` is 0.
+        rate: Share of wrong labels, from 0 to 1.
+        seed: Seed of the choice of wrong labels, and of what they become.
 
     Returns:
         int64 `(N,)`: 0 where the label stays, or else 1 to `num_classes - 1`.

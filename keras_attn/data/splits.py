@@ -29,7 +29,7 @@ class Split(abc.ABC):
     gives one image after another, and needs TensorFlow.
 
     Attributes:
-        labels: The label of each image, int64 `(N,)`.
+        labels: Label of each image, int64 `(N,)`.
     """
 
     @property
@@ -128,7 +128,7 @@ class FileSplit(RandomAccessSplit):
     Images that are small enough together (`CACHE_BYTES`) are decoded once, at the first read.
 
     Attributes:
-        root: The folder in which the paths are.
+        root: Folder in which the paths are.
         paths: N paths, relative to `root`.
         labels: int64 `(N,)`.
         image_size: `(H, W)` to which every image is resized, bilinear with antialiasing.
@@ -186,8 +186,8 @@ class StreamSplit(Split):
     Attributes:
         dataset: Unbatched `(image, label)`: uint8 or float32 `(H, W, C)` with values 0..255 and
             static sizes, and a scalar integer. The same order in each pass.
-        size: How many images it gives.
-        identity: What tells the data from others, such as a name and a version. `None` means
+        size: Number of images that it gives.
+        identity: Text that tells the data from others, such as a name and a version. `None` means
             their bytes: `digest` then reads the whole stream.
     """
 

@@ -11,7 +11,7 @@ import keras
 
 from keras_attn.training import ImageDataset, load_run
 from keras_attn.training.run_folder.checkpoint import differences
-from keras_attn.training.run_folder.files import FINETUNE_FILE, RUN_FILE, read_text, write_whole
+from keras_attn.training.run_folder.files import FINETUNE_FILE, RUN_FILE, read_text, write_text
 from keras_attn.training.run_folder.record import check_record
 
 PHASES = "phases"
@@ -22,8 +22,8 @@ def read_report(out: Path, plan: Mapping[str, Any]) -> dict[str, Any] | None:
     """The report of the fine-tuning that has ended in a folder, or `None` where there is none.
 
     Args:
-        out: The run's folder.
-        plan: What a report says before anything is trained.
+        out: Folder of the run.
+        plan: Report as it is before anything is trained.
 
     Raises:
         ValueError: If it is another's, or can't be read.
@@ -40,7 +40,7 @@ def read_report(out: Path, plan: Mapping[str, Any]) -> dict[str, Any] | None:
     if differing := differences(known, plan):
         raise ValueError(
             f"`out` holds another finished fine-tuning: {'; '.join(differing)}. Give another "
-            "folder, or `overwrite=True` (`--overwrite`) to replace it. Received: "
+            "folder, or `overwrite=True` to replace it. Received: "
             f"out={os.fspath(out)!r}"
         )
     return report
@@ -57,28 +57,32 @@ def discard_phases(out: Path) -> None:
 
 
 def finished_phase(
-    folder: Path, arguments: Mapping[str, Any], dataset: ImageDataset
+    folder: Path, record: Mapping[str, Any], dataset: ImageDataset
 ) -> tuple[keras.Model, dict[str, float]] | None:
     """A phase that was run before, its network and its metrics; `None` where none was.
+
+    Args:
+        folder: Folder of the phase.
+        record: Options of its training, as they are recorded.
+        dataset: Images to train on.
 
     Raises:
         ValueError: If it was another's, or its files can't be read.
     """
     if not (folder / RUN_FILE).exists():
         return None
-    model, record = load_run(folder)
-    check_record(folder / RUN_FILE, record)
+    model, earlier = load_run(folder)
+    check_record(folder / RUN_FILE, earlier)
+    asked = json.loads(json.dumps(record))  # as it would be read back
     differing = [
-        f"{name}: {record['arguments'].get(name)!r} there, {value!r} now"
-        for name, value in arguments.items()
-        if name in record["arguments"]
-        and value is not None
-        and not _same(record["arguments"][name], value)
+        f"{name}: {earlier['arguments'][name]!r} there, {value!r} now"
+        for name, value in asked.items()
+        if name in earlier["arguments"] and earlier["arguments"][name] != value
     ]
-    if record["data"]["fingerprint"] != dataset.fingerprint():
+    if earlier["data"]["fingerprint"] != dataset.fingerprint():
         differing.append("other data")
     _refuse(folder, differing)
-    return model, record["metrics"]
+    return model, earlier["metrics"]
 
 
 def keep_origin(path: Path, origin: Mapping[str, Any]) -> None:
@@ -93,7 +97,7 @@ def keep_origin(path: Path, origin: Mapping[str, Any]) -> None:
         _refuse(path.parent, [f"another {name}" for name in now if before.get(name) != now[name]])
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(origin, indent=1) + "\n")
+    write_text(path, json.dumps(origin, indent=1) + "\n")
 
 
 def _refuse(folder: Path, differing: Sequence[str]) -> None:
@@ -112,9 +116,3 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path} is not a fine-tuning's: it holds no JSON object")
     return value
-
-
-def _same(kept: Any, now: Any) -> bool:
-    if not isinstance(now, str) and type(now).__name__ == kept:  # a strategy
-        return True
-    return kept == json.loads(json.dumps(now, default=str))

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_attn._keras import made_by
 from keras_attn.insertion.rebuild import functional
 from keras_attn.weights import get_metadata, set_metadata
 
@@ -22,10 +23,10 @@ def replace_head(
     has learnt something. The labels that belong to the weights are forgotten, in `model`, too.
 
     Args:
-        model: A functional or Sequential model that ends in `Dense`.
-        classes: How many classes the new one has, at least 2.
-        dropout: The rate before it.
-        kernel_initializer: Of its kernel.
+        model: Functional or Sequential model that ends in `Dense`.
+        classes: Number of classes of the new layer, at least 2.
+        dropout: Rate of the dropout before it.
+        kernel_initializer: Initializer of its kernel.
 
     Returns:
         A functional model.
@@ -46,7 +47,7 @@ def replace_head(
             f"Received: classes={classes!r}"
         )
     graph = functional(model)
-    ends = [output._keras_history.operation for output in graph.outputs]
+    ends = [made_by(output) for output in graph.outputs]
     last = ends[0]
     if not isinstance(last, keras.layers.Dense) or len(ends) != 1:
         listed = ", ".join(f"{type(end).__name__} {end.name!r}" for end in ends)
@@ -55,7 +56,7 @@ def replace_head(
             f"{model.name!r}, which ends in {listed}"
         )
     x = last.input
-    before = x._keras_history.operation
+    before = made_by(x)
     if before.name == DROPOUT:
         x = before.input
     if dropout:

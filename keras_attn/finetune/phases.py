@@ -3,6 +3,9 @@
 import dataclasses
 import glob
 from collections.abc import Mapping
+from typing import Any
+
+from keras_attn.training import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,11 +13,11 @@ class Phase:
     """What a phase trains, and how fast.
 
     Attributes:
-        epochs: How many it has.
-        through: The last stage that is frozen; `None` for none.
-        stages: Name of a stage -> the names of its layers, all of the network's.
-        layer_decay: Each stage's share of the rate of the one behind it.
-        weight_decays: Name of a stage -> what its weight decay is multiplied by.
+        epochs: Number of epochs.
+        through: Last stage that is frozen; `None` for none.
+        stages: Name of a stage -> names of its layers, for all of the network.
+        layer_decay: Share that each stage has of the rate of the one behind it.
+        weight_decays: Name of a stage -> factor of its weight decay.
     """
 
     epochs: int
@@ -57,6 +60,30 @@ class Phase:
             )
         kept = {k: v for k, v in self.weight_decays.items() if k not in self.frozen}
         return self._by_layer(kept)
+
+    def config(self, whole: TrainingConfig, *, is_last: bool) -> TrainingConfig:
+        """The options of its training.
+
+        Args:
+            whole: Options of all phases together.
+            is_last: Whether it is the last phase, the only one that may keep its best epoch.
+        """
+        return dataclasses.replace(
+            whole,
+            epochs=self.epochs,
+            learning_rate_factors=self.learning_rate_factors(),
+            weight_decay_factors=self.weight_decay_factors(),
+            keep_best=whole.keep_best and is_last,
+        )
+
+    def report(self, learning_rate: float) -> dict[str, Any]:
+        """What a report says of it before it is trained; `learning_rate` is the head's."""
+        return {
+            "epochs": self.epochs,
+            "frozen": self.frozen,
+            "trained": self.trained,
+            "learning_rates": self.learning_rates(learning_rate),
+        }
 
     def _by_layer(self, factors: Mapping[str, float]) -> dict[str, float]:
         return {

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from keras_attn._keras import layers_of
+
 # What a layer's name begins with: `stage2` of stage2_block1_conv1, `conv4` of conv4_block1_1_conv,
 # `block_13` of block_13_expand.
 _PREFIX = re.compile(r"block_\d+|[^_]+")
@@ -17,7 +19,7 @@ def find_stages(
     """Lists the stages of a network with their layers, from the first to the head.
 
     Args:
-        model: A functional or Sequential model.
+        model: Functional or Sequential model.
         stages: Name of a stage -> pattern, or patterns, of the names of its layers, as in
             `fnmatch`; a layer belongs to the first that fits. Default: what the layers' names
             begin with, which is right for the networks of `keras_attn.applications`
@@ -78,9 +80,9 @@ def freeze(
     which runs in inference mode then. Compile the model afterwards.
 
     Args:
-        model: A functional or Sequential model.
-        through: The last stage that is frozen; `None` freezes none.
-        stages: As in `find_stages`.
+        model: Functional or Sequential model.
+        through: Last stage that is frozen; `None` freezes none.
+        stages: Same as in `find_stages`.
 
     Returns:
         The names of the frozen stages.
@@ -103,7 +105,7 @@ def freeze(
         for name in names:
             # Each part by itself: on TensorFlow, to set the value that a layer has does nothing,
             # and parts of one that was read from a file may differ, as Keras's attention's do.
-            for part in model.get_layer(name)._flatten_layers():
+            for part in layers_of(model.get_layer(name)):
                 part.trainable = stage not in frozen
     return frozen
 

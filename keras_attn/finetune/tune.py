@@ -20,11 +20,14 @@ from keras_attn.finetune.earlier import (
 )
 from keras_attn.finetune.phases import Phase, plan_phases
 from keras_attn.finetune.stages import find_stages, freeze
-from keras_attn.training import ImageDataset, TrainResult, load_run, train
+from keras_attn.training import ImageDataset, TrainingConfig, TrainResult, load_run, train
+from keras_attn.training.options import takes_options
+from keras_attn.training.placement.strategy import kind_for
 from keras_attn.training.run_folder.architecture import name_of
-from keras_attn.training.run_folder.files import FINETUNE_FILE, RUN_FILE, write_whole
+from keras_attn.training.run_folder.files import FINETUNE_FILE, RUN_FILE, write_text
 from keras_attn.training.run_folder.ownership import owned
 
+Stages = Mapping[str, str | Sequence[str]] | None
 _LOG = logging.getLogger(__name__)
 
 # For batches of 128, where a training from nothing takes 0.1 and 1e-3.
@@ -36,8 +39,8 @@ class FinetuneResult:
     """What a fine-tuning gave.
 
     Attributes:
-        run: The last phase's result: the network, its history, its metrics, its files.
-        report: What `finetune.json` holds: the stages, and for each phase what was frozen and
+        run: Result of the last phase: the network, its history, its metrics, its files.
+        report: Contents of `finetune.json`: the stages, and for each phase what was frozen and
             trained, at which rates, and how it did.
     """
 
@@ -45,22 +48,23 @@ class FinetuneResult:
     report: dict[str, Any]
 
 
+@takes_options(TrainingConfig, but=["learning_rate_factors"])
 def finetune(
     build_model: Callable[[], keras.Model],
     dataset: ImageDataset,
     out: str | os.PathLike[str],
+    config: TrainingConfig | None = None,
     *,
-    epochs: int,
     through: str | None = None,
     unfreeze_every: int | None = None,
     layer_decay: float = 1.0,
-    stages: Mapping[str, str | Sequence[str]] | None = None,
-    weight_decay_factors: Mapping[str, float] | None = None,
-    optimizer: str = "sgd",
-    learning_rate: float | None = None,
+    stages: Stages = None,
     keep_best: bool | None = None,
     source: str | None = None,
-    **training: Any,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    resume: bool = True,
+    overwrite: bool = False,
+    **options: Any,
 ) -> FinetuneResult:
     """Trains a network that has weights further, on other data.
 
@@ -74,25 +78,30 @@ def finetune(
     call gives the result again and trains nothing.
 
     Args:
-        build_model: Makes the network with its weights and a head for the data set's classes, from
-            float32 images `(B, H, W, C)` with values 0..255 to probabilities. Called once a phase.
-        dataset: What to train on.
-        out: The run's folder, as `train` writes it, with `finetune.json` besides.
-        epochs: Of all phases together.
-        through: The last stage that stays frozen to the end; `None` for none. Frozen
+        build_model: Function that makes the network with its weights and a head for the data set's
+            classes, from float32 images `(B, H, W, C)` with values 0..255 to probabilities. Called
+            once a phase.
+        dataset: Images to train on.
+        out: Folder of the run, as `train` writes it, with `finetune.json` besides.
+        config: Options of the training, of which `epochs` are of all phases together. `None` means
+            that they are all given by name.
+        through: Last stage that stays frozen to the end; `None` for none. Frozen
             BatchNormalization runs in inference mode, so that its statistics stay, too.
-        unfreeze_every: How many epochs each phase but the last has. `None`: one phase.
-        layer_decay: The head has the whole learning rate, the stage before it this share of it, the
-            one before that the square, and so on; as in
+        unfreeze_every: Number of epochs that each phase but the last has. `None`: one phase.
+        layer_decay: Share of the head's learning rate that the stage before it has; the one before
+            that has the square of it, and so on; as in
             [Clark et al. (2020)](https://arxiv.org/abs/2003.10555), appendix A, by stage.
-        stages: As in `find_stages`.
-        weight_decay_factors: Name of a stage -> what its weight decay is multiplied by.
-        optimizer: `"sgd"` or `"adamw"`.
-        learning_rate: The head's peak. `None` means a tenth of what `train` takes.
-        keep_best: As in `train`, of the last phase; `None` does so but with `ema`.
-        source: Where the weights are from, for the report.
-        **training: Further arguments of `train`, but for `learning_rate_factors`. Phases follow
-            each other in one process: `strategy` must be of one machine.
+        stages: Same as in `find_stages`.
+        keep_best: Same as in `train`, of the last phase, whatever `config` says; `None` does so
+            but with `ema`.
+        source: Place that the weights are from, for the report.
+        callbacks: Same as in `train`.
+        resume: Same as in `train`.
+        overwrite: Same as in `train`.
+        **options: Options of `TrainingConfig` by name, which go before those of `config`. Here
+            `learning_rate` is the head's peak, by default a tenth of what `train` takes; there are
+            no `learning_rate_factors`, and `weight_decay_factors` are by the names of stages.
+            Phases follow each other in one process: `strategy` must be of one machine.
 
     Returns:
         A `FinetuneResult`.
@@ -113,97 +122,101 @@ def finetune(
         raise ValueError(
             f"`layer_decay` must be above 0 and at most 1. Received: layer_decay={layer_decay!r}"
         )
-    if "learning_rate_factors" in training:
-        raise ValueError("`learning_rate_factors` are made here: give `layer_decay` or `stages`")
-    _check_strategy(training.get("strategy"))
-    if keep_best is None:
-        keep_best = training.get("ema") is None
-    if learning_rate is None and optimizer in LEARNING_RATES:
-        learning_rate = LEARNING_RATES[optimizer]
+    config = _config(config, options, keep_best)
     out = Path(out)
     probe = build_model()
-    found = find_stages(probe, stages)
-    phases = [
-        Phase(phase_epochs, frozen_through, found, layer_decay, weight_decay_factors or {})
-        for phase_epochs, frozen_through in plan_phases(
-            list(found), epochs, through, unfreeze_every
-        )
-    ]
-    origin = {"source": source, "network": name_of(probe.name), "stages": found}
+    plan = _plan(probe, config, stages, through, unfreeze_every, layer_decay)
+    origin = {"source": source, "network": name_of(probe.name), "stages": plan[0].stages}
     del probe
-    arguments = [
-        {
-            "epochs": phase.epochs,
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "learning_rate_factors": phase.learning_rate_factors(),
-            "weight_decay_factors": phase.weight_decay_factors(),
-            "keep_best": keep_best and phase is phases[-1],
-            **training,
-        }
-        for phase in phases
-    ]
-    known = [
-        {
-            "epochs": phase.epochs,
-            "frozen": phase.frozen,
-            "trained": phase.trained,
-            "learning_rates": phase.learning_rates(learning_rate or 0.0),
-        }
-        for phase in phases
-    ]
+    configs = [phase.config(config, is_last=phase is plan[-1]) for phase in plan]
+    known = [phase.report(config.learning_rate or 0.0) for phase in plan]
+    arguments: dict[str, Any] = {
+        "callbacks": callbacks, "resume": resume, "overwrite": overwrite,
+    }  # fmt: skip
     with owned(out):
-        if not training.get("overwrite") and (out / RUN_FILE).exists():
+        if not overwrite and (out / RUN_FILE).exists():
             report = read_report(out, {**origin, "phases": known})
             # Refuses another run; of this one's, the files are whole and no phase is needed.
-            build = _builder(build_model, phases[-1].through, stages, None)
-            result = train(build, dataset, out, **arguments[-1])
+            build = _builder(build_model, plan[-1].through, stages, None)
+            result = train(build, dataset, out, configs[-1], **arguments)
             if report is not None:
                 return FinetuneResult(run=result, report=report)
-        if training.get("resume") is False:
+        if not resume:
             discard_phases(out)
         previous: Path | None = None
         reports = []
-        for number, phase in enumerate(phases, start=1):
-            is_last = number == len(phases)
-            folder = out if is_last else out / PHASES / str(number)
-            if not is_last:
-                path = out / PHASES / f"{number}.json"
-                keep_origin(path, {**origin, "frozen": phase.frozen})
-            done = None if is_last else finished_phase(folder, arguments[number - 1], dataset)
+        for number, phase in enumerate(plan, start=1):
+            phase_config, folder, done = configs[number - 1], out, None
+            if number < len(plan):
+                folder = out / PHASES / str(number)
+                keep_origin(folder.with_suffix(".json"), {**origin, "frozen": phase.frozen})
+                done = finished_phase(folder, phase_config.record(), dataset)
             if done is None:
                 _LOG.info(
                     "Phase %d/%d, epochs: %d, training %s",
-                    number, len(phases), phase.epochs, ", ".join(phase.trained),
+                    number, len(plan), phase.epochs, ", ".join(phase.trained),
                 )  # fmt: skip
-                result = train(
-                    _builder(build_model, phase.through, stages, previous),
-                    dataset,
-                    folder,
-                    **arguments[number - 1],
-                )
+                build = _builder(build_model, phase.through, stages, previous)
+                result = train(build, dataset, folder, phase_config, **arguments)
                 done = result.model, result.metrics
-            model, metrics = done
-            trainable = _count(model.trainable_variables)
-            reports.append(
-                {
-                    **known[number - 1],
-                    "trainable_weights": trainable,
-                    "frozen_weights": _count(model.variables) - trainable,
-                    "metrics": metrics,
-                }
-            )
+            reports.append({**known[number - 1], **_outcome(*done)})
             previous = folder
         report = {**origin, "phases": reports}
-        write_whole(out / FINETUNE_FILE, json.dumps(report, indent=1) + "\n")
+        write_text(out / FINETUNE_FILE, json.dumps(report, indent=1) + "\n")
         discard_phases(out)
     return FinetuneResult(run=result, report=report)
+
+
+def _config(
+    config: TrainingConfig | None, options: Mapping[str, Any], keep_best: bool | None
+) -> TrainingConfig:
+    """The checked options of all phases together, with the rates of a fine-tuning."""
+    config = TrainingConfig.of(config, options)
+    if "learning_rate_factors" in options or config.learning_rate_factors:
+        raise ValueError("`learning_rate_factors` are made here: give `layer_decay` or `stages`")
+    if not kind_for(config.strategy).of_one_machine:
+        raise ValueError(
+            "`strategy` must be of one machine: phases follow each other in one process. On "
+            "several, `train` takes a `build_model` that freezes, and `learning_rate_factors`. "
+            f"Received: strategy={config.strategy!r}"
+        )
+    rate = config.learning_rate
+    return dataclasses.replace(
+        config,
+        learning_rate=LEARNING_RATES[config.optimizer] if rate is None else rate,
+        keep_best=config.ema is None if keep_best is None else keep_best,
+    )
+
+
+def _plan(
+    network: keras.Model,
+    config: TrainingConfig,
+    stages: Stages,
+    through: str | None,
+    unfreeze_every: int | None,
+    layer_decay: float,
+) -> list[Phase]:
+    """The phases, from the first to the last."""
+    found = find_stages(network, stages)
+    decays = config.weight_decay_factors or {}
+    planned = plan_phases(list(found), config.epochs, through, unfreeze_every)
+    return [Phase(epochs, frozen, found, layer_decay, decays) for epochs, frozen in planned]
+
+
+def _outcome(model: keras.Model, metrics: dict[str, float]) -> dict[str, Any]:
+    """What a report says of a phase that has ended."""
+    trainable = _count(model.trainable_variables)
+    return {
+        "trainable_weights": trainable,
+        "frozen_weights": _count(model.variables) - trainable,
+        "metrics": metrics,
+    }
 
 
 def _builder(
     build_model: Callable[[], keras.Model],
     through: str | None,
-    stages: Mapping[str, str | Sequence[str]] | None,
+    stages: Stages,
     previous: Path | None,
 ) -> Callable[[], keras.Model]:
     def build() -> keras.Model:
@@ -214,16 +227,6 @@ def _builder(
         return network
 
     return build
-
-
-def _check_strategy(strategy: Any) -> None:
-    name = strategy if isinstance(strategy, str) else type(strategy).__name__
-    if name.lower().replace("-", "").startswith(("multiworker", "parameterserver", "collective")):
-        raise ValueError(
-            "`strategy` must be of one machine: phases follow each other in one process. On "
-            "several, `train` takes a `build_model` that freezes, and `learning_rate_factors`. "
-            f"Received: strategy={strategy!r}"
-        )
 
 
 def _count(variables: Sequence[keras.Variable]) -> int:

@@ -2,6 +2,7 @@
 
 from keras_attn.data.by_name import load_dataset as load_dataset
 from keras_attn.data.image_dataset import ImageDataset as ImageDataset
+from keras_attn.training.config import TrainingConfig as TrainingConfig
 from keras_attn.training.evaluation import evaluate as evaluate
 from keras_attn.training.fit import train as train
 from keras_attn.training.placement.strategy import get_strategy as get_strategy

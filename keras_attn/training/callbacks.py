@@ -1,7 +1,6 @@
 """What watches a training: its state after each epoch, and the first loss that is no number."""
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_attn.training.run_folder import checkpoint
-from keras_attn.training.run_folder.files import BEST_FILE, HISTORY_FILE
+from keras_attn.training.run_folder.files import HISTORY_FILE, written
 from keras_attn.training.run_folder.history import write_history
 
 
@@ -17,10 +16,10 @@ class Progress(keras.callbacks.Callback):
     """Keeps the history, and writes the training's whole state after each epoch.
 
     Args:
-        out: The run's folder, or `None` in a process that doesn't write.
-        network: The network, whose weights a `DistributedModel` may share.
-        identity: What the training was asked for, and of which data.
-        state: The state that it goes on from.
+        out: Folder of the run, or `None` in a process that doesn't write.
+        network: Network that is trained, whose weights a `DistributedModel` may share.
+        identity: Options of the training, and what tells its network and data from others.
+        state: State that it goes on from.
         keep_best: Whether to keep the network of the best epoch, too.
     """
 
@@ -45,6 +44,10 @@ class Progress(keras.callbacks.Callback):
         self.start = time.perf_counter()
         self.keep_best = keep_best
 
+    def seconds(self) -> float:
+        """How long the training has taken, with what was before it was stopped."""
+        return self.seconds_before + time.perf_counter() - self.start
+
     def best(self) -> dict[str, float | int]:
         """The best epoch, counted from 1, and its accuracy on the held-out images."""
         known = enumerate(self.history.get("val_accuracy", []), start=1)
@@ -68,12 +71,13 @@ class Progress(keras.callbacks.Callback):
             epoch=self.epoch,
             history=self.history,
             arguments=self.identity,
-            seconds=self.seconds_before + time.perf_counter() - self.start,
+            seconds=self.seconds(),
         )
         if self.out is not None:
             # The best first: a training that is killed between the two runs the epoch again.
             if self.keep_best and "val_accuracy" in logs and self.best()["epoch"] == self.epoch:
-                save_whole(self.network, self.out / checkpoint.FOLDER / BEST_FILE)
+                with written(checkpoint.best_file(self.out)) as beside:
+                    self.network.save(beside)
             checkpoint.save_state(self.out, state)
             write_history(self.out / checkpoint.FOLDER / HISTORY_FILE, self.history)
 
@@ -98,21 +102,3 @@ class StopAtNaN(keras.callbacks.Callback):
                 "written before stays as it was. A lower `learning_rate` or a longer `warmup` may "
                 "help."
             )
-
-
-def save_whole(network: keras.Model, path: Path) -> None:
-    """Saves a network, or leaves what was there.
-
-    Raises:
-        OSError: If it can't be written; the message names it.
-    """
-    path.parent.mkdir(exist_ok=True)
-    beside = path.with_name("writing-" + path.name)
-    try:
-        network.save(beside)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OSError(
-            error.errno, f"{path} could not be written: {error.strerror or error}"
-        ) from error

@@ -4,7 +4,7 @@ import keras
 
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.checks import check_model
-from keras_attn.training.placement.strategy import Placement
+from keras_attn.training.placement.strategy import place_of
 
 LOSS = "categorical_crossentropy"
 METRICS = ("accuracy",)
@@ -19,9 +19,10 @@ def evaluate(
     the loss from the logits, the other backends from probabilities that they clip.
 
     Args:
-        model: Gives probabilities `(B, classes)`. It need not be compiled, and stays as it is.
-        dataset: Where the images come from.
-        batch_size: Images in a batch. But for rounding, it doesn't change the result.
+        model: Model that gives probabilities `(B, classes)`. It need not be compiled, and stays as
+            it is.
+        dataset: Data set whose held-out images are taken.
+        batch_size: Number of images in a batch. But for rounding, it doesn't change the result.
 
     Returns:
         `loss`, the mean cross-entropy in nats and what regularizers of the model add to it, and
@@ -35,7 +36,7 @@ def evaluate(
         ['accuracy', 'loss']
     """
     check_model(model, dataset)
-    placement = Placement(getattr(model, "distribute_strategy", None))
+    placement = place_of(model)
     with placement.scope():
         measured = placement.model_to_evaluate(model)
         measured.compile(

@@ -74,11 +74,11 @@ class LayerwiseSGD(_Layerwise, keras.optimizers.SGD):
     """`keras.optimizers.SGD` with learning rates and weight decays by weight.
 
     Args:
-        learning_rate: The rate, or a schedule, of weights with no factor.
-        learning_rate_factors: Path of a variable -> what its rate is multiplied by.
-        weight_decay_factors: Path of a variable -> what its weight decay is multiplied by; a step
-            shrinks it by rate times decay, both with their factors.
-        **kwargs: Of `keras.optimizers.SGD`.
+        learning_rate: Rate, or schedule of the rate, of weights with no factor.
+        learning_rate_factors: Path of a variable -> factor of its rate.
+        weight_decay_factors: Path of a variable -> factor of its weight decay; a step shrinks it
+            by rate times decay, both with their factors.
+        **kwargs: Further arguments of `keras.optimizers.SGD`.
 
     Example:
         >>> optimizer = LayerwiseSGD(0.1, learning_rate_factors={"stem_conv/kernel": 0.01})
@@ -90,11 +90,11 @@ class LayerwiseAdamW(_Layerwise, keras.optimizers.AdamW):
     """`keras.optimizers.AdamW` with learning rates and weight decays by weight.
 
     Args:
-        learning_rate: The rate, or a schedule, of weights with no factor.
-        learning_rate_factors: Path of a variable -> what its rate is multiplied by.
-        weight_decay_factors: Path of a variable -> what its weight decay is multiplied by; a step
-            shrinks it by rate times decay, both with their factors.
-        **kwargs: Of `keras.optimizers.AdamW`.
+        learning_rate: Rate, or schedule of the rate, of weights with no factor.
+        learning_rate_factors: Path of a variable -> factor of its rate.
+        weight_decay_factors: Path of a variable -> factor of its weight decay; a step shrinks it
+            by rate times decay, both with their factors.
+        **kwargs: Further arguments of `keras.optimizers.AdamW`.
 
     Example:
         >>> optimizer = LayerwiseAdamW(1e-3, weight_decay_factors={"predictions/kernel": 10.0})
@@ -107,10 +107,10 @@ def factors_by_weight(
     """Patterns of layer names -> factors, by the paths of the model's trainable weights.
 
     Args:
-        model: The built model.
-        factors: A pattern as in `fnmatch` of the names of layers -> a factor, 0 or more. A layer
+        model: Built model.
+        factors: Pattern, as in `fnmatch`, of the names of layers -> factor, 0 or more. A layer
             takes that of the first pattern that its name fits; without one its factor is 1.
-        argument: The name of the argument, for the error.
+        argument: Name of the argument, for the error.
 
     Returns:
         Path of a variable -> its factor, where that isn't 1.

@@ -1,12 +1,17 @@
 """The two optimizers, each with warm-up and a falling learning rate."""
 
+from __future__ import annotations
+
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_attn.training.layerwise import LayerwiseAdamW, LayerwiseSGD, factors_by_weight
+
+if TYPE_CHECKING:
+    from keras_attn.training.config import TrainingConfig
 
 SCHEDULES = ("cosine", "step")
 
@@ -29,94 +34,79 @@ DEFAULTS = {
 
 
 def make_optimizer(
-    name: str,
-    model: keras.Model,
-    *,
-    steps: int,
-    learning_rate: float,
-    weight_decay: float,
-    schedule: str = "cosine",
-    milestones: Sequence[float] = (0.5, 0.75),
-    warmup: float = 0.1,
-    decay_all: bool = False,
-    clip_norm: float | None = None,
-    ema: float | None = None,
-    accumulation_steps: int = 1,
-    learning_rate_factors: Mapping[str, float] | None = None,
-    weight_decay_factors: Mapping[str, float] | None = None,
-    scale_loss: bool = False,
+    config: TrainingConfig, model: keras.Model, *, steps: int
 ) -> keras.optimizers.Optimizer:
-    """Makes an optimizer for a model: linear warm-up, then a falling learning rate.
+    """Makes a training's optimizer: linear warm-up, then a falling learning rate.
 
     The weight decay is decoupled (each step shrinks a weight by learning rate times weight
     decay, for SGD too) and spares what has one axis or none: biases, and the scales and
     offsets of BatchNormalization.
 
     Args:
-        name: `"sgd"` (Nesterov momentum 0.9) or `"adamw"`.
-        model: The built model whose weights it will train.
-        steps: Updates of the whole training.
-        learning_rate: The peak.
-        weight_decay: 0 for none.
-        schedule: `"cosine"`, which ends at zero, or `"step"`.
-        milestones: For `"step"`: after which shares of the updates the rate drops to a tenth.
-        warmup: In which share of the updates the rate rises from zero to its peak.
-        decay_all: Whether nothing is spared.
-        clip_norm: Bound of the norm of the whole gradient.
-        ema: Momentum of the weights' moving average.
-        accumulation_steps: Of how many batches an update takes the mean gradient.
-        learning_rate_factors: Pattern of layer names -> what their rate is multiplied by.
-        weight_decay_factors: The same of their weight decay.
-        scale_loss: Whether the loss is scaled for float16.
+        config: Options of the training.
+        model: Built model whose weights the optimizer will train.
+        steps: Number of updates of the whole training.
 
     Returns:
         A Keras optimizer that is not built yet.
 
     Raises:
-        ValueError: If there is no optimizer or schedule of that name.
+        ValueError: If a factor is for layers that the model doesn't have.
     """
-    check_optimizer(name)
-    warmup_steps = min(round(warmup * steps), steps - 1)
-    if schedule == "cosine":
+    config = config.filled_in()
+    options: dict[str, Any] = {
+        "learning_rate": make_schedule(config, steps),
+        "weight_decay": config.weight_decay,
+        "global_clipnorm": config.clip_norm,
+        "use_ema": config.ema is not None,
+        "ema_momentum": 0.99 if config.ema is None else config.ema,
+        "gradient_accumulation_steps": (
+            config.accumulation_steps if config.accumulation_steps > 1 else None
+        ),
+    }
+    layerwise = {
+        name: factors_by_weight(model, factors, name)
+        for name in ("learning_rate_factors", "weight_decay_factors")
+        if (factors := getattr(config, name))
+    }
+    if config.optimizer == "sgd":
+        sgd = LayerwiseSGD if layerwise else keras.optimizers.SGD
+        options["weight_decay"] = config.weight_decay or None
+        optimizer = sgd(momentum=0.9, nesterov=True, **options, **layerwise)
+    else:
+        adamw = LayerwiseAdamW if layerwise else keras.optimizers.AdamW
+        optimizer = adamw(**options, **layerwise)
+    if not config.decay_all:
+        spared = [weight for weight in model.trainable_variables if len(weight.shape) <= 1]
+        optimizer.exclude_from_weight_decay(var_list=spared)
+    if config.mixed_precision == "float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def make_schedule(config: TrainingConfig, steps: int) -> Any:
+    """The learning rate of each update of a training.
+
+    Args:
+        config: Options of the training.
+        steps: Number of its updates.
+    """
+    peak = config.filled_in().learning_rate or 0.0
+    warmup_steps = min(round(config.warmup * steps), steps - 1)
+    rate: keras.optimizers.schedules.LearningRateSchedule
+    if config.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup_steps else learning_rate,
+            initial_learning_rate=0.0 if warmup_steps else peak,
             decay_steps=steps - warmup_steps,
-            warmup_target=learning_rate if warmup_steps else None,
+            warmup_target=peak if warmup_steps else None,
             warmup_steps=warmup_steps,
         )
     else:
-        rate = StepDecay(
-            learning_rate, [round(share * steps) for share in milestones], warmup_steps=warmup_steps
-        )
-    if accumulation_steps > 1:
-        rate = CountingUpdates(rate, accumulation_steps)
-    options: dict[str, Any] = {
-        "global_clipnorm": clip_norm,
-        "use_ema": ema is not None,
-        "ema_momentum": 0.99 if ema is None else ema,
-        "gradient_accumulation_steps": accumulation_steps if accumulation_steps > 1 else None,
-    }
-    layerwise = {
-        argument: factors_by_weight(model, factors, argument)
-        for argument, factors in (
-            ("learning_rate_factors", learning_rate_factors),
-            ("weight_decay_factors", weight_decay_factors),
-        )
-        if factors
-    }
-    options |= layerwise
-    if name == "sgd":
-        sgd = LayerwiseSGD if layerwise else keras.optimizers.SGD
-        optimizer = sgd(
-            rate, momentum=0.9, nesterov=True, weight_decay=weight_decay or None, **options
-        )
-    else:
-        adamw = LayerwiseAdamW if layerwise else keras.optimizers.AdamW
-        optimizer = adamw(rate, weight_decay=weight_decay, **options)
-    if not decay_all:
-        spared = [weight for weight in model.trainable_variables if len(weight.shape) <= 1]
-        optimizer.exclude_from_weight_decay(var_list=spared)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if scale_loss else optimizer
+        boundaries = [round(share * steps) for share in config.milestones]
+        rate = StepDecay(peak, boundaries, warmup_steps=warmup_steps)
+    return (
+        CountingUpdates(rate, config.accumulation_steps) if config.accumulation_steps > 1 else rate
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -126,10 +116,10 @@ class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
     As in [He et al. (2015)](https://arxiv.org/abs/1512.03385), section 4.2, and most papers here.
 
     Args:
-        initial_learning_rate: The peak.
-        boundaries: After how many updates the rate drops, ascending.
-        factor: What it is multiplied by.
-        warmup_steps: In how many updates it rises from zero.
+        initial_learning_rate: Peak of the rate.
+        boundaries: Numbers of updates after which the rate drops, ascending.
+        factor: Factor by which it drops.
+        warmup_steps: Number of updates in which it rises from zero.
 
     Raises:
         ValueError: If the boundaries don't ascend.
@@ -180,8 +170,8 @@ class CountingUpdates(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule by updates, for a Keras optimizer that accumulates: it counts batches.
 
     Args:
-        schedule: What gives the rate of an update.
-        accumulation_steps: How many batches an update has.
+        schedule: Schedule that gives the rate of an update.
+        accumulation_steps: Number of batches that an update has.
 
     Example:
         >>> rate = CountingUpdates(StepDecay(1.0, [1]), 2)
@@ -204,16 +194,7 @@ class CountingUpdates(keras.optimizers.schedules.LearningRateSchedule):
         return {"schedule": schedule, "accumulation_steps": self.accumulation_steps}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "CountingUpdates":
+    def from_config(cls, config: dict[str, Any]) -> CountingUpdates:
         """Makes the schedule, and the one within it."""
         schedule = keras.saving.deserialize_keras_object(config["schedule"])
         return cls(schedule, config["accumulation_steps"])
-
-
-def check_optimizer(name: str) -> None:
-    """Raises a ValueError unless `name` is one of `DEFAULTS`."""
-    if name not in DEFAULTS:
-        raise ValueError(
-            f"`optimizer` must be one of {', '.join(map(repr, DEFAULTS))}. "
-            f"Received: optimizer={name!r}"
-        )

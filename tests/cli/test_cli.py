@@ -220,7 +220,8 @@ def test_help(capsys):
     "command, message",
     [
         ("train --model nope --out o", "`model`"),
-        ("train --out o", "needs `--model` or `--recipe`"),
+        ("train --out o", "needs `--model` or `--recipe`, or `--config`"),
+        ("train --config none.toml --out o", "none.toml"),
         ("train --recipe cifar10_resnet21 --out o", "must be a recipe, as cifar10_resnet20"),
         ("train --model resnet20_cifar --out o --augment zoom", "in which 'zoom' is none"),
         ("train --model resnet20_cifar --out o --label-noise 2", "`label_noise` must be"),
@@ -303,6 +304,7 @@ def test_an_image_that_is_a_bomb(run_folder, tmp_path, capsys, monkeypatch):
         (MemoryError("Unable to allocate 9 TiB"), "out of memory: Unable to allocate 9 TiB"),
         (OSError(28, "No space left on device", "x"), "[Errno 28] No space left on device: 'x'"),
         (ValueError("two\n  lines"), "two lines"),
+        (ValueError("`resume=False` or `overwrite=True`."), "`--restart` or `--overwrite`."),
         (tf.errors.AbortedError(None, None, "disk\nnode ..."), "AbortedError: disk ("),
         (KeyError("image_shape"), "KeyError: 'image_shape'"),
         (zipfile.BadZipFile("no zip"), "BadZipFile: no zip"),

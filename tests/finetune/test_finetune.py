@@ -141,9 +141,9 @@ def test_each_stage_has_its_rate(dataset, tmp_path, monkeypatch):
     seen = {}
     original = optimizers.make_optimizer
 
-    def spy(name, model, **options):
-        seen.update(options)
-        return original(name, model, **options)
+    def spy(config, model, *, steps):
+        seen.update(config.record())
+        return original(config, model, steps=steps)
 
     monkeypatch.setattr("keras_attn.training.fit.make_optimizer", spy)
     result = finetune(

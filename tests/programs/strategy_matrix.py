@@ -27,7 +27,8 @@ import numpy as np
 from keras_attn.layers import SqueezeExcite
 from keras_attn.training import get_strategy
 from keras_attn.training.layerwise import LayerwiseSGD
-from keras_attn.training.placement.distributed_model import DistributedModel, decorrelate
+from keras_attn.training.placement.distributed_model import DistributedModel
+from keras_attn.training.placement.replica_state import decorrelate
 
 if MODE != "workers":
     STRATEGY = get_strategy("mirrored" if MODE == "mirrored" else "one-device")

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from helpers.paths import WITH_HELPERS
 from helpers.training import QUICK, SHAPE, Stop, build_model, make_dataset, sure_model, weights_of
-from keras_attn.training import evaluate, load_run, train
+from keras_attn.training import TrainingConfig, evaluate, load_run, train
 from keras_attn.training.optimizers import DEFAULTS, StepDecay, make_optimizer
 
 
@@ -144,10 +144,8 @@ def test_the_loss_has_what_regularizers_add(dataset, tmp_path):
 
 
 def test_schedule_by_hand():
-    optimizer = make_optimizer(
-        "sgd", build_model(), steps=12, warmup=1 / 3, learning_rate=0.8, weight_decay=0.0
-    )
-    schedule = optimizer._learning_rate
+    config = TrainingConfig(epochs=1, warmup=1 / 3, learning_rate=0.8, weight_decay=0.0)
+    schedule = make_optimizer(config, build_model(), steps=12)._learning_rate
     rates = [float(schedule(step)) for step in range(13)]
     np.testing.assert_allclose(rates[:5], [0.0, 0.2, 0.4, 0.6, 0.8], atol=1e-6)
     cosine = [0.4 * (1 + math.cos(math.pi * k / 8)) for k in range(9)]
@@ -245,10 +243,11 @@ def test_weight_decay_spares_biases(name, decay_all):
     model = build_model()
     model.layers[-1].bias.assign([1.0, 1.0, 1.0])
     before = model.get_weights()
-    optimizer = make_optimizer(
-        name, model, steps=10, warmup=0.0, learning_rate=0.5, weight_decay=0.1,
+    config = TrainingConfig(
+        epochs=1, optimizer=name, warmup=0.0, learning_rate=0.5, weight_decay=0.1,
         decay_all=decay_all,
     )  # fmt: skip
+    optimizer = make_optimizer(config, model, steps=10)
     optimizer.apply(
         [tf.zeros_like(v) for v in model.trainable_variables], model.trainable_variables
     )

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_attn.training.config import TrainingConfig
 from keras_attn.training.layerwise import LayerwiseAdamW, LayerwiseSGD, factors_by_weight
 from keras_attn.training.optimizers import make_optimizer
 
@@ -104,10 +105,11 @@ def test_one_step_of_a_network(name):
     def moves(factors):
         for weight, value in zip(network.trainable_variables, before, strict=True):
             weight.assign(value)
-        optimizer = make_optimizer(
-            name, network, steps=10, learning_rate=0.1, weight_decay=0.1, warmup=0.0,
+        config = TrainingConfig(
+            epochs=1, optimizer=name, learning_rate=0.1, weight_decay=0.1, warmup=0.0,
             learning_rate_factors=factors,
         )  # fmt: skip
+        optimizer = make_optimizer(config, network, steps=10)
         network.compile(optimizer, "categorical_crossentropy", jit_compile=False)
         network.train_on_batch(images, labels)
         after = [weight.numpy() for weight in network.trainable_variables]

@@ -8,14 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_attn.cli.arguments import (
-    add_data_set,
-    add_schedule,
-    add_strategy,
-    given_arguments,
-)
+from keras_attn.cli.arguments import EPOCHS, add_training, given_options
 from keras_attn.cli.output import print_metrics, say_if_finished
 from keras_attn.cli.runs import Record, load_run
+from keras_attn.data.by_name import DATA_OPTIONS
 
 HELP = "train a network that has weights on other data"
 
@@ -41,21 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--layer-decay",
         type=float,
+        default=1.0,
         help="each stage's share of the learning rate of the one behind it; default: 1",
     )
-    add_data_set(parser)
-    add_schedule(parser)
-    add_strategy(parser)
+    add_training(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_attn.finetune import finetune
-    from keras_attn.training import load_dataset
-    from keras_attn.training.recipes.recipe import DATA_OPTIONS
+    from keras_attn.training import TrainingConfig, load_dataset
 
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    given = given_arguments(args)
+    given = given_options(args)
     data_options = {name: given.pop(name) for name in DATA_OPTIONS if name in given}
     name, data_name = given.pop("model", None), given.pop("data", "digits")
     if name is None:
@@ -67,14 +61,20 @@ def run(args: argparse.Namespace) -> None:
                 "`--mixed-precision` must be the run's, whose network has it in its layers. "
                 f"Received: --mixed-precision {given['mixed_precision']}, a run with {trained_in}"
             )
-    data = load_dataset(data_name, data_dir=args.data_dir, seed=args.seed, **data_options)
+    config = TrainingConfig(**{"epochs": EPOCHS, **given})
+    data = load_dataset(data_name, data_dir=args.data_dir, seed=config.seed, **data_options)
     result = finetune(
         _builder(args.weights, name, data),
         data,
         args.out,
+        config,
+        through=args.through,
+        unfreeze_every=args.unfreeze_every,
+        layer_decay=args.layer_decay,
+        keep_best=given.get("keep_best"),
         source=args.weights,
-        seed=args.seed,
-        **{"epochs": 4, **given},
+        resume=args.resume,
+        overwrite=args.overwrite,
     )
     say_if_finished(result.run.was_finished, args.out)
     for phase in result.report["phases"]:

@@ -1,27 +1,35 @@
-"""`keras-attn recipes`: list the recipes, or show one."""
+"""`keras-attn recipes`: list the recipes, show one, or write it to a file."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 
-HELP = "list the recipes, or show one"
+HELP = "list the recipes, show one, or write it to a file for `train --config`"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("name", nargs="?", help="show this one's record and its arguments")
+    parser.add_argument("name", nargs="?", help="show this one's record and its options")
+    parser.add_argument(
+        "--out", metavar="FILE", help="write it there, in TOML, to edit and to train with"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn.training.recipes import get_recipe, recipe_names
+    from keras_attn.training.recipes import get_recipe, recipe_titles, write_recipe
+    from keras_attn.training.recipes.files import recipe_text
 
     if not args.name:
-        for name in recipe_names():
-            print(f"{name:34} {get_recipe(name)[1].splitlines()[0]}")
+        if args.out:
+            raise ValueError("`--out` needs the name of a recipe. Received: no name")
+        for name, title in recipe_titles().items():
+            print(f"{name:34} {title}")
         return
     recipe, record = get_recipe(args.name)
+    if args.out:
+        write_recipe(args.out, recipe, record)
+        print(f"recipe   {args.out}")
+        return
     print(record, end="\n\n")
-    for field in dataclasses.fields(recipe):
-        print(f"{field.name:14} {getattr(recipe, field.name)}")
+    print(recipe_text(recipe), end="")

@@ -3,53 +3,60 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from keras_attn.cli.arguments import (
-    add_data_set,
-    add_schedule,
-    add_strategy,
-    given_arguments,
-)
+from keras_attn.cli.arguments import EPOCHS, add_training, given_options
 from keras_attn.cli.output import print_metrics, say_if_finished
+
+if TYPE_CHECKING:
+    from keras_attn.training.recipes import Recipe
 
 HELP = "train a network on a data set"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What isn't given is the recipe's, or else the library's own."""
-    parser.add_argument("--recipe", help="start from this recipe, see `keras-attn recipes`")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--recipe", help="start from this recipe, see `keras-attn recipes`")
+    start.add_argument(
+        "--config",
+        metavar="FILE",
+        help="start from a file of a recipe, see `keras-attn recipes NAME --out FILE`",
+    )
     parser.add_argument("--model", help="name of the network, see `keras-attn models`")
     parser.add_argument("--out", required=True, help="the run's folder: model, history, record")
-    add_data_set(parser)
-    add_schedule(parser)
-    add_strategy(parser)
+    add_training(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn.training import get_strategy
-    from keras_attn.training.recipes import Recipe, get_recipe, run_recipe
+    from keras_attn.training.placement.strategy import kind_of
+    from keras_attn.training.recipes import run_recipe
 
-    given = given_arguments(args)
-    if given.get("strategy") == "parameter-server":
-        from keras_attn.training.placement.parameter_server import is_server, serve_task
-
-        if is_server():
-            serve_task()
+    recipe = _recipe(args).changed(**given_options(args))
+    if isinstance(recipe.training.strategy, str):  # before TensorFlow reads any data
+        strategy = kind_of(recipe.training.strategy).start_process(args.worker_timeout)
+        if strategy is None:
             return
-        given["strategy"] = get_strategy("parameter-server")
-    if given.get("strategy") == "multi-worker":  # before TensorFlow reads any data
-        given["strategy"] = get_strategy("multi-worker", timeout=args.worker_timeout)
-    if args.recipe:
-        recipe = get_recipe(args.recipe)[0]
-    elif args.model:
-        recipe = Recipe(model=args.model, data="digits", training={"epochs": 4})
-    else:
-        raise ValueError("`train` needs `--model` or `--recipe`. Received: neither")
+        recipe = recipe.changed(strategy=strategy)
     result, data = run_recipe(
-        recipe.changed(**given), args.out, data_dir=args.data_dir, seed=args.seed
+        recipe, args.out, data_dir=args.data_dir, resume=args.resume, overwrite=args.overwrite
     )
     say_if_finished(result.was_finished, args.out)
     print_metrics(result.metrics, data.test_size)
     for name, path in result.paths.items():
         print(f"{name:8} {path}")
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """What the command starts from."""
+    from keras_attn.training.config import TrainingConfig
+    from keras_attn.training.recipes import Recipe, get_recipe, read_recipe
+
+    if args.recipe:
+        return get_recipe(args.recipe)[0]
+    if args.config:
+        return read_recipe(args.config)
+    if args.model:
+        return Recipe(model=args.model, data="digits", training=TrainingConfig(epochs=EPOCHS))
+    raise ValueError("`train` needs `--model` or `--recipe`, or `--config`. Received: none")

@@ -13,12 +13,12 @@ class BatchPlan:
     """The checked arguments of training batches.
 
     Attributes:
-        size: How many training images there are.
-        num_classes: How many classes.
-        batch_size: Images in a batch, over all replicas together.
+        size: Number of training images.
+        num_classes: Number of classes.
+        batch_size: Number of images in a batch, over all replicas together.
         augment: Names of augmentations, in the order in which they are applied.
-        label_smoothing: The share of a label that is spread over all classes.
-        seed: What decides every batch.
+        label_smoothing: Share of a label that is spread over all classes.
+        seed: Seed that decides every batch.
     """
 
     size: int

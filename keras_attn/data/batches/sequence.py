@@ -12,6 +12,7 @@ from keras_attn.data.augment import (
     CROP_PADDING,
     KerasAugmentation,
     resized_crop_boxes,
+    resized_crop_sides,
 )
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
 from keras_attn.data.image_dataset import ImageDataset
@@ -29,16 +30,16 @@ class TrainingSequence(keras.utils.PyDataset):
     changes the order within each epoch.
 
     Args:
-        dataset: Whose training images are taken, with an `ArraySplit` or a `FileSplit`.
-        batch_size: Images in a batch.
+        dataset: Data set whose training images are taken, with an `ArraySplit` or a `FileSplit`.
+        batch_size: Number of images in a batch.
         augment: Names out of `AUGMENTATIONS`. "crop", "flip" and "random_resized_crop" are
             drawn for each image by itself. ("flip" is not for digits or text.)
-        label_smoothing: The share of a label that is spread over all classes:
+        label_smoothing: Share of a label that is spread over all classes:
             0 <= label_smoothing < 1.
-        seed: What decides all batches.
-        start_epoch: The number of epochs to leave out at the start.
-        steps_per_epoch: Batches in an epoch. `None` means those of a pass.
-        workers: How many threads make batches in advance.
+        seed: Seed that decides all batches.
+        start_epoch: Number of epochs to leave out at the start.
+        steps_per_epoch: Number of batches in an epoch. `None` means those of a pass.
+        workers: Number of threads that make batches in advance.
 
     Raises:
         ValueError: If an argument is wrong.
@@ -84,7 +85,7 @@ class TrainingSequence(keras.utils.PyDataset):
         """A batch of the present epoch.
 
         Args:
-            index: From 0 to `len(self) - 1`.
+            index: Number of the batch, from 0 to `len(self) - 1`.
 
         Returns:
             `(images, labels)`: float32 `(B, H, W, C)` with values 0..255, and float32
@@ -124,11 +125,11 @@ class EvaluationSequence(keras.utils.PyDataset):
     """The held-out images, each once, in order and as it is; the last batch may be smaller.
 
     Args:
-        dataset: Whose held-out images are taken, with an `ArraySplit` or a `FileSplit`.
-        batch_size: Images in a batch.
+        dataset: Data set whose held-out images are taken, with an `ArraySplit` or a `FileSplit`.
+        batch_size: Number of images in a batch.
         with_labels: Whether a batch is `(images, labels)`, as `fit` and `evaluate` take it, or
             images alone, as `predict` does.
-        workers: How many threads make batches in advance.
+        workers: Number of threads that make batches in advance.
 
     Raises:
         ValueError: If an argument is wrong.
@@ -162,7 +163,7 @@ class EvaluationSequence(keras.utils.PyDataset):
         """A batch.
 
         Args:
-            index: From 0 to `len(self) - 1`.
+            index: Number of the batch, from 0 to `len(self) - 1`.
 
         Returns:
             Images, float32 `(B, H, W, C)` with values 0..255; or a pair of them and their
@@ -210,7 +211,9 @@ def _moved(images: np.ndarray, plan: BatchPlan, step: int) -> np.ndarray:
 
 def _resized_crop(images: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Cuts a part out of each image and stretches it to the old size, bilinear: float32."""
-    top, left, bottom, right = resized_crop_boxes(uniform, *images.shape[1:3], minimum=np.minimum)
+    sides = resized_crop_sides(uniform, *images.shape[1:3])
+    tall, broad = (np.minimum(1.0, side) for side in sides)
+    top, left, bottom, right = resized_crop_boxes(uniform, tall, broad)
     for axis, (start, end) in ((1, (top, bottom)), (2, (left, right))):
         length = images.shape[axis]
         places = np.linspace(start, end, length, axis=1) * (length - 1)  # (B, length)

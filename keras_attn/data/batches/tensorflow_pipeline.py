@@ -13,6 +13,7 @@ from keras_attn.data.augment import (
     CROP_PADDING,
     KerasAugmentation,
     resized_crop_boxes,
+    resized_crop_sides,
 )
 from keras_attn.data.batches.order import row_numbers, seeds_of, stream_batches
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
@@ -43,16 +44,16 @@ def training_batches(
     256 MiB only, and `start_step` then reads and drops what comes before it in its pass.
 
     Args:
-        dataset: Whose training images are taken.
-        batch_size: Images in a global batch, over all replicas together.
+        dataset: Data set whose training images are taken.
+        batch_size: Number of images in a global batch, over all replicas together.
         augment: Names out of `AUGMENTATIONS`. "crop", "flip" and "random_resized_crop" are
             drawn for each image by itself. ("flip" is not for digits or text.)
-        label_smoothing: The share of a label that is spread over all classes:
+        label_smoothing: Share of a label that is spread over all classes:
             0 <= label_smoothing < 1.
-        seed: What decides all batches.
-        start_step: The number of global batches to leave out at the start.
-        replicas: The replicas to give batches for; a worker's own, by `tf.distribute`.
-        num_replicas: How many replicas there are in all.
+        seed: Seed that decides all batches.
+        start_step: Number of global batches to leave out at the start.
+        replicas: Replicas to give batches for; a worker's own, by `tf.distribute`.
+        num_replicas: Number of replicas in all.
 
     Returns:
         An endless `tf.data.Dataset` of `(images, labels)`: float32 `(b, H, W, C)` with values
@@ -84,8 +85,8 @@ def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data
     """Batches of each image once, in order and as it is; the last may be smaller.
 
     Args:
-        source: A split, or a data set, whose held-out images are taken.
-        batch_size: Images in a batch.
+        source: Split, or data set, whose held-out images are taken.
+        batch_size: Number of images in a batch.
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)`: float32 `(B, H, W, C)` with values 0..255, and
@@ -226,7 +227,9 @@ def _crop_and_flip(
 def _resized_crop(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     """Cuts a part out of each image and stretches it to the old size, bilinear: float32."""
     height, width = images.shape[1:3]
-    boxes = resized_crop_boxes(tf.transpose(uniform), height, width, minimum=tf.minimum)
+    uniform = tf.transpose(uniform)
+    tall, broad = resized_crop_sides(uniform, height, width)
+    boxes = resized_crop_boxes(uniform, tf.minimum(1.0, tall), tf.minimum(1.0, broad))
     return tf.image.crop_and_resize(
         tf.cast(images, tf.float32),
         tf.stack(boxes, 1),

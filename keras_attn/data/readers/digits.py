@@ -16,8 +16,8 @@ def read_digits(
 
     Args:
         size: `(H, W)` to which they are resized.
-        seed: Chooses the held-out images, stratified: the share is the same in each class.
-        test_share: The share of images that is held out.
+        seed: Seed of the choice of held-out images. The share is the same in each class.
+        test_share: Share of images that is held out.
 
     Returns:
         An `ImageDataset` of uint8 images `(H, W, 3)`, three equal channels, values 0..255.

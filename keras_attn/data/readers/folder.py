@@ -29,11 +29,11 @@ def read_folder(
     `keras_attn.images` reads them.
 
     Args:
-        folder: The folder.
+        folder: Folder of the images.
         size: `(H, W)` to which images are resized (bilinear, the whole image, so that its
             proportions may change), or `None` for the size that they all have.
-        seed: Chooses the held-out images where the folder doesn't.
-        test_share: The share of each class that is held out where the folder doesn't say; one
+        seed: Seed of the choice of held-out images where the folder doesn't say.
+        test_share: Share of each class that is held out where the folder doesn't say; one
             image at least.
 
     Returns:

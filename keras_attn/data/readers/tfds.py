@@ -37,12 +37,12 @@ def read_tfds(
     `tfds build imagenet2012` (described there; not run by us).
 
     Args:
-        name: Its name there, such as `"cifar10"` or `"cifar10:3.0.2"`.
-        data_dir: The folder that holds it prepared; nothing is downloaded. `None` means
+        name: Name of the data set there, such as `"cifar10"` or `"cifar10:3.0.2"`.
+        data_dir: Folder that holds it prepared; nothing is downloaded. `None` means
             tensorflow-datasets' own folder, into which it downloads what is missing.
         size: `(H, W)` to which images are resized (bilinear with antialiasing, the whole image),
             or `None` for the size they have.
-        seed: Kept in the result; the splits are the data set's own.
+        seed: Seed to keep in the result; the splits are the data set's own.
 
     Returns:
         An `ImageDataset` of uint8 images, `ArraySplit`s or `StreamSplit`s.

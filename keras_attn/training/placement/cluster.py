@@ -15,9 +15,9 @@ class Cluster:
     """What TF_CONFIG says of the processes that train together.
 
     Attributes:
-        workers: The addresses, `"host:port"`, of the processes that train: the chief, if there is
+        workers: Addresses, `"host:port"`, of the processes that train: the chief, if there is
             one of that name, before the workers.
-        index: Which of them this process is; the first writes.
+        index: Number of this process among them; the first writes.
     """
 
     workers: tuple[str, ...]
@@ -103,8 +103,8 @@ def wait_for_workers(cluster: Cluster, timeout: float = 300.0) -> None:
     address meanwhile, for the others to see it.
 
     Args:
-        cluster: The cluster.
-        timeout: For how long to wait, in seconds.
+        cluster: Processes that train together.
+        timeout: Number of seconds to wait.
 
     Raises:
         TimeoutError: If some don't come; it names them.
@@ -141,8 +141,8 @@ def unreachable(cluster: Cluster, patience: float = 5.0) -> list[str]:
     """Names the other processes that are not to be reached at their addresses.
 
     Args:
-        cluster: The cluster.
-        patience: For how many seconds to look. One that was killed resets its connections before
+        cluster: Processes that train together.
+        patience: Number of seconds to look. One that was killed resets its connections before
             its port is closed.
     """
     deadline = time.monotonic() + patience

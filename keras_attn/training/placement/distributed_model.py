@@ -10,7 +10,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-SUM = tf.distribute.ReduceOp.SUM
+from keras_attn.training.placement.replica_optimizer import TakenOver, take_over
+from keras_attn.training.placement.replica_state import merge_statistics
+from keras_attn.training.placement.replica_steps import (
+    added,
+    count_of,
+    divided,
+    share_of,
+    test_function,
+    train_function,
+)
 
 
 class DistributedModel(keras.Model):
@@ -37,7 +46,7 @@ class DistributedModel(keras.Model):
     what a replica's optimizer needs.
 
     Args:
-        network: A functional model, made in the scope of the strategy.
+        network: Functional model that was made in the scope of the strategy.
 
     Raises:
         ValueError: If `network` is not a functional model, or was made outside the scope.
@@ -67,9 +76,7 @@ class DistributedModel(keras.Model):
             )
         self.train_function: Callable | None = None
         self.test_function: Callable | None = None
-        self.accumulation_steps = 1
-        self.ema_overwrite_frequency: int | None = None
-        self._reduces_first = False
+        self._taken_over = TakenOver()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`."""
@@ -106,35 +113,16 @@ class DistributedModel(keras.Model):
             optimizer, keras.optimizers.LossScaleOptimizer
         ):
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        self._take_over(optimizer, replicas)
+        taken = self._taken_over = take_over(optimizer, replicas)
         steps = kwargs.get("steps_per_execution", 1)
-        if steps % self.accumulation_steps:
-            steps *= self.accumulation_steps
-        if self.ema_overwrite_frequency and self.ema_overwrite_frequency % steps:
+        if steps % taken.accumulation_steps:
+            steps *= taken.accumulation_steps
+        if taken.ema_overwrite_frequency and taken.ema_overwrite_frequency % steps:
             raise ValueError(
                 "`ema_overwrite_frequency` must be a multiple of the steps of an execution "
-                f"({steps}). Received: ema_overwrite_frequency={self.ema_overwrite_frequency}"
+                f"({steps}). Received: ema_overwrite_frequency={taken.ema_overwrite_frequency}"
             )
         super().compile(optimizer, *args, **{**kwargs, "steps_per_execution": steps})
-
-    def _take_over(self, optimizer: keras.optimizers.Optimizer, replicas: int) -> None:
-        """Keeps what Keras's optimizer can't do under a strategy to be done here."""
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        inner = optimizer.inner_optimizer if scaled else optimizer
-        self.accumulation_steps = inner.gradient_accumulation_steps or 1
-        self.ema_overwrite_frequency = inner.ema_overwrite_frequency if inner.use_ema else None
-        inner.gradient_accumulation_steps = inner.ema_overwrite_frequency = None
-        schedule = inner._learning_rate
-        if self.accumulation_steps > 1 and callable(schedule):
-            inner.learning_rate = _AtEachUpdate(schedule, self.accumulation_steps)
-        # Keras clips, and looks for an overflow, in what each replica has; its own sum comes
-        # after that. So each replica is given the mean of the sum, a share of it that is the
-        # same everywhere, and the bounds are for a share too.
-        limits = [name for name in ("clipnorm", "global_clipnorm", "clipvalue")
-                  if getattr(inner, name) is not None]  # fmt: skip
-        for name in limits:
-            setattr(inner, name, getattr(inner, name) / replicas)
-        self._reduces_first = scaled or bool(limits)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update, from one batch, or from a list of as many as are accumulated."""
@@ -142,19 +130,19 @@ class DistributedModel(keras.Model):
         if context.num_replicas_in_sync == 1:
             return super().train_step(data)
         weights = self.trainable_weights
-        batches: Sequence[Any] = data if self.accumulation_steps > 1 else [data]
+        batches: Sequence[Any] = data if self._taken_over.accumulation_steps > 1 else [data]
         gradients: list[tf.Tensor | None] = [None] * len(weights)
         for batch in batches:
             done = [gradient for gradient in gradients if gradient is not None]
             with tf.control_dependencies(done):  # one after the other, in the memory of one
                 more = self._gradients(batch, weights, context)
-            gradients = [_sum(a, b) for a, b in zip(gradients, more, strict=True)]
-        gradients = [_over(gradient, len(batches)) for gradient in gradients]
-        if self._reduces_first:
+            gradients = [added(a, b) for a, b in zip(gradients, more, strict=True)]
+        gradients = [divided(gradient, len(batches)) for gradient in gradients]
+        if self._taken_over.reduces_first:
             known = [gradient for gradient in gradients if gradient is not None]
-            reduced = iter(context.all_reduce(SUM, known))
+            reduced = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, known))
             gradients = [
-                None if gradient is None else _over(next(reduced), context.num_replicas_in_sync)
+                None if gradient is None else divided(next(reduced), context.num_replicas_in_sync)
                 for gradient in gradients
             ]
         self.optimizer.apply(gradients, weights)
@@ -165,7 +153,7 @@ class DistributedModel(keras.Model):
     ) -> list[tf.Tensor | None]:
         """This replica's part of the gradient of the loss's mean over all replicas' images."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        share = _share(x, context)
+        share = share_of(x, context)
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
             # Keras has divided it by the number of replicas, as if their shares were equal.
@@ -191,7 +179,7 @@ class DistributedModel(keras.Model):
 
         TensorFlow's convolutions on the CPU fail on no images at all.
         """
-        count = _count(x)
+        count = count_of(x)
         missing = tf.maximum(1 - count, 0)
 
         def filled(value: tf.Tensor) -> tf.Tensor:  # not by tf.pad: oneDNN's convolution eats it
@@ -203,7 +191,7 @@ class DistributedModel(keras.Model):
 
     def _update_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Any) -> None:
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        count = tf.cast(_count(x), loss.dtype)
+        count = tf.cast(count_of(x), loss.dtype)
         loss = tf.where(count > 0, loss, tf.zeros_like(loss))  # the mean of none is no number
         for metric in self.metrics:
             if metric.name == "loss":
@@ -217,32 +205,7 @@ class DistributedModel(keras.Model):
             return
         if self.train_function is not None and not force:
             return
-        accumulated = self.accumulation_steps
-        updates = self.steps_per_execution // accumulated
-        update = self._distributed(self.train_step)
-
-        # Not in a loop, as in Keras: collective operations can't stand in one. And no update
-        # begins before all batches are there: else the end of the data could cut one short.
-        @tf.function(reduce_retracing=True)
-        def execution(iterator: Any) -> dict[str, tf.Tensor]:
-            batches = [iterator.get_next() for _ in range(updates * accumulated)]
-            logs = {}
-            with tf.control_dependencies(_tensors(self.distribute_strategy, batches)):
-                for i in range(0, len(batches), accumulated):
-                    logs = update(batches[i] if accumulated == 1 else batches[i : i + accumulated])
-            return logs
-
-        steps = 0
-
-        def train_function(iterator: Any) -> dict[str, tf.Tensor]:
-            nonlocal steps
-            logs = execution(iterator)
-            steps += self.steps_per_execution
-            if self.ema_overwrite_frequency and steps % self.ema_overwrite_frequency == 0:
-                self.optimizer.finalize_variable_values(self.trainable_weights)
-            return logs
-
-        self.train_function = train_function
+        self.train_function = train_function(self, self._taken_over)
 
     def make_test_function(self, force: bool = False) -> None:
         """Makes `test_function`: a call is an execution, of one or more batches."""
@@ -251,33 +214,7 @@ class DistributedModel(keras.Model):
             return
         if self.test_function is not None and not force:
             return
-        evaluate_batch = self._distributed(self.test_step)
-
-        @tf.function(reduce_retracing=True)
-        def one_batch(iterator: Any) -> dict[str, tf.Tensor]:
-            return evaluate_batch(iterator.get_next())
-
-        def test_function(iterator: Any) -> dict[str, tf.Tensor]:
-            logs = one_batch(iterator)
-            for _ in range(self.steps_per_execution - 1):
-                try:
-                    logs = one_batch(iterator)
-                except tf.errors.OutOfRangeError:
-                    break
-            return logs
-
-        self.test_function = test_function
-
-    def _distributed(self, step: Callable[[Any], dict[str, tf.Tensor]]) -> Callable:
-        """Runs `step` on each replica, and takes the mean of its logs over all of them."""
-        strategy = self.distribute_strategy
-
-        def run(data: Any) -> dict[str, tf.Tensor]:
-            logs = strategy.run(step, args=(data,))
-            # Keras's own reduces the first axis of scalars where there are several workers.
-            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
-
-        return run
+        self.test_function = test_function(self)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Keras's own takes the mean of the replicas' batches, here of all workers, and fails
@@ -293,105 +230,3 @@ class DistributedModel(keras.Model):
             break
         with strategy.scope():
             self._symbolic_build(data_batch=data_batch)
-
-
-class _AtEachUpdate(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that counts batches, asked by an optimizer that counts updates of `batches`."""
-
-    def __init__(self, schedule: Callable[[Any], Any], batches: int) -> None:
-        super().__init__()
-        self.schedule, self.batches = schedule, batches
-
-    def __call__(self, step: Any) -> Any:
-        """Keras updates with the rate of the last batch of an update."""
-        return self.schedule(step * self.batches + self.batches - 1)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {"schedule": self.schedule, "batches": self.batches}
-
-
-def decorrelate(model: keras.Model) -> None:
-    """Gives each replica random numbers of its own, to Dropout, StochasticDepth and the like.
-
-    Keras's seed generators have a state on each replica, all with one value, so that all replicas
-    draw the same masks. Here each replica's gets a first seed of its own; the first replica's
-    stays. As Keras saves the first one's, call this after loading, too.
-
-    Args:
-        model: A model made in a strategy's scope.
-    """
-    weights = {id(weight) for weight in model.weights}
-    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
-    states = [v for v in model.variables if id(v) not in weights | metrics]
-
-    def shift() -> None:
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        for state in states:
-            seed = tf.convert_to_tensor(state.value)  # (2,): the seed, how often it was used
-            shifted = seed + tf.cast([1, 0], seed.dtype) * tf.cast(replica, seed.dtype)
-            state.value.assign(shifted)
-
-    if states:
-        tf.function(lambda: model.distribute_strategy.run(shift))()
-
-
-def merge_statistics(model: keras.Model) -> None:
-    """Gives all replicas the mean of what each has for itself in weights that aren't trained.
-
-    Unless it is synchronized, BatchNormalization takes its moving statistics from the images of
-    its replica. Keras saves the first replica's, and evaluates each replica's images by its own.
-
-    Args:
-        model: A model made in a strategy's scope.
-    """
-    strategy = model.distribute_strategy
-    weights = [weight for weight in model.non_trainable_weights if "float" in str(weight.dtype)]
-    if strategy.num_replicas_in_sync == 1 or not weights:
-        return
-
-    def merge() -> None:
-        # In float64, the mean of what is equal already is the same to the bit.
-        own = [tf.cast(weight.value, tf.float64) for weight in weights]
-        means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, own)
-        for weight, mean in zip(weights, means, strict=True):
-            weight.value.assign(tf.cast(mean, weight.value.dtype))
-
-    tf.function(lambda: strategy.run(merge))()
-
-
-def _share(x: Any, context: tf.distribute.ReplicaContext) -> tf.Tensor:
-    """This replica's share of the images, times the number of replicas: 1 where all are equal."""
-    first = tf.nest.flatten(x)[0]
-    if first.shape[0] is not None:
-        return tf.constant(1.0)
-    count = tf.cast(tf.shape(first)[0], tf.float32)
-    replicas = context.num_replicas_in_sync
-    check = tf.debugging.assert_positive(
-        count,
-        f"A batch left one of the {replicas} replicas without an image, which BatchNormalization "
-        "turns into NaN. Drop the last batch: `dataset.batch(..., drop_remainder=True)`",
-    )
-    with tf.control_dependencies([check]):
-        return count * replicas / context.all_reduce(SUM, count)
-
-
-def _count(x: Any) -> tf.Tensor:
-    return tf.shape(tf.nest.flatten(x)[0])[0]
-
-
-def _sum(a: tf.Tensor | None, b: tf.Tensor | None) -> tf.Tensor | None:
-    return b if a is None else a if b is None else a + b
-
-
-def _over(gradient: tf.Tensor | None, number: int) -> tf.Tensor | None:
-    return gradient if gradient is None or number == 1 else gradient / number
-
-
-def _tensors(strategy: tf.distribute.Strategy, values: Any) -> list[tf.Tensor]:
-    """All tensors that are on this worker."""
-    return [
-        tensor
-        for value in tf.nest.flatten(values)
-        for tensor in strategy.experimental_local_results(value)
-    ]

@@ -1,30 +1,21 @@
-"""What a recipe is, how one is found by its name, and how it is run."""
+"""What a recipe is, and how it is run."""
 
 import dataclasses
-import difflib
-import importlib
-import inspect
 import os
-import pkgutil
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
+
 from keras_attn.applications import get_model
-from keras_attn.data.by_name import load_dataset
+from keras_attn.data.by_name import DATA_OPTIONS, load_dataset
 from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.training.config import OPTIONS, TrainingConfig
 from keras_attn.training.fit import train
+from keras_attn.training.options import meant
 from keras_attn.training.run_folder.runs import TrainResult
 
-_OF_THE_CALLER = ("build_model", "dataset", "out", "name", "data_dir", "seed", "callbacks")
-
-
-def _options_of(function: Any) -> tuple[str, ...]:
-    return tuple(n for n in inspect.signature(function).parameters if n not in _OF_THE_CALLER)
-
-
-DATA_OPTIONS = _options_of(load_dataset)
-TRAINING_OPTIONS = _options_of(train)
+PARTS = ("model", "data", "model_options", "data_options", "training")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,9 +23,9 @@ class Recipe:
     """A training as data.
 
     Attributes:
-        model: The network's name in `keras_attn.applications.MODELS`.
-        data: The data set, as `load_dataset` takes it.
-        training: Arguments of `train`.
+        model: Name of the network in `keras_attn.applications.MODELS`.
+        data: Data set, as `load_dataset` takes it.
+        training: Options of the training.
         data_options: Further arguments of `load_dataset`.
         model_options: Further arguments of the network's constructor.
 
@@ -42,87 +33,80 @@ class Recipe:
         ValueError: If there is no such network, or an argument is unknown.
 
     Example:
-        >>> Recipe(model="se_resnet20_cifar", data="cifar10", training={"epochs": 10}).model
+        >>> training = TrainingConfig(epochs=10)
+        >>> Recipe(model="se_resnet20_cifar", data="cifar10", training=training).model
         'se_resnet20_cifar'
     """
 
     model: str
     data: str
-    training: Mapping[str, Any]
+    training: TrainingConfig
     data_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     model_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         get_model(self.model)
-        for name, given, known in (
-            ("training", self.training, TRAINING_OPTIONS),
-            ("data_options", self.data_options, DATA_OPTIONS),
-        ):
-            unknown = sorted(set(given) - set(known))
-            if unknown:
+        _check_keys("data_options", self.data_options, DATA_OPTIONS)
+        if not isinstance(self.training, TrainingConfig):
+            raise ValueError(
+                "`training` must be a TrainingConfig; of a mapping, `Recipe.of` makes one. "
+                f"Received: training={self.training!r}"
+            )
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Any]) -> "Recipe":
+        """Makes a recipe of plain mappings, as a file holds them.
+
+        Args:
+            parts: `model`, `data`, `training`, and perhaps `data_options` and `model_options`.
+
+        Raises:
+            ValueError: If a part is missing or wrong, or a key of one unknown.
+
+        Example:
+            >>> parts = {"model": "resnet20_cifar", "data": "digits", "training": {"epochs": 3}}
+            >>> Recipe.of(parts).training.epochs
+            3
+        """
+        _check_keys("recipe", parts, PARTS)
+        for name in PARTS:
+            kind: type = str if name in ("model", "data") else Mapping
+            if name in parts and not isinstance(parts[name], kind):
                 raise ValueError(
-                    f"`{name}` must have no other keys than {', '.join(known)}. "
-                    f"Received: {', '.join(map(repr, unknown))}"
+                    f"`{name}` of a recipe must be a {'text' if kind is str else 'table'}. "
+                    f"Received: {name}={parts[name]!r}"
                 )
-        if "epochs" not in self.training:
+        for name in ("model", "data", "training"):
+            if name not in parts:
+                raise ValueError(f"A recipe must have a `{name}`. Received: no such key")
+        options = parts["training"]
+        _check_keys("training", options, OPTIONS)
+        if "epochs" not in options:
             raise ValueError("`training` must say for how many `epochs`. Received: no such key")
+        return cls(**{**parts, "training": TrainingConfig(**options)})
 
     def changed(self, **changes: Any) -> "Recipe":
         """The same with other arguments.
 
         Args:
-            **changes: `model`, `data`, or any key of `training` or `data_options`.
+            **changes: New values of `model`, `data`, `data_options`' keys, or options of the
+                training. Another model has none of the old one's `model_options`.
 
         Raises:
-            ValueError: If a name is none of these.
+            ValueError: If a name is none of these, or a value wrong.
         """
-        training, data_options = dict(self.training), dict(self.data_options)
-        fields = {}
-        for name, value in changes.items():
-            if name in ("model", "data"):
-                fields[name] = value
-            elif name in DATA_OPTIONS:
-                data_options[name] = value
-            else:  # checked by the constructor
-                training[name] = value
+        _check_keys("changes", changes, ("model", "data", *DATA_OPTIONS, *OPTIONS))
+        fields = {name: value for name, value in changes.items() if name in ("model", "data")}
         if "model" in fields:
             fields["model_options"] = {}
-        return dataclasses.replace(self, training=training, data_options=data_options, **fields)
-
-
-def recipe_names() -> list[str]:
-    """The names of all recipes: those of their files.
-
-    Example:
-        >>> "cifar10_se_resnet20" in recipe_names()
-        True
-    """
-    folder = str(Path(__file__).parent)
-    return sorted(m.name for m in pkgutil.iter_modules([folder]) if m.name != "recipe")
-
-
-def get_recipe(name: str) -> tuple[Recipe, str]:
-    """Finds a recipe.
-
-    Args:
-        name: One of `recipe_names()`.
-
-    Returns:
-        The `Recipe`, and its record: what it trains, the paper's recipe, and what was measured.
-
-    Raises:
-        ValueError: If there is none of that name.
-
-    Example:
-        >>> get_recipe("cifar10_se_resnet20")[0].training["augment"]
-        ('crop', 'flip')
-    """
-    names = recipe_names()
-    if name not in names:
-        near = difflib.get_close_matches(str(name), names, n=3) or names
-        raise ValueError(f"`name` must be a recipe, as {', '.join(near)}. Received: name={name!r}")
-    module = importlib.import_module(f"{__package__}.{name}")
-    return module.RECIPE, inspect.cleandoc(module.__doc__ or "")
+        data_options = {name: value for name, value in changes.items() if name in DATA_OPTIONS}
+        options = {name: value for name, value in changes.items() if name in OPTIONS}
+        return dataclasses.replace(
+            self,
+            training=dataclasses.replace(self.training, **options),
+            data_options={**self.data_options, **data_options},
+            **fields,
+        )
 
 
 def run_recipe(
@@ -130,20 +114,25 @@ def run_recipe(
     out: str | os.PathLike[str],
     *,
     data_dir: str | os.PathLike[str] | None = None,
-    seed: int = 0,
-    callbacks: Any = (),
+    seed: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    resume: bool = True,
+    overwrite: bool = False,
 ) -> tuple[TrainResult, ImageDataset]:
     """Loads a recipe's data and trains its network.
 
     Args:
-        recipe: What to do.
-        out: The run's folder.
-        data_dir: Where tensorflow-datasets has the data prepared.
-        seed: Seeds the choice of images and of wrong labels, and the training.
+        recipe: Recipe that says what to do.
+        out: Folder of the run.
+        data_dir: Folder in which tensorflow-datasets has the data prepared.
+        seed: Seed of the choice of images and of wrong labels, and of the training. `None` means
+            the recipe's own.
         callbacks: Keras callbacks to run as well.
+        resume: Same as in `train`.
+        overwrite: Same as in `train`.
 
     Returns:
-        What `train` gives, and the data.
+        The result, as `train` gives it, and the data.
 
     Raises:
         ValueError, FloatingPointError, OSError: As `load_dataset` and `train` do.
@@ -154,10 +143,11 @@ def run_recipe(
         >>> data.name
         'digits'
     """
-    data = load_dataset(recipe.data, data_dir=data_dir, seed=seed, **recipe.data_options)
+    config = recipe.training if seed is None else dataclasses.replace(recipe.training, seed=seed)
+    data = load_dataset(recipe.data, data_dir=data_dir, seed=config.seed, **recipe.data_options)
     entry = get_model(recipe.model)
 
-    def build_model() -> Any:
+    def build_model() -> keras.Model:
         return entry(
             input_shape=data.image_shape,
             classes=data.num_classes,
@@ -165,5 +155,17 @@ def run_recipe(
             **recipe.model_options,
         )
 
-    result = train(build_model, data, out, seed=seed, callbacks=callbacks, **recipe.training)
+    result = train(
+        build_model, data, out, config, callbacks=callbacks, resume=resume, overwrite=overwrite
+    )
     return result, data
+
+
+def _check_keys(what: str, given: Mapping[str, Any], known: Sequence[str] | Mapping) -> None:
+    """Raises a ValueError that names the first unknown key, and what may have been meant."""
+    for key in given:
+        if key not in known:
+            raise ValueError(
+                f"`{what}` must have no other keys than a recipe's. Received: {key!r}"
+                f"{meant(str(key), known)}"
+            )

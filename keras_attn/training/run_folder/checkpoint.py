@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn._staging import clear_left_overs
+from keras_attn.training.config import defaults
 from keras_attn.training.run_folder.files import BEST_FILE, HISTORY_FILE, remove
 
 FOLDER = "unfinished"  # in a run's folder, for as long as the training has not ended
@@ -22,12 +24,12 @@ class State:
     """Where a training stands.
 
     Attributes:
-        epoch: How many epochs are done.
-        history: For each quantity, its value in each of them.
-        arguments: What the training was asked for, and of which data.
-        seconds: How long it took up to here.
-        network: The values of the network's variables: weights and the states of its seeds.
-        optimizer: The values of the optimizer's variables.
+        epoch: Number of epochs that are done.
+        history: Quantity -> its value in each of them.
+        arguments: Options of the training, and what tells its network and data from others.
+        seconds: Time that it took up to here.
+        network: Values of the network's variables: weights and the states of its seeds.
+        optimizer: Values of the optimizer's variables.
     """
 
     epoch: int
@@ -101,7 +103,13 @@ def load_state(out: Path) -> State | None:
 
 def discard_state(out: Path) -> None:
     """Removes what an unfinished training left."""
+    clear_left_overs(out / FOLDER)
     remove(out / FOLDER, FILES)
+
+
+def best_file(out: Path) -> Path:
+    """Where the network of the best epoch is, for as long as the training has not ended."""
+    return out / FOLDER / BEST_FILE
 
 
 def check_arguments_agree(out: Path, state: State, arguments: Mapping[str, Any]) -> None:
@@ -110,14 +118,18 @@ def check_arguments_agree(out: Path, state: State, arguments: Mapping[str, Any])
     if differing:
         raise ValueError(
             f"`out` must not hold another unfinished training: in {out / FOLDER}, "
-            f"{'; '.join(differing)}. Give the same arguments to go on with it, or "
-            "resume=False to begin anew."
+            f"{'; '.join(differing)}. Give the same options to go on with it, or "
+            "`resume=False` to begin anew."
         )
 
 
 def differences(before: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
-    """Says of each argument in which a training differs from an earlier one what it was and is."""
-    asked = json.loads(json.dumps(arguments))  # as it would be read back
+    """Says of each argument in which a training differs from an earlier one what it was and is.
+
+    An option that the earlier one's version didn't have was at its default.
+    """
+    asked, newer = json.loads(json.dumps([arguments, defaults()]))  # as it would be read back
+    before = {**{name: value for name, value in newer.items() if name in asked}, **before}
     return [
         f"{name} was {before.get(name)!r} and is {asked.get(name)!r}"
         for name in sorted({*before, *asked})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_attn.training.placement.strategy import Placement
+from keras_attn.training.placement.base import Placement
 from keras_attn.training.run_folder import checkpoint
 from keras_attn.training.run_folder.architecture import name_of
 from keras_attn.training.run_folder.files import RUN_FILE, RUN_FILES
@@ -38,9 +38,9 @@ def finished_run(
     """The result of the training that has ended in a folder, on all workers; `None` for none.
 
     Args:
-        out: The run's folder.
-        identity: What the training is asked for, and of which network and data.
-        placement: Where it runs.
+        out: Folder of the run.
+        identity: Options of the training, and what tells its network and data from others.
+        placement: Place where it runs.
 
     Raises:
         ValueError: If the run is another's, or can't be read, or if there are files that `train`
@@ -117,7 +117,7 @@ def _record_of_same(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | 
         if others and not checkpoint.has_state(out):  # else killed when it was nearly written
             raise ValueError(
                 f"`out` must not hold another's files: there is {others[0]}, but no {RUN_FILE}. "
-                "Give another folder, or `overwrite=True` (`--overwrite`) to replace it. "
+                "Give another folder, or `overwrite=True` to replace it. "
                 f"Received: out={os.fspath(out)!r}"
             )
         return None
@@ -134,7 +134,7 @@ def _record_of_same(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | 
     if differing := checkpoint.differences(before, identity):
         raise ValueError(
             f"`out` holds the finished run of a training with other arguments: "
-            f"{'; '.join(differing)}. Give another folder, or `overwrite=True` (`--overwrite`) to "
+            f"{'; '.join(differing)}. Give another folder, or `overwrite=True` to "
             f"replace it. Received: out={os.fspath(out)!r}"
         )
     return record

@@ -1,8 +1,10 @@
 """The files of a run's folder: what they are called, written whole, and removed by name alone."""
 
-import os
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from keras_attn._staging import written_whole
 
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
@@ -12,21 +14,30 @@ FINETUNE_FILE = "finetune.json"
 RUN_FILES = (MODEL_FILE, HISTORY_FILE, RUN_FILE, BEST_FILE)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file, or leaves what was there.
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Gives another path to write a file to, which is moved into place at the end, or not at all.
 
     Raises:
         OSError: If it can't be written; the message names it.
     """
-    beside = path.with_name(f".writing-{path.name}")
     try:
-        beside.write_text(text, encoding="utf-8", newline="")
-        os.replace(beside, path)
+        with written_whole(path) as beside:
+            yield beside
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise OSError(
             error.errno, f"{path} could not be written: {error.strerror or error}"
         ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole, or leaves what was there.
+
+    Raises:
+        OSError: If it can't be written; the message names it.
+    """
+    with written(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")
 
 
 def read_text(path: Path) -> str:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from keras_attn.training.run_folder.files import read_text, write_whole
+from keras_attn.training.run_folder.files import read_text, write_text
 
 
 def write_history(path: Path, history: Mapping[str, list[float | None]]) -> None:
@@ -15,7 +15,7 @@ def write_history(path: Path, history: Mapping[str, list[float | None]]) -> None
     writer.writerow(["epoch", *history])
     rows = zip(*history.values(), strict=True)
     writer.writerows([epoch, *row] for epoch, row in enumerate(rows, start=1))
-    write_whole(path, file.getvalue())
+    write_text(path, file.getvalue())
 
 
 def read_history(path: Path) -> dict[str, list[float | None]]:

@@ -32,7 +32,7 @@ def owned(folder: Path) -> Iterator[None]:
     again, as a training within a fine-tuning does.
 
     Args:
-        folder: The folder; made if it is not there.
+        folder: Folder to own, which is made if it is not there.
 
     Raises:
         ValueError: If another process, or another thread, owns it.

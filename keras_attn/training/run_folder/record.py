@@ -83,8 +83,7 @@ def describe_run(
     model: keras.Model,
     *,
     arguments: Mapping[str, Any],
-    architecture: str,
-    fingerprint: str,
+    identity: Mapping[str, Any],
     replicas: int,
     seconds: float,
     metrics: Mapping[str, float],
@@ -92,14 +91,14 @@ def describe_run(
     """Gathers what `run.json` records.
 
     Args:
-        dataset: What was trained on.
-        model: What was trained.
-        arguments: What `train` was asked for, defaults filled in.
-        architecture: What tells its network from others, as it was made.
-        fingerprint: What told its data from others when it began.
-        replicas: How many replicas the strategy had.
-        seconds: How long the training took.
-        metrics: The final ones.
+        dataset: Images that were trained on.
+        model: Network that was trained.
+        arguments: Options of the training, defaults filled in.
+        identity: Parts that told it from other trainings when it began, `data` and
+            `architecture` among them.
+        replicas: Number of replicas that the strategy had.
+        seconds: Time that the training took.
+        metrics: Loss and accuracy at the end.
 
     Returns:
         A dictionary that JSON can hold.
@@ -115,10 +114,10 @@ def describe_run(
             "test_size": dataset.test_size,
             "seed": dataset.seed,
             "options": dict(dataset.options),
-            "fingerprint": fingerprint,
+            "fingerprint": identity["data"],
         },
         "model": {"name": model.name, "parameters": model.count_params()},
-        "architecture": architecture,
+        "architecture": identity["architecture"],
         "replicas": replicas,
         "versions": {
             "python": platform.python_version(),

@@ -4,27 +4,24 @@ import dataclasses
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_attn._staging import staging
 from keras_attn.training.run_folder.files import (
     BEST_FILE,
     FINETUNE_FILE,
     HISTORY_FILE,
     MODEL_FILE,
     RUN_FILE,
-    RUN_FILES,
-    remove,
+    write_text,
 )
 from keras_attn.training.run_folder.history import read_history, write_history
 from keras_attn.training.run_folder.record import read_record
 from keras_attn.weights.formats.keras_archive import check_keras_archive
-
-BESIDE = ".writing-run-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +29,11 @@ class TrainResult:
     """What a training gave.
 
     Attributes:
-        model: The trained model.
-        history: For each quantity of Keras's log (`loss`, `accuracy`, `val_loss`,
-            `val_accuracy`), its value in each epoch; `None` where none was taken.
+        model: Trained model.
+        history: Quantity of Keras's log (`loss`, `accuracy`, `val_loss`, `val_accuracy`) -> its
+            value in each epoch; `None` where none was taken.
         metrics: `loss` and `accuracy` of the trained model on the held-out images.
-        paths: Where the files are: `"model"`, `"history"` and `"run"`, and `"best"` where it was
+        paths: Paths of the files: `"model"`, `"history"` and `"run"`, and `"best"` where it was
             kept.
         was_finished: Whether the folder held this run already, so that nothing was trained.
     """
@@ -63,11 +60,11 @@ def save_run(
     fails leaves nothing behind and an earlier run in the folder as it was.
 
     Args:
-        out: The folder; made if it is not there.
-        model: Goes to `model.keras`, with its optimizer's state.
-        history: Goes to `history.csv`: a line for each epoch, counted from 1.
-        metadata: Goes to `run.json`.
-        best: Where the network of the best epoch is, which goes to `best.keras`.
+        out: Folder of the run, which is made if it is not there.
+        model: Network for `model.keras`, with its optimizer's state.
+        history: Values for `history.csv`: a line for each epoch, counted from 1.
+        metadata: Record for `run.json`.
+        best: File with the network of the best epoch, for `best.keras`.
         write: Whether it is this process that writes; the others only learn the paths.
 
     Returns:
@@ -82,22 +79,20 @@ def save_run(
     with_best = {**paths, "best": out / BEST_FILE} if best is not None else paths
     if not write:
         return with_best
-    for left in out.glob(f"{BESIDE}*"):  # by a process that was killed here
-        remove(left, RUN_FILES)
     try:
-        with tempfile.TemporaryDirectory(prefix=BESIDE, dir=out) as beside:
-            model.save(Path(beside, MODEL_FILE))
-            write_history(Path(beside, HISTORY_FILE), history)
+        with staging(out / RUN_FILE) as beside:
+            model.save(beside / MODEL_FILE)
+            write_history(beside / HISTORY_FILE, history)
             text = json.dumps(metadata, indent=2, allow_nan=False) + "\n"
-            Path(beside, RUN_FILE).write_text(text, encoding="utf-8")
+            write_text(beside / RUN_FILE, text)
             if best is not None:
-                shutil.copyfile(best, Path(beside, BEST_FILE))
+                shutil.copyfile(best, beside / BEST_FILE)
             # From here on no earlier run is in the folder: killed in between, the training is
             # unfinished, and its last state is there.
             for name in (RUN_FILE, FINETUNE_FILE, BEST_FILE):
                 (out / name).unlink(missing_ok=True)
             for name in ("model", "history", *(["best"] if best is not None else []), "run"):
-                os.replace(Path(beside, with_best[name].name), with_best[name])
+                os.replace(beside / with_best[name].name, with_best[name])
     except OSError as error:
         raise OSError(
             error.errno,
@@ -111,7 +106,7 @@ def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any
     """Reads a run's folder back.
 
     Args:
-        folder: A folder that `train` wrote.
+        folder: Folder that `train` wrote.
 
     Returns:
         The model, not compiled, and the contents of `run.json`. The names of the classes are

@@ -6,12 +6,11 @@ import pytest
 
 from benchmarks.reliability.training_process import Training, free_ports
 from helpers.training import QUICK, build_model, make_dataset, sure_model
-from keras_attn.training import evaluate, train
-from keras_attn.training.checks import check_asynchronous
-from keras_attn.training.placement.parameter_server import (
-    evaluate_here,
+from keras_attn.training import TrainingConfig, evaluate, get_strategy, train
+from keras_attn.training.placement.asynchronous import evaluate_here
+from keras_attn.training.placement.strategies.parameter_server import (
+    check_asynchronous,
     is_server,
-    make_parameter_server_strategy,
 )
 from keras_attn.training.placement.strategy import place
 
@@ -51,7 +50,7 @@ def test_the_chief_s_loss_is_keras_s():
 def test_what_a_cluster_needs(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}}')
     with pytest.raises(ValueError, match="must have a chief, a worker and a ps.*Received: worker"):
-        make_parameter_server_strategy()
+        get_strategy("parameter-server")
     monkeypatch.setenv(
         "TF_CONFIG",
         '{"cluster": {"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}, '
@@ -59,7 +58,7 @@ def test_what_a_cluster_needs(monkeypatch):
     )
     assert is_server()
     with pytest.raises(ValueError, match="must name this process the chief.*task type 'ps'"):
-        make_parameter_server_strategy()
+        get_strategy("parameter-server")
     monkeypatch.delenv("TF_CONFIG")
     with pytest.raises(ValueError, match="Received: no cluster"):
         train(build_model, make_dataset(), "nowhere", **QUICK, strategy="parameter-server")
@@ -76,11 +75,6 @@ def test_what_a_cluster_needs(monkeypatch):
     ],
 )
 def test_what_workers_that_race_can_not_do(changes, message):
-    arguments = {
-        "ema": None, "accumulation_steps": 1, "steps_per_execution": 1, "synchronized": False,
-        "deterministic": False, "mixed_precision": None, "augment": ("crop",),
-        "keep_best": False, "learning_rate_factors": {}, "weight_decay_factors": {},
-    }  # fmt: skip
-    check_asynchronous(arguments)
+    check_asynchronous(TrainingConfig(epochs=3, batch_size=7))
     with pytest.raises(ValueError, match=message):
-        check_asynchronous({**arguments, **changes})
+        check_asynchronous(TrainingConfig(epochs=3, batch_size=7, **changes))

@@ -9,6 +9,11 @@ import pytest
 import tensorflow as tf
 
 from keras_attn.training import get_strategy
+from keras_attn.training.placement.base import Placement
+from keras_attn.training.placement.strategies.mirrored import Mirrored
+from keras_attn.training.placement.strategies.multi_worker import Workers
+from keras_attn.training.placement.strategies.one_device import OneDevice
+from keras_attn.training.placement.strategy import STRATEGIES, kind_for, kind_of, place
 
 # In a process of its own: logical devices are made before TensorFlow starts.
 TWO_REPLICAS = """
@@ -160,3 +165,39 @@ def test_an_unknown_name(name):
         "'parameter-server', 'tpu'. "
         f"Received: strategy={name!r}"
     )
+
+
+def test_a_strategy_is_a_file():
+    kinds = [kind_of(name) for name in STRATEGIES]
+    assert [kind.name for kind in kinds] == list(STRATEGIES)
+    assert len(set(kinds)) == len(kinds) and all(issubclass(kind, Placement) for kind in kinds)
+    assert STRATEGIES[0] == "one-device"  # the default
+    of_one_machine = [kind.name for kind in kinds if kind.of_one_machine]
+    assert of_one_machine == ["one-device", "mirrored", "tpu"]
+
+
+@pytest.mark.parametrize("strategy", [
+    "one-device",
+    tf.distribute.OneDeviceStrategy("CPU:0"),
+    tf.distribute.MirroredStrategy(["CPU:0"]),  # of one replica: Keras is right by itself
+], ids=str)  # fmt: skip
+def test_one_replica_is_one_device(strategy):
+    placement = place(strategy)
+    assert type(placement) is OneDevice
+    assert (placement.replicas, placement.is_chief, placement.gather(7)) == (1, True, [7])
+
+
+def test_what_a_strategy_is_for():
+    class Three(tf.distribute.Strategy):
+        num_replicas_in_sync = 3
+
+        def __init__(self):
+            pass
+
+    assert kind_for(Three()) is Mirrored
+    assert kind_for("multi-worker") is Workers
+    assert issubclass(Workers, Mirrored)
+
+
+def test_a_process_begins_with_the_strategy_s_name():
+    assert kind_of("mirrored").start_process(1.0) == "mirrored"

@@ -95,7 +95,7 @@ def test_other_arguments_are_refused(tmp_path):
     state = make_state()
     same = {"augment": ("crop",), "epochs": 7}
     checkpoint.check_arguments_agree(tmp_path, state, same)
-    with pytest.raises(ValueError, match=r"epochs was 7 and is 8.*resume=False"):
+    with pytest.raises(ValueError, match=r"epochs was 7 and is 8.*`resume=False`"):
         checkpoint.check_arguments_agree(tmp_path, state, {**same, "epochs": 8})
     with pytest.raises(ValueError, match=r"ema was None and is 0.9"):
         checkpoint.check_arguments_agree(tmp_path, state, {**same, "ema": 0.9})

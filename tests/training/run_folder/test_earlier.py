@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers.training import QUICK, Stop, build_model, make_dataset, weights_of
+from keras_attn._staging import PREFIX
 from keras_attn.training import load_dataset, train
 from keras_attn.training.run_folder import architecture, checkpoint
 from keras_attn.training.run_folder.ownership import owned
@@ -84,7 +85,7 @@ def test_another_training_is_refused(out, dataset, changes, message):
     with pytest.raises(ValueError, match=message) as error:
         again(out, data, **changes)
     assert "finished run of a training with other arguments" in str(error.value)
-    assert "`overwrite=True` (`--overwrite`)" in str(error.value)
+    assert "`overwrite=True`" in str(error.value)
     assert contents(out) == before
 
 
@@ -120,13 +121,13 @@ def test_killed_while_the_files_are_moved(finished, tmp_path, dataset, monkeypat
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(runs.os, "replace", lambda source, target: (
-            replace(source, target) if source.parent.name.startswith(runs.BESIDE)
+            replace(source, target) if source.parent.name.startswith(PREFIX)
             else source.rename(target)
         ))  # fmt: skip
         again(tmp_path, dataset)
     assert not (tmp_path / "run.json").exists()
-    (tmp_path / f"{runs.BESIDE}x").mkdir()
-    (tmp_path / f"{runs.BESIDE}x" / "model.keras").write_bytes(b"half")
+    (tmp_path / f"{PREFIX}x").mkdir()  # as of a process that is no more
+    (tmp_path / f"{PREFIX}x" / "model.keras").write_bytes(b"half")
     result = again(tmp_path, dataset)
     np.testing.assert_allclose(weights_of(result), weights_of(finished), rtol=0, atol=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, "best.keras"])

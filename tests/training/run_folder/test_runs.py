@@ -13,8 +13,7 @@ import tensorflow as tf
 
 import keras_attn
 from keras_attn.training import ImageDataset, load_run, train
-from keras_attn.training.callbacks import save_whole
-from keras_attn.training.run_folder import files
+from keras_attn.training.run_folder.files import written
 from keras_attn.training.run_folder.history import write_history
 from keras_attn.training.run_folder.runs import save_run
 
@@ -150,8 +149,10 @@ def test_a_full_disk_leaves_the_earlier_run_and_nothing_half_written(folder, mon
         with pytest.raises(OSError, match=message):
             save_run(folder, model, history={"loss": [1.0]}, metadata={})
         (folder / "unfinished").mkdir()
-        with pytest.raises(OSError, match=r"best\.keras could not be written: No space left"):
-            save_whole(model, folder / "unfinished" / "best.keras")
+        message = r"best\.keras could not be written: No space left"
+        best = folder / "unfinished" / "best.keras"
+        with pytest.raises(OSError, match=message), written(best) as beside:
+            model.save(beside)
         assert list((folder / "unfinished").iterdir()) == []
         (folder / "unfinished").rmdir()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -159,7 +160,7 @@ def test_a_full_disk_leaves_the_earlier_run_and_nothing_half_written(folder, mon
     def no_space(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.os, "replace", no_space)
+    monkeypatch.setattr(os, "replace", no_space)
     with pytest.raises(OSError, match=r"history\.csv could not be written: No space left"):
         write_history(folder / "history.csv", {"loss": [1.0]})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -1,68 +1,15 @@
-"""Asynchronous training: workers take steps at their own pace on weights that servers keep.
+"""The loop of an asynchronous training: workers step at their own pace on weights of servers.
 
 Keras's `fit` can't do it (keras-team/keras#18624), so here is a loop of its own: the chief hands
 out steps with TensorFlow's `ClusterCoordinator`. Runs differ from each other, as workers race.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-from keras_attn.training.placement.cluster import answers
-
-PATIENCE = 30.0  # seconds for which a chief may be away before its servers stop
-
-
-def make_parameter_server_strategy() -> tf.distribute.Strategy:
-    """The strategy of the chief that TF_CONFIG names.
-
-    Raises:
-        ValueError: If this process is not its chief, or there is no `ps` or no `worker`.
-    """
-    resolver = _resolver()
-    if resolver.task_type != "chief":
-        raise ValueError(
-            "`TF_CONFIG` must name this process the chief: the others run "
-            f"`serve_task`. Received: task type {resolver.task_type!r}"
-        )
-    return tf.distribute.ParameterServerStrategy(resolver)
-
-
-def is_server() -> bool:
-    """Whether TF_CONFIG makes this process a worker or a parameter server."""
-    return _resolver().task_type in ("worker", "ps")
-
-
-def serve_task() -> None:
-    """Serves the chief as the worker or parameter server that TF_CONFIG names, until it is gone."""
-    resolver = _resolver()
-    cluster = resolver.cluster_spec()
-    tf.distribute.Server(
-        cluster, job_name=resolver.task_type, task_index=resolver.task_id, protocol="grpc"
-    )
-    [chief] = cluster.job_tasks("chief")
-    seen, last = False, time.monotonic()
-    while True:
-        if answers(chief):
-            seen, last = True, time.monotonic()
-        elif seen and time.monotonic() - last > PATIENCE:
-            return
-        time.sleep(1.0)
-
-
-def _resolver() -> Any:
-    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    jobs = set(resolver.cluster_spec().jobs)
-    if not {"chief", "worker", "ps"} <= jobs:
-        raise ValueError(
-            "`TF_CONFIG` must have a chief, a worker and a ps at least. "
-            f"Received: {', '.join(sorted(jobs)) or 'no cluster'}"
-        )
-    return resolver
 
 
 def fit_asynchronously(
@@ -83,15 +30,16 @@ def fit_asynchronously(
     shuffled passes, from a place of its own: no image is in an epoch for sure.
 
     Args:
-        network: Made, compiled with an optimizer that is built, in the strategy's scope.
-        batches: Makes endless batches `(images, labels)`; runs on each worker.
+        network: Network that was made, and compiled with a built optimizer, in the strategy's
+            scope.
+        batches: Function that makes endless batches `(images, labels)`; it runs on each worker.
         validation_data: Batches `(images, labels)` that the chief evaluates.
-        validation_freq: After how many epochs.
-        initial_epoch: How many are done.
-        epochs: How many there are to be.
-        steps_per_epoch: Steps in one.
-        verbose: As `fit`'s.
-        callbacks: As `fit`'s. Those for single batches are not called.
+        validation_freq: Number of epochs after each of which it does.
+        initial_epoch: Number of epochs that are done.
+        epochs: Number of epochs that there are to be.
+        steps_per_epoch: Number of steps in an epoch.
+        verbose: Same as in `Model.fit`.
+        callbacks: Same as in `Model.fit`. Their methods for single batches are not called.
     """
     strategy = network.distribute_strategy
     coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)

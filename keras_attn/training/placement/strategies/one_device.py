@@ -1,0 +1,74 @@
+"""One device of TensorFlow's: the first visible GPU, else the CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.training.placement.base import Placement
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class OneDevice(Placement):
+    """A training by one replica.
+
+    Args:
+        strategy: Strategy of tf.distribute.
+    """
+
+    name = "one-device"
+
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        self.strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
+
+    @classmethod
+    def make_strategy(cls, timeout: float) -> tf.distribute.Strategy:
+        """TensorFlow's default, not OneDeviceStrategy: its wrapped variables bring nothing here."""
+        import tensorflow as tf
+
+        return tf.distribute.get_strategy()
+
+    def make_deterministic(self) -> None:
+        """Asks TensorFlow for the same bits in each run."""
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+    def training_batches(
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        *,
+        steps_per_epoch: int,
+        start_epoch: int,
+        **options: Any,
+    ) -> Any:
+        """Endless batches from that epoch on."""
+        from keras_attn.data.batches.tensorflow_pipeline import training_batches
+
+        start_step = start_epoch * steps_per_epoch
+        return training_batches(dataset, batch_size, start_step=start_step, **options)
+
+    def validation_batches(self, dataset: ImageDataset, batch_size: int) -> tf.data.Dataset:
+        """The held-out images with their classes one-hot."""
+        import tensorflow as tf
+
+        from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches
+
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = self.sharding()
+        batches = evaluation_batches(dataset, batch_size).with_options(options)
+        classes = dataset.num_classes
+        return batches.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
+
+    def sharding(self) -> tf.data.experimental.AutoShardPolicy:
+        """How the held-out images are shared out to processes."""
+        import tensorflow as tf
+
+        return tf.data.experimental.AutoShardPolicy.OFF
+
+
+PLACEMENT = OneDevice
