@@ -1,6 +1,6 @@
 """CIFAR-10 under one budget for every network: trains what is missing, and prints the table.
 
-    python benchmarks/cifar10.py --data-dir FOLDER [--only PART] [--seeds 3] [--table]
+    python -m benchmarks.accuracy.cifar10 --data-dir FOLDER [--only PART] [--seeds 3] [--table]
 
 Each finished run is a line of `benchmarks/results/cifar10.csv`, and is not run again; one that was
 stopped goes on after its last whole epoch. FOLDER is where tensorflow-datasets has CIFAR-10
@@ -26,7 +26,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results" / "cifar10.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "cifar10.csv"
 # name: network in `keras_attn.applications.MODELS`, its further arguments, those of the data
 RUNS: dict[str, tuple[str, dict, dict]] = {
     "ResNet-20": ("resnet20_cifar", {}, {}),

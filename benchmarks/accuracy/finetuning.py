@@ -1,6 +1,6 @@
 """Fine-tuning a network that was trained on CIFAR-10 against training it from nothing, by epoch.
 
-    python benchmarks/finetuning.py [--epochs 8] [--seeds 3] [--limit IMAGES] [--out CSV]
+    python -m benchmarks.accuracy.finetuning [--epochs 8] [--seeds 3] [--limit IMAGES] [--out CSV]
 
 The network is SE-ResNet-20, the data scikit-learn's digits, 1,437 to train on and 360 held out,
 which the seed chooses. Each way has the schedule of `train`: batches of 128, SGD with Nesterov
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from measuring import save
 
+from benchmarks.measuring import save
 from keras_attn.applications import get_model
 from keras_attn.finetune import finetune, replace_head
 from keras_attn.training import ImageDataset, load_dataset, train

@@ -1,7 +1,7 @@
 """Makes the weights that come with the package from runs of `keras-attn train`.
 
     keras-attn train --recipe cifar10_se_resnet20 --data-dir FOLDER --epochs 6 --out RUN
-    python benchmarks/cifar10_weights.py --data-dir FOLDER RUN [RUN ...]
+    python -m benchmarks.accuracy.cifar10_weights --data-dir FOLDER RUN [RUN ...]
 
 FOLDER is where tensorflow-datasets has CIFAR-10 prepared. Of each run the network's weights are
 written to `keras_attn/weights/cifar10/`, and beside them the record that

@@ -1,9 +1,9 @@
 """The queue of trainings that the documents quote: runs what is missing, one at a time.
 
-    python benchmarks/trainings.py --data-dir FOLDER [--only PART] [--list] [--collect]
+    python -m benchmarks.accuracy.trainings --data-dir FOLDER [--only PART] [--list] [--collect]
 
-`benchmarks/queue.toml` says which, in order. FOLDER is where tensorflow-datasets has CIFAR-10
-prepared. The trainings live in a folder outside the repository (`--folder`, or the variable
+`queue.toml`, beside this file, says which, in order. FOLDER is where tensorflow-datasets has
+CIFAR-10 prepared. The trainings live in a folder outside the repository (`--folder`, or the variable
 KERAS_ATTN_RESULTS, or ~/keras_attn_results), so that they outlive a checkout. They run at the
 lowest priority, so that other work on the machine goes first, and may be stopped at any moment:
 called again, the queue goes on after the last whole epoch. A training that fails is named, and
@@ -35,10 +35,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import measuring
+from benchmarks import measuring
 
+MODULE = "benchmarks.accuracy.trainings"
 QUEUE = Path(__file__).with_name("queue.toml")
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 OF_THE_RECIPE = ("data", "model_options", "data_options")
 FIELDS = (
     "training", "model", "seed", "accuracy", "loss", "parameters", "images", "epochs", "hours",
@@ -104,7 +105,7 @@ def run(training: Training, folder: Path, data_dir: str | None) -> None:
         "hardware": measuring.hardware(),
         "date": record["date"][:10],
         "command": shlex.join(
-            ["python", "benchmarks/trainings.py", "--only", training.slug, "--data-dir", "FOLDER"]
+            ["python", "-m", MODULE, "--only", training.slug, "--data-dir", "FOLDER"]
         ),
     }
     rows = folder / "rows"
@@ -154,7 +155,7 @@ def run_all(trainings: list[Training], folder: Path, data_dir: str | None) -> in
         if (folder / "rows" / f"{training.slug}.json").is_file():
             continue
         print(f"{training.slug}: {state(training, folder)}", flush=True)
-        command = [sys.executable, __file__, "--run", training.slug, "--folder", str(folder)]
+        command = [sys.executable, "-m", MODULE, "--run", training.slug, "--folder", str(folder)]
         command += ["--data-dir", data_dir] if data_dir else []
         log = folder / "runs" / f"{training.slug}.log"
         log.parent.mkdir(exist_ok=True)

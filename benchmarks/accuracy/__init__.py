@@ -1,0 +1,1 @@
+"""Networks trained to the end, and what their weights are worth."""
