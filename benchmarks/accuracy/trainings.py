@@ -3,7 +3,7 @@
     python -m benchmarks.accuracy.trainings --data-dir FOLDER [--only PART] [--list] [--collect]
 
 `queue.toml`, beside this file, says which, in order. FOLDER is where tensorflow-datasets has
-CIFAR-10 prepared. The trainings live in a folder outside the repository (`--folder`, or the variable
+CIFAR-10 prepared. The trainings live in a folder outside the repository (`--folder`, or
 KERAS_ATTN_RESULTS, or ~/keras_attn_results), so that they outlive a checkout. They run at the
 lowest priority, so that other work on the machine goes first, and may be stopped at any moment:
 called again, the queue goes on after the last whole epoch. A training that fails is named, and
