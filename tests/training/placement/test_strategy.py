@@ -180,7 +180,7 @@ def test_a_strategy_is_a_file():
     "one-device",
     tf.distribute.OneDeviceStrategy("CPU:0"),
     tf.distribute.MirroredStrategy(["CPU:0"]),  # of one replica: Keras is right by itself
-], ids=str)  # fmt: skip
+], ids=["by name", "one-device", "mirrored"])  # fmt: skip
 def test_one_replica_is_one_device(strategy):
     placement = place(strategy)
     assert type(placement) is OneDevice
