@@ -82,7 +82,13 @@ class GrpcServer:
 
     def __enter__(self) -> "GrpcServer":
         self._server = self._make_server()
-        self._take_ports()
+        try:
+            self._take_ports()
+        except OSError:
+            # gRPC gives a port back where a server stops, and stops only one that has started.
+            self._server.start()
+            self._server.stop(None).wait()
+            raise
         self._server.start()
         for name in HEALTH_NAMES:
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)

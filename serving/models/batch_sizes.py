@@ -52,9 +52,9 @@ def warm_sizes(
 ) -> int:
     """Repeats the rows of each run to each size, runs that, and returns how often it did.
 
-    Left out are runs with an input whose first dimension is fixed, and sizes at which the inputs
-    have more than `MAX_BYTES`, or more pixels than a request may have. Where such a run fails, a
-    warning says so: requests may well succeed.
+    Left out are runs without rows, those with an input whose first dimension is fixed, and sizes
+    at which the inputs have more than `MAX_BYTES`, or more pixels than a request may have. Where
+    such a run fails, a warning says so: requests may well succeed.
 
     Args:
         model: Model that was just loaded. It is run past its queue.
@@ -69,8 +69,8 @@ def warm_sizes(
     open_names = {name for name, info in infos.items() if info.shape and info.shape[0] is None}
     count = 0
     for feeds, fetches in runs:
-        rows = len(next(iter(feeds.values())))
-        if not open_names.issuperset(feeds):
+        rows = min((len(array) for array in feeds.values() if array.ndim), default=0)
+        if rows == 0 or not open_names.issuperset(feeds):
             continue
         row_bytes = sum(map(_bytes_of, feeds.values())) / rows
         for size in sizes:

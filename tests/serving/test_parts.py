@@ -125,10 +125,13 @@ def test_parts_stop_in_the_reverse_order_once_both_ports_take_no_more(config, mo
 
 def test_a_part_that_fails_undoes_those_before_it(config, threads, monkeypatch, tmp_path):
     order = note_order(monkeypatch)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
+        ports = one.getsockname()[1], other.getsockname()[1]
     options = dataclasses.replace(config.options, grpc_socket_path=tmp_path / "no" / "socket")
-    server = Server(dataclasses.replace(config, port=port, options=options))
+    server = Server(dataclasses.replace(config, port=ports[0], grpc_port=ports[1], options=options))
     with pytest.raises(OSError, match="can't be had for gRPC"):
         server.start()
     started = [line.removeprefix("start ") for line in order if line.startswith("start")]
@@ -136,8 +139,8 @@ def test_a_part_that_fails_undoes_those_before_it(config, threads, monkeypatch, 
     assert started == [part.__name__ for part in PARTS]
     assert stopped == started[-2::-1]  # gRPC, the last, had not started
     assert not {"http", "memory-trimmer", "version-poller", "batch-0", "batch-1"} & threads()
-    with socket.create_server(("127.0.0.1", port)):
-        pass  # the port is free again
+    for port in ports:  # which are free again
+        socket.create_server(("127.0.0.1", port)).close()
 
 
 def test_a_model_that_fails_undoes_what_started_before_it(base, tmp_path, threads, config):

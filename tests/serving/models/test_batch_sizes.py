@@ -74,6 +74,11 @@ def test_each_allowed_size_is_run(tmp_path, runs):
     assert [x.tolist() for x in runs] == [[3, 3], [4, 4], [3] * 5, [3] * 7]
 
 
+def test_a_record_without_rows(tmp_path, runs):
+    load(serving_models.save_doubler(tmp_path / "1"), [values()])
+    assert [len(x) for x in runs] == [0]
+
+
 def test_rows_are_repeated_in_their_order(tmp_path, runs):
     load(serving_models.save_doubler(tmp_path / "1"), [values(1, 2, 3)])
     assert [len(x) for x in runs] == [5, 2, 7]
