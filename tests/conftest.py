@@ -2,6 +2,7 @@
 
 import re
 import sys
+import unittest.mock
 
 import pytest
 
@@ -11,9 +12,14 @@ OF_NETWORKS = ("applications", "cost", "house")
 
 
 def _seed():
-    """Random weights are the same in every run, alone and in any order."""
+    """Random weights are the same in every run, alone and in any order.
+
+    TensorFlow is left out, as no test draws from its own state: setting its seed clears its caches
+    of kernels and graphs, and every operation would be prepared anew for every test.
+    """
     if "keras" in sys.modules:
-        sys.modules["keras"].utils.set_random_seed(0)
+        with unittest.mock.patch("tensorflow.random.set_seed"):
+            sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="module", autouse=True)
