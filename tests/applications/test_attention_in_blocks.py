@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import keras
@@ -25,6 +26,7 @@ from keras_attn.applications import (
     SEResNet18,
     WideResNet28x10,
     aa_resnet,
+    mnasnet,
     residual_attention,
     wide_resnet,
 )
@@ -188,11 +190,14 @@ def small_families(monkeypatch, few_blocks):
     monkeypatch.setattr(residual_network, "FILTERS", (64, 32, 32, 32))
     monkeypatch.setattr(wide_resnet, "BLOCKS", 1)
     monkeypatch.setattr(wide_resnet, "FILTERS", (16, 32, 64))
+    stages = [dataclasses.replace(x, blocks=min(x.blocks, 2)) for x in mnasnet.STAGES]
+    monkeypatch.setattr(mnasnet, "STAGES", stages)
+    monkeypatch.setattr(mnasnet, "HEAD_FILTERS", 32)
     return {
         "ResNet50": partial(ResNet50, include_top=False, input_shape=(64, 64, 3)),
         "CIFARResNet": partial(CIFARResNet, 8, include_top=False, input_shape=(16, 16, 3)),
         "WideResNet28x10": partial(WideResNet28x10, include_top=False, input_shape=(16, 16, 3)),
-        "MnasNet": partial(MnasNet, 0.25, include_top=False, input_shape=(64, 64, 3)),
+        "MnasNet": partial(MnasNet, include_top=False, input_shape=(64, 64, 3)),
     }
 
 
@@ -349,6 +354,9 @@ class Halved(keras.layers.Layer):
 
     def call(self, inputs):
         return inputs * self.share
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
     def get_config(self):
         return {**super().get_config(), "share": self.share, "data_format": self.data_format}
