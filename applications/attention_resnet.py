@@ -451,4 +451,5 @@ def SKResNet50(
         {"ratio": ratio, "min_bottleneck_channels": min_bottleneck_channels},
     )
     asked = Attention(one_kind("sk", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    default_name = "sk_resnet50" if attention else None
+    return residual_network(variant, asked, geometry, default_name, **common)

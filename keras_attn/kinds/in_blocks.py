@@ -114,7 +114,8 @@ class Attention:
             self._check_placement()
         given = {key: value for key, value in self.options.items() if value is not None}
         name, options = kind_and_options(self.kind)
-        object.__setattr__(self, "options", {**self._usual, **given, **options})
+        usual = {key: value for key, value in self._usual.items() if key != "stages"}
+        object.__setattr__(self, "options", {**usual, **given, **options})
         if isinstance(name, str):
             _check_options(name, self.options)
         elif self.kind is not None and given:
@@ -157,18 +158,16 @@ class Attention:
         return AttentionInBlock(block, attention, placement, options, is_function, self.places)
 
     @property
-    def _usual(self) -> dict[str, Any]:
+    def _usual(self) -> Mapping[str, Any]:
+        """What the network has by default for this kind."""
         name, _ = kind_and_options(self.kind)
-        usual = self.places.usual.get(name, {}) if isinstance(name, str) else {}
-        return {key: value for key, value in usual.items() if key != "stages"}
+        return self.places.usual.get(name, {}) if isinstance(name, str) else {}
 
     def _stages_of(self, kind: Kind | None) -> Sequence[int]:
         if self.stages is not None:
             return self.stages
-        name, _ = kind_and_options(self.kind)
-        usual = self.places.usual.get(name, {}) if isinstance(name, str) else {}
         ends = (None, None) if kind is None else kind.stages
-        return usual.get("stages", self.places.stages[slice(*ends)])
+        return self._usual.get("stages", self.places.stages[slice(*ends)])
 
     def _stands_in(self, block: Block, kind: Kind | None) -> bool:
         if kind is None:

@@ -14,7 +14,14 @@ import pytest
 
 from helpers.layer_contract import assert_close
 from keras_attn import applications
-from keras_attn.applications import CIFARResNet, cifar, get_model, imagenet, preprocess_input
+from keras_attn.applications import (
+    MODELS,
+    CIFARResNet,
+    cifar,
+    get_model,
+    imagenet,
+    preprocess_input,
+)
 from keras_attn.applications.common import construction
 from keras_attn.applications.common.network import Common
 from keras_attn.applications.common.preprocessing import IMAGENET
@@ -73,6 +80,15 @@ def test_all_common_arguments_are_handed_on(name, monkeypatch):
     signature = inspect.signature(CONSTRUCTORS[name])
     assert calls[-1][1] == {} and calls[-1][0][1] is images
     assert signature.parameters["classes"].default == images.classes
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_network_bears_its_name(name, monkeypatch):
+    calls = []
+    patch_construct(monkeypatch, lambda *args, **common: calls.append(args))
+    MODELS[name]()
+    [(_, _, default_name, *_)] = calls
+    assert default_name == name
 
 
 @each_constructor
