@@ -36,7 +36,7 @@ from keras_attn.layers import (
 class TestResidualAttention(NetworkChecks):
     make = staticmethod(applications.ResidualAttention56)
     slim = {
-        (residual_attention, "FILTERS"): (64, 64, 96),
+        (residual_attention, "FILTERS"): (64, 64, 128),
         (residual_attention, "FINAL_FILTERS"): 128,
         (residual_attention, "FINAL_UNITS"): 1,
     }
