@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, Unpack
 
 import keras
 from keras import layers
 
 from keras_attn.applications.common.blocks import channel_axis, convolution, norm_relu
-from keras_attn.applications.common.construction import Arguments, check_attention, construct, level
-from keras_attn.applications.common.preprocessing import IMAGENET
+from keras_attn.applications.common.construction import OF_IMAGENET, construct, level
+from keras_attn.applications.common.network import Common, network
 from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.common.pretrained import takes_weights
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
-from keras_attn.layers import CeilMaxPooling2D, SqueezeExcite
+from keras_attn.kinds import Attention, Block, Places, one_kind
+from keras_attn.layers import CeilMaxPooling2D
 
 
 @dataclass(frozen=True)
@@ -67,23 +67,16 @@ STAGES = {
         ),
     ),
 }
+PLACES = Places(tuple(STAGES), ["post"])
 
 
-@takes_weights
+@network(OF_IMAGENET)
 def SEBNInception(
     *,
-    include_top: bool = True,
-    include_preprocessing: bool = False,
-    weights: str | os.PathLike | None = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: Any = "softmax",
-    pyramid_outputs: bool | Sequence[str] = False,
-    attention: str | None = "se",
+    attention: Literal["se"] | None = "se",
+    stages: Sequence[int] | None = None,
     ratio: int = 16,
-    name: str | None = None,
+    **common: Unpack[Common],
 ) -> keras.Model:
     """BN-Inception with a `SqueezeExcite` on the output of each of its ten modules.
 
@@ -99,20 +92,10 @@ def SEBNInception(
     here; on even sides they equal Caffe's.
 
     Args:
-        include_top: Whether the network ends in its classifier.
-        include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization), the path to a weights file, or a set's tag,
-            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
-        input_tensor: Optional Keras tensor to use as the image.
-        input_shape: Optional shape without the batch; sides of at least 32, or `None`.
-        pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns the logits.
-        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
-            of the levels P2 to P5 (stride 4 to 32); or the levels that it returns.
         attention: `"se"`, or `None` for BN-Inception.
+        stages: The stages (3 to 5) with attention; by default all.
         ratio: Reduction of the `SqueezeExcite`s.
-        name: Name of the model.
+        **common: See `Common`.
 
     Returns:
         A functional `keras.Model`. By default the input is (B, 224, 224, 3), the output (B, 1000).
@@ -126,57 +109,51 @@ def SEBNInception(
     >>> model.output_shape
     (None, 1024)
     """
-    check_attention(attention, (None, "se"))
+    asked = Attention(one_kind("se", attention), stages, "post", {"ratio": ratio}, PLACES)
+    name = "se_bn_inception" if attention else "bn_inception"
+    return construct(partial(_body, asked), OF_IMAGENET, name, **common)
 
-    def conv(x: Any, filters: int, size: int, prefix: str, strides: int = 1) -> Any:
-        x = convolution(x, filters, size, strides=strides, name=f"{prefix}_conv")
-        return norm_relu(x, prefix)
 
-    def pool(x: Any, module: Module, prefix: str) -> Any:
-        if module.pool == "max":
-            return layers.MaxPooling2D(3, module.strides, "same", name=f"{prefix}_pool")(x)
-        x = layers.ZeroPadding2D(1, name=f"{prefix}_pool_pad")(x)
-        return layers.AveragePooling2D(3, 1, name=f"{prefix}_pool")(x)
+def _body(attention: Attention, x: Any) -> Any:
+    """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, 1024)."""
+    x = _conv(x, 64, 7, "stem1", strides=2)
+    x = CeilMaxPooling2D(name="stem1_pool")(x)
+    x = _conv(_conv(x, 64, 1, "stem2_reduce"), 192, 3, "stem2")
+    x = level(x, 2)
+    x = CeilMaxPooling2D(name="stem2_pool")(x)
+    for stage, modules in STAGES.items():
+        for i, module in enumerate(modules):
+            if module.strides == 2:
+                x = level(x, stage)
+            block = Block(stage, i + 1, len(modules))
+            x = attention.within(block)(_inception(x, module, block.prefix), "post")
+    return level(x, 5)
 
-    def inception(x: Any, module: Module, prefix: str) -> Any:
-        branches = []
-        if module.single:
-            branches.append(conv(x, module.single, 1, f"{prefix}_single"))
-        triple = conv(x, module.reduce, 1, f"{prefix}_triple_reduce")
-        branches.append(conv(triple, module.triple, 3, f"{prefix}_triple", module.strides))
-        double = conv(x, module.double_reduce, 1, f"{prefix}_double_reduce")
-        double = conv(double, module.double, 3, f"{prefix}_double1")
-        branches.append(conv(double, module.double, 3, f"{prefix}_double2", module.strides))
-        pooled = pool(x, module, prefix)
-        if module.projection:
-            pooled = conv(pooled, module.projection, 1, f"{prefix}_projection")
-        branches.append(pooled)
-        x = layers.Concatenate(channel_axis(), name=f"{prefix}_concat")(branches)
-        return SqueezeExcite(ratio, name=f"{prefix}_se")(x) if attention == "se" else x
 
-    def features(x: Any) -> Any:
-        x = conv(x, 64, 7, "stem1", strides=2)
-        x = CeilMaxPooling2D(name="stem1_pool")(x)
-        x = conv(conv(x, 64, 1, "stem2_reduce"), 192, 3, "stem2")
-        x = level(x, 2)
-        x = CeilMaxPooling2D(name="stem2_pool")(x)
-        for stage, modules in STAGES.items():
-            for i, module in enumerate(modules):
-                if module.strides == 2:
-                    x = level(x, stage)
-                x = inception(x, module, f"stage{stage}_block{i + 1}")
-        return level(x, 5)
+def _inception(x: Any, module: Module, prefix: str) -> Any:
+    """The module's branches beside each other."""
+    branches = []
+    if module.single:
+        branches.append(_conv(x, module.single, 1, f"{prefix}_single"))
+    triple = _conv(x, module.reduce, 1, f"{prefix}_triple_reduce")
+    branches.append(_conv(triple, module.triple, 3, f"{prefix}_triple", module.strides))
+    double = _conv(x, module.double_reduce, 1, f"{prefix}_double_reduce")
+    double = _conv(double, module.double, 3, f"{prefix}_double1")
+    branches.append(_conv(double, module.double, 3, f"{prefix}_double2", module.strides))
+    pooled = _pool(x, module, prefix)
+    if module.projection:
+        pooled = _conv(pooled, module.projection, 1, f"{prefix}_projection")
+    branches.append(pooled)
+    return layers.Concatenate(channel_axis(), name=f"{prefix}_concat")(branches)
 
-    arguments = Arguments(
-        include_top=include_top,
-        include_preprocessing=include_preprocessing,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        pyramid_outputs=pyramid_outputs,
-        name=name or ("se_bn_inception" if attention else "bn_inception"),
-    )
-    return construct(arguments, features, default_size=224, min_size=32, normalisation=IMAGENET)
+
+def _conv(x: Any, filters: int, size: int, prefix: str, strides: int = 1) -> Any:
+    x = convolution(x, filters, size, strides=strides, name=f"{prefix}_conv")
+    return norm_relu(x, prefix)
+
+
+def _pool(x: Any, module: Module, prefix: str) -> Any:
+    if module.pool == "max":
+        return layers.MaxPooling2D(3, module.strides, "same", name=f"{prefix}_pool")(x)
+    x = layers.ZeroPadding2D(1, name=f"{prefix}_pool_pad")(x)
+    return layers.AveragePooling2D(3, 1, name=f"{prefix}_pool")(x)

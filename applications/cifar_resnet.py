@@ -2,79 +2,47 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Unpack
 
 import keras
 from keras import layers
 
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
-from keras_attn.applications.common.block_attention import AttentionInBlocks
 from keras_attn.applications.common.blocks import convolution, norm, norm_relu
-from keras_attn.applications.common.construction import Arguments, construct, level
-from keras_attn.applications.common.preprocessing import CIFAR
-from keras_attn.applications.common.pretrained import takes_weights
-from keras_attn.applications.common.residual_network import Block, BlockAttention
-from keras_attn.insertion import attention_name, check_attention
-from keras_attn.layers import AugmentedConv2D, ZeroPaddingShortcut2D
+from keras_attn.applications.common.construction import OF_CIFAR10, construct, level
+from keras_attn.applications.common.network import Common, network
+from keras_attn.kinds import (
+    PLACEMENTS,
+    Attention,
+    AttentionLike,
+    Block,
+    Placement,
+    Places,
+    Positions,
+)
+from keras_attn.layers import ZeroPaddingShortcut2D
 
 FILTERS = (16, 32, 64)
-SIDES = {1: 32, 2: 16, 3: 8}  # of the stages' maps
-
-# The nets are narrow: with the paper's 8 heads and 20 key dimensions, keys alone would have ten
-# times the channels of the first stage.
-KAPPA = UPSILON = 0.25
-NUM_HEADS = 4
-MIN_KEY_DIM = 4
+SIDES = (32, 16, 8)  # of the stages' maps
+# The blocks have two 3x3 convolutions.
+PLACES = Places((1, 2, 3), [x for x in PLACEMENTS if x != "3x3"], usual={"aa": {"stages": (2, 3)}})
 
 
-class _AugmentedBlocks(BlockAttention):
-    """An `AugmentedConv2D` for the first convolution of the blocks of some stages."""
-
-    def __init__(self, stages: Sequence[int]) -> None:
-        self.stages = tuple(stages)
-
-    def _convolution(
-        self, x: Any, filters: int, *, strides: int, groups: int, block: Block, name: str
-    ) -> Any:
-        if block.stage not in self.stages:
-            return super()._convolution(
-                x, filters, strides=strides, groups=groups, block=block, name=name
-            )
-        return AugmentedConv2D.from_ratios(
-            filters,
-            3,
-            strides=strides,
-            table_size=SIDES[block.stage] if None in x.shape[1:] else None,
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=name,
-            kappa=KAPPA,
-            upsilon=UPSILON,
-            num_heads=NUM_HEADS,
-            min_key_dim=MIN_KEY_DIM,
-        )(x)
-
-
-@takes_weights
+@network(OF_CIFAR10)
 def CIFARResNet(
     depth: int = 20,
     *,
-    include_top: bool = True,
-    include_preprocessing: bool = False,
-    weights: str | os.PathLike | None = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 10,
-    classifier_activation: Any = "softmax",
-    pyramid_outputs: bool | Sequence[str] = False,
-    attention: Any = None,
-    attention_stages: Sequence[int] | None = None,
-    ratio: int = 16,
-    name: str | None = None,
+    attention: AttentionLike | None = None,
+    stages: Sequence[int] | None = None,
+    placement: Placement | None = None,
+    ratio: int | None = None,
+    kappa: float | None = None,
+    upsilon: float | None = None,
+    positions: Positions | None = None,
+    **common: Unpack[Common],
 ) -> keras.Model:
     """Residual network for CIFAR: three stages of basic blocks at 32, 16 and 8 pixels.
 
@@ -86,25 +54,24 @@ def CIFARResNet(
 
     Args:
         depth: 6 n + 2 for n blocks in each stage: 20, 32, 44, 56, 110, ...
-        include_top: Whether the network ends in its classifier.
-        include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization), the path to a weights file, or a set's tag,
-            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
-        input_tensor: Optional Keras tensor to use as the image.
-        input_shape: Optional shape without the batch; sides of at least 8, or `None`.
-        pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns the logits.
-        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
-            of the levels P0, P1 and P2 (stride 1, 2 and 4); or the levels that it returns.
-        attention: `None`; the name of a kind, such as `"se"`, `"aa"`, `"cbam"` or `"eca"`; a layer
-            of `keras_attn.layers`, of which each block has a copy with weights of its own; or a
-            function of stage and block, both from 1 on, that gives a name, a layer or `None`.
-            `keras_attn.insertion.KINDS` has all names, and where each kind stands.
-        attention_stages: The stages (1 to 3) that have attention. By default those of its paper;
-            2 and 3 with `"aa"`: the maps of 1024 places in stage 1 would take most of the time.
-        ratio: Reduction of the `SqueezeExcite`s of `"se"`.
-        name: Name of the model.
+        attention: `None`; the name of a kind, such as `"se"`, `"aa"`, `"cbam"` or `"eca"`; a name
+            and options, such as `("aa", {"num_heads": 2})`; a layer of `keras_attn.layers`, of
+            which each block has a copy with weights of its own; or a function of stage and block,
+            both from 1 on, that gives one of these. `keras_attn.kinds.KINDS` has all names, and
+            where each kind stands.
+        stages: The stages (1 to 3) that have attention. By default those of its paper; 2 and 3
+            with `"aa"`: the maps of 1024 places in stage 1 would take most of the time.
+        placement: Where a block has its attention: at the end of the branch (`"standard"`),
+            before the branch (`"pre"`), behind the sum and its ReLU (`"post"`), on the shortcut
+            (`"identity"`), or instead of the first 3x3 convolution (`"convolution"`, for what
+            makes a map of its own). By default as in its paper.
+        ratio: Reduction of the bottleneck, in the kinds that have one; by default the kind's own.
+        kappa: With `"aa"`, the depth of the keys, in (0, 1] of the convolution's filters.
+        upsilon: With `"aa"`, the depth of the values, in [0, 1] of the convolution's filters.
+        positions: With `"aa"` and `"self_attention"`, how attention knows where a pixel is: tables
+            of `"relative"` positions, `"sinusoidal"` ones added to the input, `"coordinates"`
+            appended to it, or `"none"`.
+        **common: See `Common`.
 
     Returns:
         A functional `keras.Model`. By default the input is (B, 32, 32, 3), the output (B, 10).
@@ -120,57 +87,42 @@ def CIFARResNet(
     """
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
         raise ValueError(f"`depth` must be 6 n + 2 with n at least 1. Received: depth={depth!r}")
-    check_attention(attention, none=True)
-    if attention_stages is not None and not set(attention_stages) <= {1, 2, 3}:
-        raise ValueError(
-            "`attention_stages` must hold stages from 1 to 3. "
-            f"Received: attention_stages={attention_stages!r}"
-        )
-    in_blocks = BlockAttention()
-    if isinstance(attention, str) and attention == "aa":
-        in_blocks = _AugmentedBlocks((2, 3) if attention_stages is None else attention_stages)
-    elif attention is not None:
-        arguments = {"ratio": ratio} if isinstance(attention, str) and attention == "se" else {}
-        in_blocks = AttentionInBlocks(attention, SIDES, attention_stages, arguments)
-    blocks = (depth - 2) // 6
+    options = {"ratio": ratio, "kappa": kappa, "upsilon": upsilon, "positions": positions}
+    asked = Attention(attention, stages, placement, options, PLACES)
+    name = f"{asked.name}_resnet{depth}_cifar" if asked.name else f"resnet{depth}_cifar"
+    return construct(partial(_body, (depth - 2) // 6, asked), OF_CIFAR10, name, **common)
 
-    def residual(x: Any, block: Block, strides: int) -> Any:
-        filters, prefix = FILTERS[block.stage - 1], block.prefix
-        shortcut = in_blocks.gate(x, "identity", block)
-        x = in_blocks.gate(x, "pre", block)
-        x = in_blocks.convolution(x, filters, strides=strides, groups=1, block=block, index=1)
-        x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
-        x = in_blocks.gate(x, "standard", block)
-        if strides > 1:
-            shortcut = ZeroPaddingShortcut2D(filters, strides=strides, name=f"{prefix}_shortcut")(
-                shortcut
-            )
-        x = layers.Add(name=f"{prefix}_add")([x, shortcut])
-        x = layers.Activation("relu", name=f"{prefix}_relu2")(x)
-        return in_blocks.gate(x, "post", block)
 
-    def features(x: Any) -> Any:
-        x = norm_relu(convolution(x, FILTERS[0], name="stem_conv"), "stem")
-        for stage in SIDES:
-            for i in range(blocks):
-                strides = 2 if stage > 1 and i == 0 else 1
-                x = residual(x, Block(stage, i + 1, blocks), strides)
-            x = level(x, stage - 1)
-        return x
+def _body(blocks: int, attention: Attention, x: Any) -> Any:
+    """From the image (B, H, W, C) to the last map (B, H / 4, W / 4, 64)."""
+    x = norm_relu(convolution(x, FILTERS[0], name="stem_conv"), "stem")
+    for stage, side in enumerate(SIDES, start=1):
+        for i in range(blocks):
+            block = Block(stage, i + 1, blocks, side)
+            x = _block(x, block, 2 if stage > 1 and i == 0 else 1, attention)
+        x = level(x, stage - 1)
+    return x
 
-    default_name = f"resnet{depth}_cifar"
-    if attention is not None:
-        default_name = f"{attention_name(attention)}_{default_name}"
-    user = Arguments(
-        include_top=include_top,
-        include_preprocessing=include_preprocessing,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        pyramid_outputs=pyramid_outputs,
-        name=name or default_name,
+
+def _block(x: Any, block: Block, strides: int, attention: Attention) -> Any:
+    """relu(branch(x) + shortcut(x))."""
+    filters, prefix = FILTERS[block.stage - 1], block.prefix
+    attend = attention.within(block)
+    shortcut = attend(x, "identity")
+    x = attend(x, "pre")
+    x = attend.convolution(
+        x,
+        convolution,
+        partial(norm_relu, prefix=prefix, suffix="1"),
+        filters=filters,
+        strides=strides,
+        name=f"{prefix}_conv1",
     )
-    return construct(user, features, default_size=32, min_size=8, normalisation=CIFAR)
+    x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
+    x = attend(x, "standard")
+    if strides > 1:
+        padding = ZeroPaddingShortcut2D(filters, strides=strides, name=f"{prefix}_shortcut")
+        shortcut = padding(shortcut)
+    x = layers.Add(name=f"{prefix}_add")([x, shortcut])
+    x = layers.Activation("relu", name=f"{prefix}_relu2")(x)
+    return attend(x, "post")

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+from importlib import resources
 from typing import Any
 
 import keras
 
-from keras_attn.applications.common.imagenet_classes import CLASSES
 from keras_attn.applications.common.predictions import (
     Decoded,
     labels_of,
     name_predictions,
     numbered,
 )
+
+
+@functools.cache
+def classes() -> tuple[tuple[str, str], ...]:
+    """The WordNet ids and names of ImageNet's 1000 classes, in the order of the outputs.
+
+    Source: TensorFlow Datasets 4.9 (Apache License 2.0), the ids from `imagenet2012/labels.txt`,
+    of each class in `siscore/labels.py` the first name.
+    """
+    folder = resources.files("keras_attn.applications.common")
+    lines = folder.joinpath("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
+    return tuple((line.split(" ")[0], line.split(" ")[1]) for line in lines)
 
 
 def decode_predictions(preds: Any, top: int = 5, *, model: keras.Model | None = None) -> Decoded:
@@ -42,10 +55,7 @@ def decode_predictions(preds: Any, top: int = 5, *, model: keras.Model | None = 
     [[('n02123045', 'tabby', 0.75)]]
     """
     labels = labels_of(model)
-    if labels is None or labels == "imagenet":
-        names = [(line.split(" ")[0], line.split(" ")[1]) for line in CLASSES.splitlines()]
-    else:
-        names = numbered(labels)
+    names = classes() if labels is None or labels == "imagenet" else numbered(labels)
     return name_predictions(preds, names, top)
 
 
@@ -61,4 +71,4 @@ def class_names_of_imagenet() -> tuple[str, ...]:
     >>> class_names_of_imagenet()[281]
     'tabby'
     """
-    return tuple(line.split(" ")[1] for line in CLASSES.splitlines())
+    return tuple(name for _, name in classes())

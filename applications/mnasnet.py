@@ -1,28 +1,34 @@
-"""MnasNet-A1, plain or augmented with attention (Tan et al., 2019; Bello et al., 2019)."""
+"""MnasNet-A1, plain or with attention (Tan et al., 2019; Bello et al., 2019)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, Unpack
 
 import keras
 from keras import layers
 
-from keras_attn.applications.common.blocks import channel_axis, depthwise_convolution
-from keras_attn.applications.common.construction import (
-    Arguments,
-    check_attention,
-    construct,
-    constructor,
-    level,
+from keras_attn.applications.common.blocks import (
+    channel_axis,
+    depthwise_convolution,
+    same_convolution,
 )
-from keras_attn.applications.common.preprocessing import IMAGENET
+from keras_attn.applications.common.construction import OF_IMAGENET, construct, level
+from keras_attn.applications.common.network import Common, network
 from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
-from keras_attn.applications.common.pretrained import takes_weights
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
-from keras_attn.layers import AugmentedConv2D, BatchNormalization, SqueezeExcite
+from keras_attn.kinds import (
+    Attention,
+    AttentionLike,
+    Block,
+    Placement,
+    Places,
+    Positions,
+    one_kind,
+)
+from keras_attn.layers import BatchNormalization, SqueezeExcite
 
 
 @dataclass(frozen=True)
@@ -52,149 +58,32 @@ HEAD_FILTERS = 1280  # whatever the width
 SQUEEZE = 0.25  # bottleneck of Squeeze-and-Excitation, by the channels of the block's input
 DROPOUT = 0.2
 
-# The last 13 blocks: from stage 3 on, which ends at 28x28.
-FIRST_AUGMENTED = 3
 LEVELS = {2: 2, 3: 3, 5: 4}  # the last stage of each stride -> its level
 
+# The last 13 blocks: from stage 3 on, which ends at 28x28. Values have at least one channel a head.
+AUGMENTED = {
+    "stages": (3, 4, 5, 6, 7),
+    "kappa": 0.1,
+    "upsilon": 0.05,
+    "num_heads": 4,
+    "min_key_dim": 20,
+    "min_value_dim": 1,
+    "downsample": True,
+}
+# Some blocks have a Squeeze-and-Excitation of their own, `stage3_block1_se`.
+PLACES = Places(range(1, len(STAGES) + 1), usual={"aa": AUGMENTED}, infix="extra_")
 
-def _scaled(filters: int, width: float) -> int:
-    """`filters` times `width`, to the next multiple of 8, less than 10% down."""
-    scaled = filters * width
-    rounded = max(8, int(scaled + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * scaled else rounded
 
-
-def _mnasnet(
-    augmented: dict[str, Any] | None,
+@network(OF_IMAGENET)
+def MnasNet(
     width: float = 1.0,
     *,
-    include_top: bool = True,
-    include_preprocessing: bool = False,
-    weights: str | os.PathLike | None = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: Any = "softmax",
-    pyramid_outputs: bool | Sequence[str] = False,
-    name: str | None = None,
+    attention: AttentionLike | None = None,
+    stages: Sequence[int] | None = None,
+    placement: Placement | None = None,
+    **common: Unpack[Common],
 ) -> keras.Model:
-    """MnasNet-A1; `augmented` are the ratios of the later blocks' expansions."""
-    if isinstance(width, bool) or not isinstance(width, int | float) or not width > 0:
-        raise ValueError(f"`width` must be a positive number. Received: width={width!r}")
-
-    def activated(x: Any, prefix: str) -> Any:
-        return layers.Activation("relu", name=f"{prefix}_relu")(normalised(x, prefix))
-
-    def normalised(x: Any, prefix: str) -> Any:
-        # The authors' momentum and epsilon are not those of the residual networks.
-        return BatchNormalization(
-            axis=channel_axis(), momentum=0.99, epsilon=1e-3, name=f"{prefix}_bn"
-        )(x)
-
-    def conv(x: Any, filters: int, prefix: str, size: int = 1, strides: int = 1) -> Any:
-        return layers.Conv2D(
-            filters,
-            size,
-            strides=strides,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=f"{prefix}_conv",
-        )(x)
-
-    def expansion(x: Any, filters: int, stage: int, side: int, prefix: str) -> Any:
-        if augmented is None or stage < FIRST_AUGMENTED:
-            return conv(x, filters, prefix)
-        ratios, least = dict(augmented), augmented["num_heads"] / filters
-        if 0 < ratios["upsilon"] < least:
-            ratios["upsilon"] = least  # one value channel a head
-        pooled = 2 if stage == FIRST_AUGMENTED else 1
-        return AugmentedConv2D.from_ratios(
-            filters,
-            1,
-            **ratios,
-            attention_strides=pooled,
-            table_size=side // pooled if None in x.shape[1:] else None,
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=f"{prefix}_conv",
-        )(x)
-
-    def block(x: Any, number: int, first: bool, side: int, prefix: str) -> Any:
-        stage = STAGES[number - 1]
-        strides = stage.strides if first else 1
-        shortcut, channels = x, x.shape[channel_axis()]
-        if stage.expansion > 1:
-            x = expansion(x, stage.expansion * channels, number, side, f"{prefix}_expand")
-            x = activated(x, f"{prefix}_expand")
-        x = depthwise_convolution(
-            x, stage.kernel_size, strides=strides, padding="same", name=f"{prefix}_dw"
-        )
-        x = activated(x, f"{prefix}_dw")
-        if stage.squeeze_excite:
-            bottleneck = int(channels * SQUEEZE)
-            x = SqueezeExcite(bottleneck_channels=bottleneck, name=f"{prefix}_se")(x)
-        x = conv(x, _scaled(stage.filters, width), f"{prefix}_project")
-        x = normalised(x, f"{prefix}_project")
-        if strides == 1 and x.shape[channel_axis()] == channels:
-            x = layers.Add(name=f"{prefix}_add")([x, shortcut])
-        return x
-
-    def features(x: Any) -> Any:
-        x = conv(x, _scaled(STEM_FILTERS, width), "stem", size=3, strides=2)
-        x = activated(x, "stem")
-        side = 112
-        for number, stage in enumerate(STAGES, start=1):
-            for i in range(stage.blocks):
-                x = block(x, number, i == 0, side, f"stage{number}_block{i + 1}")
-                side //= stage.strides if i == 0 else 1
-            if number in LEVELS:
-                x = level(x, LEVELS[number])
-        return level(activated(conv(x, HEAD_FILTERS, "head"), "head"), 5)
-
-    arguments = Arguments(
-        include_top=include_top,
-        include_preprocessing=include_preprocessing,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        pyramid_outputs=pyramid_outputs,
-        name=name or f"{'aa_' if augmented else ''}mnasnet_{float(width)}",
-    )
-    return construct(
-        arguments,
-        features,
-        default_size=224,
-        min_size=32,
-        normalisation=IMAGENET,
-        dropout=DROPOUT,
-    )
-
-
-_ARGUMENTS = """
-        include_top: Whether the network ends in its classifier.
-        include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization), the path to a weights file, or a set's tag,
-            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
-        input_tensor: Optional Keras tensor to use as the image.
-        input_shape: Optional shape without the batch; sides of at least 32, or `None`.
-        pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns the logits.
-        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
-            of the levels P2 to P5 (stride 4 to 32); or the levels that it returns.
-        name: Name of the model.
-""".strip()
-
-MnasNet = constructor(
-    "MnasNet",
-    _mnasnet,
-    None,
-    f"""MnasNet-A1, the baseline of `AAMnasNet`.
+    """MnasNet-A1, the baseline of `AAMnasNet`.
 
     [Tan et al., "MnasNet", CVPR 2019](https://arxiv.org/abs/1807.11626), as in its
     authors' code (github.com/tensorflow/tpu, `models/official/mnasnet`): widths, the padding on
@@ -202,7 +91,17 @@ MnasNet = constructor(
 
     Args:
         width: Multiplier of the filters.
-        {_ARGUMENTS}
+        attention: As in `ResNet50`, beside the network's own Squeeze-and-Excitation; `"aa"` is
+            `AAMnasNet`. What its paper has instead of a 3x3 convolution stands instead of the 1x1
+            convolution that widens the block's input.
+        stages: The stages (1 to 7, from the finest map on) that have attention. By default those
+            of its paper, counted from the last one.
+        placement: Where a block has its attention: at the end of the branch (`"standard"`),
+            before the branch (`"pre"`), behind the block (`"post"`), on the shortcut
+            (`"identity"`, in the blocks that have one), behind the depthwise convolution's ReLU
+            (`"3x3"`), or instead of the convolution that widens (`"convolution"`, for what makes
+            a map of its own; not in stage 1, which has none). By default as in its paper.
+        **common: See `Common`.
 
     Returns:
         A functional `keras.Model`. By default the input is (B, 224, 224, 3), the output (B, 1000).
@@ -215,29 +114,22 @@ MnasNet = constructor(
     >>> model = keras_attn.applications.MnasNet(0.75, include_top=False, pooling="avg")
     >>> model.output_shape
     (None, 1280)
-    """,
-)
+    """
+    return _mnasnet(Attention(attention, stages, placement, places=PLACES), width, **common)
 
 
-@takes_weights
+@network(OF_IMAGENET)
 def AAMnasNet(
     width: float = 1.0,
     *,
-    include_top: bool = True,
-    include_preprocessing: bool = False,
-    weights: str | os.PathLike | None = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: Any = "softmax",
-    pyramid_outputs: bool | Sequence[str] = False,
-    attention: str | None = "aa",
+    attention: Literal["aa"] | None = "aa",
+    stages: Sequence[int] = (3, 4, 5, 6, 7),
     kappa: float = 0.1,
     upsilon: float = 0.05,
     num_heads: int = 4,
     min_key_dim: int = 20,
-    name: str | None = None,
+    positions: Positions = "relative",
+    **common: Unpack[Common],
 ) -> keras.Model:
     """MnasNet-A1 whose later expansions are augmented with attention.
 
@@ -254,24 +146,15 @@ def AAMnasNet(
 
     Args:
         width: Multiplier of the filters; the paper has 0.75, 1.0, 1.25 and 1.4.
-        include_top: Whether the network ends in its classifier.
-        include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization), the path to a weights file, or a set's tag,
-            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
-        input_tensor: Optional Keras tensor to use as the image.
-        input_shape: Optional shape without the batch; sides of at least 32, or `None`. The tables
-            of relative positions are made for it, and for 224x224 where a side is `None`.
-        pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns the logits.
-        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
-            of the levels P2 to P5 (stride 4 to 32); or the levels that it returns.
         attention: `"aa"`, or `None` for `MnasNet`, which has its own Squeeze-and-Excitation.
+        stages: The stages (2 to 7) with attention.
         kappa: Depth of the keys by the expansion's filters.
         upsilon: Depth of the values by the expansion's filters.
         num_heads: Number of heads.
         min_key_dim: Least depth of a key per head.
-        name: Name of the model.
+        positions: How attention knows where a pixel is: tables of `"relative"` positions,
+            `"sinusoidal"` ones added to the input, `"coordinates"` appended to it, or `"none"`.
+        **common: See `Common`.
 
     Returns:
         A functional `keras.Model`. By default the input is (B, 224, 224, 3), the output (B, 1000).
@@ -285,19 +168,84 @@ def AAMnasNet(
     >>> model.output_shape
     (None, 1280)
     """
-    check_attention(attention, (None, "aa"))
-    ratios = dict(kappa=kappa, upsilon=upsilon, num_heads=num_heads, min_key_dim=min_key_dim)
-    return _mnasnet(
-        ratios if attention else None,
-        width,
-        include_top=include_top,
-        include_preprocessing=include_preprocessing,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        pyramid_outputs=pyramid_outputs,
-        name=name,
+    options = {
+        "kappa": kappa,
+        "upsilon": upsilon,
+        "num_heads": num_heads,
+        "min_key_dim": min_key_dim,
+        "positions": positions,
+    }
+    asked = Attention(one_kind("aa", attention), stages, None, options, PLACES)
+    return _mnasnet(asked, width, **common)
+
+
+def _mnasnet(attention: Attention, width: float, **common: Unpack[Common]) -> keras.Model:
+    if isinstance(width, bool) or not isinstance(width, int | float) or not width > 0:
+        raise ValueError(f"`width` must be a positive number. Received: width={width!r}")
+    name = f"mnasnet_{float(width)}"
+    name = f"{attention.name}_{name}" if attention.name else name
+    return construct(partial(_body, attention, width), OF_IMAGENET, name, DROPOUT, **common)
+
+
+def _body(attention: Attention, width: float, x: Any) -> Any:
+    """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, 1280)."""
+    x = same_convolution(x, _scaled(STEM_FILTERS, width), strides=2, name="stem_conv")
+    x = _norm_relu(x, "stem")
+    side = 112
+    for number, stage in enumerate(STAGES, start=1):
+        for i in range(stage.blocks):
+            block = Block(number, i + 1, stage.blocks, side)
+            x = _block(x, block, width, attention)
+            side //= stage.strides if i == 0 else 1
+        if number in LEVELS:
+            x = level(x, LEVELS[number])
+    x = same_convolution(x, HEAD_FILTERS, 1, name="head_conv")
+    return level(_norm_relu(x, "head"), 5)
+
+
+def _block(x: Any, block: Block, width: float, attention: Attention) -> Any:
+    """Widens, convolves depthwise, and narrows; where it fits, plus x."""
+    stage, prefix = STAGES[block.stage - 1], block.prefix
+    attend = attention.within(block)
+    strides = stage.strides if block.number == 1 else 1
+    shortcut, channels = x, x.shape[channel_axis()]
+    x = attend(x, "pre")
+    if stage.expansion > 1:
+        x = attend.convolution(
+            x,
+            same_convolution,
+            partial(_norm_relu, prefix=f"{prefix}_expand"),
+            filters=stage.expansion * channels,
+            kernel_size=1,
+            name=f"{prefix}_expand_conv",
+        )
+    x = depthwise_convolution(
+        x, stage.kernel_size, strides=strides, padding="same", name=f"{prefix}_dw"
     )
+    x = _norm_relu(x, f"{prefix}_dw")
+    if stage.squeeze_excite:
+        x = SqueezeExcite(bottleneck_channels=int(channels * SQUEEZE), name=f"{prefix}_se")(x)
+    x = attend(x, "3x3")
+    filters = _scaled(stage.filters, width)
+    x = _norm(same_convolution(x, filters, 1, name=f"{prefix}_project_conv"), f"{prefix}_project")
+    x = attend(x, "standard")
+    if strides == 1 and x.shape[channel_axis()] == channels:
+        x = layers.Add(name=f"{prefix}_add")([x, attend(shortcut, "identity")])
+    return attend(x, "post")
+
+
+def _scaled(filters: int, width: float) -> int:
+    """`filters` times `width`, to the next multiple of 8, less than 10% down."""
+    scaled = filters * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+def _norm(x: Any, prefix: str) -> Any:
+    """BatchNormalization; the authors' momentum and epsilon aren't the residual networks'."""
+    norm = BatchNormalization(axis=channel_axis(), momentum=0.99, epsilon=1e-3, name=f"{prefix}_bn")
+    return norm(x)
+
+
+def _norm_relu(x: Any, prefix: str) -> Any:
+    return layers.Activation("relu", name=f"{prefix}_relu")(_norm(x, prefix))

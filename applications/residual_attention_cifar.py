@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Unpack
 
 import keras
 
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
+from keras_attn.applications.common.attention_modules import Learning, MaskActivation, Modules
 from keras_attn.applications.common.blocks import convolution, norm_relu
-from keras_attn.applications.common.construction import Arguments, construct, level
-from keras_attn.applications.common.preprocessing import CIFAR
-from keras_attn.applications.common.pretrained import takes_weights
-from keras_attn.layers import AttentionModule, PreActivationBottleneck
+from keras_attn.applications.common.construction import OF_CIFAR10, construct, level
+from keras_attn.applications.common.network import Common, network
+from keras_attn.layers import PreActivationBottleneck
 
 
 @dataclass(frozen=True)
@@ -42,23 +41,15 @@ FILTERS = (64, 128, 256)  # four times the bottlenecks' 16, 32, 64
 FINAL_UNITS = 3
 
 
-@takes_weights
+@network(OF_CIFAR10)
 def ResidualAttentionCIFAR(
     depth: int = 56,
     *,
-    include_top: bool = True,
-    include_preprocessing: bool = False,
-    weights: str | os.PathLike | None = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 10,
-    classifier_activation: Any = "softmax",
-    pyramid_outputs: bool | Sequence[str] = False,
-    attention: str | None = "mixed",
-    learning: str = "residual",
+    mask_activation: MaskActivation = "mixed",
+    masks: bool = True,
+    learning: Learning = "residual",
     mask_depths: tuple[int, int, int] = (3, 2, 1),
-    name: str | None = None,
+    **common: Unpack[Common],
 ) -> keras.Model:
     """Residual Attention Network for CIFAR: three stages at 32, 16 and 8 pixels.
 
@@ -71,22 +62,12 @@ def ResidualAttentionCIFAR(
 
     Args:
         depth: 56, 92, 128, 164, 236 or 452.
-        include_top: Whether the network ends in its classifier.
-        include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization), the path to a weights file, or a set's tag,
-            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
-        input_tensor: Optional Keras tensor to use as the image.
-        input_shape: Optional shape without the batch; sides of at least 8, or `None`.
-        pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns the logits.
-        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
-            of the levels P0, P1 and P2 (stride 1, 2 and 4); or the levels that it returns.
-        attention: `"mixed"`, `"channel"` or `"spatial"`, the masks' activation; `None` leaves the
-            masks out, for comparisons.
+        mask_activation: `"mixed"`, `"channel"` or `"spatial"`.
+        masks: Whether there are masks; without them it is a network of the same trunk, for
+            comparisons.
         learning: `"residual"` or `"naive"`.
         mask_depths: How often the mask goes down in each stage.
-        name: Name of the model.
+        **common: See `Common`.
 
     Returns:
         A functional `keras.Model`. By default the input is (B, 32, 32, 3), the output (B, 10).
@@ -108,47 +89,23 @@ def ResidualAttentionCIFAR(
             f"`mask_depths` must have one entry per stage. Received: mask_depths={mask_depths!r}"
         )
     variant = VARIANTS[depth]
+    options = {"r": variant.r}
+    modules = Modules(mask_activation, masks, learning, p=variant.p, t=variant.t, options=options)
+    body = partial(_body, variant.modules, modules, mask_depths)
+    return construct(body, OF_CIFAR10, f"residual_attention{depth}_cifar", **common)
 
-    def module(x: Any, filters: int, mask_depth: int, name: str) -> Any:
-        if attention is not None:
-            return AttentionModule(
-                mask_depth=mask_depth,
-                p=variant.p,
-                t=variant.t,
-                r=variant.r,
-                attention=attention,
-                learning=learning,
-                name=name,
-            )(x)
-        for i in range(variant.p + variant.t + variant.p):
-            x = PreActivationBottleneck(filters, name=f"{name}_unit{i + 1}")(x)
-        return x
 
-    def features(x: Any) -> Any:
-        x = convolution(x, 16, name="stem_conv")
-        x = norm_relu(x, "stem")
-        for i, (filters, mask_depth) in enumerate(zip(FILTERS, mask_depths, strict=True)):
-            stage = f"stage{i + 1}"
-            strides = 1 if i == 0 else 2
-            x = PreActivationBottleneck(filters, strides=strides, name=f"{stage}_unit1")(x)
-            for j in range(variant.modules):
-                x = module(x, filters, mask_depth, f"{stage}_attention{j + 1}")
-            if i < 2:
-                x = level(x, i)
-        for i in range(FINAL_UNITS):
-            x = PreActivationBottleneck(FILTERS[-1], name=f"final_unit{i + 1}")(x)
-        return level(norm_relu(x, "final"), 2)
-
-    arguments = Arguments(
-        include_top=include_top,
-        include_preprocessing=include_preprocessing,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        pyramid_outputs=pyramid_outputs,
-        name=name or f"residual_attention{depth}_cifar",
-    )
-    return construct(arguments, features, default_size=32, min_size=8, normalisation=CIFAR)
+def _body(count: int, modules: Modules, mask_depths: tuple[int, int, int], x: Any) -> Any:
+    """From the image (B, H, W, C) to the last map (B, H / 4, W / 4, 256)."""
+    x = norm_relu(convolution(x, 16, name="stem_conv"), "stem")
+    for i, (filters, mask_depth) in enumerate(zip(FILTERS, mask_depths, strict=True)):
+        stage = f"stage{i + 1}"
+        strides = 1 if i == 0 else 2
+        x = PreActivationBottleneck(filters, strides=strides, name=f"{stage}_unit1")(x)
+        for j in range(count):
+            x = modules(x, filters, mask_depth, f"{stage}_attention{j + 1}")
+        if i < 2:
+            x = level(x, i)
+    for i in range(FINAL_UNITS):
+        x = PreActivationBottleneck(FILTERS[-1], name=f"final_unit{i + 1}")(x)
+    return level(norm_relu(x, "final"), 2)

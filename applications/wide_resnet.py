@@ -1,141 +1,61 @@
-"""Wide residual networks for 32x32 images, plain or augmented with attention (ICCV 2019)."""
+"""Wide residual networks for 32x32 images, plain or with attention (BMVC 2016, ICCV 2019)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal, Unpack
 
 import keras
 from keras import layers
 
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
-from keras_attn.applications.common.blocks import norm, norm_relu
-from keras_attn.applications.common.construction import (
-    Arguments,
-    check_attention,
-    construct,
-    constructor,
-    level,
+from keras_attn.applications.common.blocks import norm, norm_relu, same_convolution
+from keras_attn.applications.common.construction import OF_CIFAR100, construct, level
+from keras_attn.applications.common.network import Common, network
+from keras_attn.kinds import (
+    PLACEMENTS,
+    Attention,
+    AttentionLike,
+    Block,
+    Placement,
+    Places,
+    Positions,
+    one_kind,
 )
-from keras_attn.applications.common.preprocessing import CIFAR
-from keras_attn.applications.common.pretrained import takes_weights
-from keras_attn.layers import AugmentedConv2D, ZeroPaddingShortcut2D
+from keras_attn.layers import ZeroPaddingShortcut2D
 
 BLOCKS = 4
 STEM_FILTERS = 16
 FILTERS = (160, 320, 640)
+SIDES = (32, 16, 8)  # of the stages' maps
+# The blocks have two 3x3 convolutions.
+PLACES = Places((1, 2, 3), [x for x in PLACEMENTS if x != "3x3"])
 
 
-def _wide_resnet(
-    augmented: dict[str, Any] | None,
+@network(OF_CIFAR100)
+def WideResNet28x10(
     *,
-    include_top: bool = True,
-    include_preprocessing: bool = False,
-    weights: str | os.PathLike | None = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 100,
-    classifier_activation: Any = "softmax",
-    pyramid_outputs: bool | Sequence[str] = False,
-    name: str | None = None,
+    attention: AttentionLike | None = None,
+    stages: Sequence[int] | None = None,
+    placement: Placement | None = None,
+    **common: Unpack[Common],
 ) -> keras.Model:
-    """Wide-ResNet-28-10; `augmented` are the ratios of each block's first convolution."""
-
-    def conv(x: Any, filters: int, name: str, strides: int = 1) -> Any:
-        return layers.Conv2D(
-            filters,
-            3,
-            strides=strides,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=name,
-        )(x)
-
-    def first_conv(x: Any, filters: int, name: str, strides: int, side: int) -> Any:
-        if augmented is None:
-            return conv(x, filters, name, strides)
-        return AugmentedConv2D.from_ratios(
-            filters,
-            3,
-            strides=strides,
-            table_size=side if None in x.shape[1:] else None,
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=name,
-            **augmented,
-        )(x)
-
-    def block(x: Any, stage: int, strides: int, is_first: bool, prefix: str) -> Any:
-        filters, side = FILTERS[stage - 1], 32 >> (stage - 1)
-        shortcut = x
-        x = norm_relu(x, prefix, "1")
-        if is_first:
-            shortcut = x  # the stem has no BatchNormalization of its own
-        x = first_conv(x, filters, f"{prefix}_conv1", strides, side)
-        x = conv(norm_relu(x, prefix, "2"), filters, f"{prefix}_conv2")
-        if shortcut.shape != x.shape:
-            shortcut = ZeroPaddingShortcut2D(
-                filters, strides=strides, pooling="average", name=f"{prefix}_shortcut"
-            )(shortcut)
-        return layers.Add(name=f"{prefix}_add")([x, shortcut])
-
-    def features(x: Any) -> Any:
-        x = conv(x, STEM_FILTERS, "stem_conv")
-        for stage in (1, 2, 3):
-            for i in range(BLOCKS):
-                strides = 2 if stage > 1 and i == 0 else 1
-                x = block(x, stage, strides, stage == 1 and i == 0, f"stage{stage}_block{i + 1}")
-            if stage < 3:
-                x = level(x, stage - 1)
-        x = norm(x, "final_bn")
-        return level(layers.Activation("relu", name="final_relu")(x), 2)
-
-    arguments = Arguments(
-        include_top=include_top,
-        include_preprocessing=include_preprocessing,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        pyramid_outputs=pyramid_outputs,
-        name=name or ("aa_wide_resnet28x10" if augmented else "wide_resnet28x10"),
-    )
-    return construct(arguments, features, default_size=32, min_size=8, normalisation=CIFAR)
-
-
-_ARGUMENTS = """
-        include_top: Whether the network ends in its classifier.
-        include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization), the path to a weights file, or a set's tag,
-            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
-        input_tensor: Optional Keras tensor to use as the image.
-        input_shape: Optional shape without the batch; sides of at least 8, or `None`.
-        pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns the logits.
-        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
-            of the levels P0, P1 and P2 (stride 1, 2 and 4); or the levels that it returns.
-        name: Name of the model.
-""".strip()
-
-WideResNet28x10 = constructor(
-    "WideResNet28x10",
-    _wide_resnet,
-    None,
-    f"""Wide-ResNet-28-10 for CIFAR-100, with shortcuts without parameters.
+    """Wide-ResNet-28-10 for CIFAR-100, with shortcuts without parameters.
 
     [Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016](
     https://arxiv.org/abs/1605.07146): pre-activation blocks of two 3x3 convolutions, four in each
     of three stages. It is the baseline of `AAWideResNet28x10`, whose docstring says more.
 
     Args:
-        {_ARGUMENTS}
+        attention: As in `CIFARResNet`; `"aa"` is `AAWideResNet28x10`.
+        stages: The stages (1 to 3) that have attention. By default those of its paper.
+        placement: Where a block has its attention: at the end of the branch (`"standard"`),
+            before the branch (`"pre"`), behind the sum (`"post"`), on the shortcut
+            (`"identity"`), or instead of the first 3x3 convolution (`"convolution"`, for what
+            makes a map of its own). By default as in its paper.
+        **common: See `Common`.
 
     Returns:
         A functional `keras.Model`. By default the input is (B, 32, 32, 3), the output (B, 100).
@@ -148,28 +68,21 @@ WideResNet28x10 = constructor(
     >>> model = keras_attn.applications.WideResNet28x10(include_top=False, pooling="avg")
     >>> model.output_shape
     (None, 640)
-    """,
-)
+    """
+    return _wide_resnet(Attention(attention, stages, placement, places=PLACES), **common)
 
 
-@takes_weights
+@network(OF_CIFAR100)
 def AAWideResNet28x10(
     *,
-    include_top: bool = True,
-    include_preprocessing: bool = False,
-    weights: str | os.PathLike | None = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = 100,
-    classifier_activation: Any = "softmax",
-    pyramid_outputs: bool | Sequence[str] = False,
-    attention: str | None = "aa",
+    attention: Literal["aa"] | None = "aa",
+    stages: Sequence[int] | None = None,
     kappa: float = 0.2,
     upsilon: float = 0.1,
     num_heads: int = 8,
     min_key_dim: int = 20,
-    name: str | None = None,
+    positions: Positions = "relative",
+    **common: Unpack[Common],
 ) -> keras.Model:
     """Wide-ResNet-28-10 whose blocks' first convolutions are augmented with attention.
 
@@ -188,24 +101,15 @@ def AAWideResNet28x10(
     ResNets' counts agree only with shared ones.
 
     Args:
-        include_top: Whether the network ends in its classifier.
-        include_preprocessing: Whether the network takes pixels in 0..255 and normalises them.
-        weights: `None` (random initialization), the path to a weights file, or a set's tag,
-            `"imagenet"` or `"cifar10"` where there is one: see `keras-attn models --weights`.
-        input_tensor: Optional Keras tensor to use as the image.
-        input_shape: Optional shape without the batch; sides of at least 8, or `None`. The tables
-            of relative positions are made for it, and for 32x32 where a side is `None`.
-        pooling: `None`, `"avg"` or `"max"`, what follows the last map without a top.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` returns the logits.
-        pyramid_outputs: Whether the network returns the last map of each stage instead, as a dict
-            of the levels P0, P1 and P2 (stride 1, 2 and 4); or the levels that it returns.
         attention: `"aa"`, or `None` for `WideResNet28x10`.
+        stages: The stages (1 to 3) with attention; by default all.
         kappa: Depth of the keys by the convolution's filters.
         upsilon: Depth of the values by the convolution's filters.
         num_heads: Number of heads.
         min_key_dim: Least depth of a key per head.
-        name: Name of the model.
+        positions: How attention knows where a pixel is: tables of `"relative"` positions,
+            `"sinusoidal"` ones added to the input, `"coordinates"` appended to it, or `"none"`.
+        **common: See `Common`.
 
     Returns:
         A functional `keras.Model`. By default the input is (B, 32, 32, 3), the output (B, 100).
@@ -219,18 +123,56 @@ def AAWideResNet28x10(
     >>> model.output_shape
     (None, 640)
     """
-    check_attention(attention, (None, "aa"))
-    ratios = dict(kappa=kappa, upsilon=upsilon, num_heads=num_heads, min_key_dim=min_key_dim)
-    return _wide_resnet(
-        ratios if attention else None,
-        include_top=include_top,
-        include_preprocessing=include_preprocessing,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        pyramid_outputs=pyramid_outputs,
-        name=name,
+    options = {
+        "kappa": kappa,
+        "upsilon": upsilon,
+        "num_heads": num_heads,
+        "min_key_dim": min_key_dim,
+        "positions": positions,
+    }
+    asked = Attention(one_kind("aa", attention), stages, None, options, PLACES)
+    return _wide_resnet(asked, **common)
+
+
+def _wide_resnet(attention: Attention, **common: Unpack[Common]) -> keras.Model:
+    name = f"{attention.name}_wide_resnet28x10" if attention.name else "wide_resnet28x10"
+    return construct(partial(_body, attention), OF_CIFAR100, name, **common)
+
+
+def _body(attention: Attention, x: Any) -> Any:
+    """From the image (B, H, W, C) to the last map (B, H / 4, W / 4, 640)."""
+    x = same_convolution(x, STEM_FILTERS, name="stem_conv")
+    for stage, side in enumerate(SIDES, start=1):
+        for i in range(BLOCKS):
+            block = Block(stage, i + 1, BLOCKS, side)
+            x = _block(x, block, 2 if stage > 1 and i == 0 else 1, attention)
+        if stage < len(SIDES):
+            x = level(x, stage - 1)
+    x = norm(x, "final_bn")
+    return level(layers.Activation("relu", name="final_relu")(x), 2)
+
+
+def _block(x: Any, block: Block, strides: int, attention: Attention) -> Any:
+    """branch(x) + shortcut(x), where the branch begins with its BatchNormalization and ReLU."""
+    filters, prefix = FILTERS[block.stage - 1], block.prefix
+    attend = attention.within(block)
+    is_first = block.stage == block.number == 1
+    if not is_first:
+        shortcut = attend(x, "identity")
+    x = norm_relu(attend(x, "pre"), prefix, "1")
+    if is_first:
+        shortcut = attend(x, "identity")  # the stem has no BatchNormalization of its own
+    x = attend.convolution(
+        x,
+        same_convolution,
+        partial(norm_relu, prefix=prefix, suffix="2"),
+        filters=filters,
+        strides=strides,
+        name=f"{prefix}_conv1",
     )
+    x = attend(same_convolution(x, filters, name=f"{prefix}_conv2"), "standard")
+    if shortcut.shape != x.shape:
+        shortcut = ZeroPaddingShortcut2D(
+            filters, strides=strides, pooling="average", name=f"{prefix}_shortcut"
+        )(shortcut)
+    return attend(layers.Add(name=f"{prefix}_add")([x, shortcut]), "post")

@@ -32,7 +32,7 @@ from keras_attn.cost.attention import (
     read_attention_costs,
     write_attention_costs,
 )
-from keras_attn.insertion import KINDS
+from keras_attn.kinds import KINDS
 
 
 def functions(kind: str | None, side: int) -> tuple:

@@ -1,14 +1,9 @@
-"""Which tests are slow by what they are."""
+"""What every test has: random values that are the same in every run."""
 
-import re
 import sys
 import unittest.mock
 
 import pytest
-
-# Deeper variants of networks that are in the fast suite.
-DEEPER = re.compile(r"(?<!\d)(92|101|152|154|236|452)(?!\d)")
-OF_NETWORKS = ("applications", "cost", "house")
 
 
 def _seed():
@@ -32,9 +27,3 @@ def seeded_module():
 def seeded_test():
     """What a test makes."""
     _seed()
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.path.parent.name in OF_NETWORKS and DEEPER.search(item.name):
-            item.add_marker(pytest.mark.slow)

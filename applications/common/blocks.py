@@ -69,3 +69,27 @@ def depthwise_convolution(
         depthwise_initializer=keras.initializers.VarianceScaling(2.0, "fan_out"),
         name=name,
     )(x)
+
+
+def padded_max_pool(x: Any, name: str) -> Any:
+    """A 3x3 max pool of stride 2, padded by 1 on every side, behind a ReLU.
+
+    There zeros around the map are as good as the -inf of a padded max pool.
+    """
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, 2, name=name)(x)
+
+
+def same_convolution(
+    x: Any, filters: int, kernel_size: int = 3, *, strides: int = 1, name: str
+) -> Any:
+    """A convolution without bias, padded as Keras does: on one side only where it strides."""
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)

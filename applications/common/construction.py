@@ -7,62 +7,78 @@ The order of the checks, and their messages, are those of keras.applications, bu
 from __future__ import annotations
 
 import dataclasses
-import inspect
+import logging
 import sys
 import types
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import keras
 
-from keras_attn.applications.common.preprocessing import Normalisation
-from keras_attn.applications.common.pretrained import load_chosen, takes_weights
+from keras_attn.applications.common.preprocessing import CIFAR, IMAGENET, Normalisation
 from keras_attn.weights import Choice, LevelMarker, set_normalisation
 
-VariantT = TypeVar("VariantT")
-P = ParamSpec("P")
+LOGGER = logging.getLogger("keras_attn")
 
 
 @dataclass(frozen=True)
-class Arguments:
-    """The arguments that every constructor takes, as the user gave them.
+class Images:
+    """The images that a family was made for.
 
-    Only of `weights` there is a `Choice`, or `None`: see `takes_weights`.
+    Attributes:
+        size: Side of the input where none is given.
+        classes: How many classes there are.
+        min_size: Least side of the input.
+        normalisation: What pixels in 0..255 need, where the weights don't say.
     """
 
-    include_top: bool
-    include_preprocessing: bool
-    weights: Any
-    input_tensor: Any
-    input_shape: tuple[int | None, ...] | None
-    pooling: str | None
+    size: int
     classes: int
-    classifier_activation: Any
-    pyramid_outputs: bool | Sequence[str]
-    name: str
+    min_size: int
+    normalisation: Normalisation
+
+
+OF_IMAGENET = Images(224, 1000, 32, IMAGENET)
+OF_CIFAR10 = Images(32, 10, 8, CIFAR)
+OF_CIFAR100 = Images(32, 100, 8, CIFAR)
 
 
 def construct(
-    arguments: Arguments,
-    features: Callable[[Any], Any],
-    *,
-    default_size: int,
-    min_size: int,
-    normalisation: Normalisation,
+    body: Callable[[Any], Any],
+    images: Images,
+    default_name: str,
     dropout: float = 0.0,
+    *,
+    include_top: bool = True,
+    include_preprocessing: bool = False,
+    weights: Any = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: Any = "softmax",
+    pyramid_outputs: bool | Sequence[str] = False,
+    name: str | None = None,
 ) -> keras.Model:
-    """Makes a network: input, preprocessing, `features`, head; then loads its weights.
+    """Makes a network: input, preprocessing, body, head; then loads its weights.
 
     Args:
-        arguments: What the user gave.
-        features: The network's body, from the image (B, H, W, C) to its last feature map.
-        default_size: Side of the input where none is given.
-        min_size: Least side of the input.
-        normalisation: What `include_preprocessing` does to pixels in 0..255, where the weights
-            don't say.
+        body: From the image (B, H, W, C) to the last feature map.
+        images: What the network was made for.
+        default_name: Name of the model where the user gave none.
         dropout: Rate before the classifier.
+        include_top: As in `Common`, and so are the others.
+        include_preprocessing: The same.
+        weights: What `choose` made of the user's `weights`, or `None`.
+        input_tensor: As in `Common`.
+        input_shape: The same.
+        pooling: The same.
+        classes: The same; `None` takes those of the images.
+        classifier_activation: The same.
+        pyramid_outputs: The same.
+        name: The same.
 
     Returns:
         A functional model.
@@ -70,64 +86,56 @@ def construct(
     Raises:
         ValueError: Where an argument is wrong, or the weights are another network's.
     """
-    _check(arguments)
-    choice: Choice | None = arguments.weights
-    if choice is not None and choice.metadata is not None:
-        normalisation = Normalisation.of(choice.metadata)
-    shape = _input_shape(arguments, default_size, min_size)
-    if arguments.input_tensor is None:
+    classes = images.classes if classes is None else classes
+    _check(include_top, weights, pooling, classes, classifier_activation, pyramid_outputs)
+    normalisation = images.normalisation
+    if weights is not None and weights.metadata is not None:
+        normalisation = Normalisation.of(weights.metadata)
+    shape = _checked_shape(input_shape, images, include_top)
+    if input_tensor is None:
         image = keras.layers.Input(shape=shape)
-    elif not keras.backend.is_keras_tensor(arguments.input_tensor):
-        image = keras.layers.Input(tensor=arguments.input_tensor, shape=shape)
+    elif not keras.backend.is_keras_tensor(input_tensor):
+        image = keras.layers.Input(tensor=input_tensor, shape=shape)
     else:
-        image = arguments.input_tensor
+        image = input_tensor
 
-    x = normalisation.apply(image) if arguments.include_preprocessing else image
-    x = features(x)
-    if arguments.pyramid_outputs:
-        x = _chosen_levels(arguments.pyramid_outputs, keras.Model(image, x))
-    elif arguments.include_top:
+    x = body(normalisation.apply(image) if include_preprocessing else image)
+    if pyramid_outputs:
+        x = _chosen_levels(pyramid_outputs, keras.Model(image, x))
+    elif include_top:
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name="dropout")(x)
         x = keras.layers.Dense(
-            arguments.classes,
-            activation=arguments.classifier_activation,
+            classes,
+            activation=classifier_activation,
             dtype=_at_least_float32(),
             name="predictions",
         )(x)
-    elif arguments.pooling == "avg":
+    elif pooling == "avg":
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    elif arguments.pooling == "max":
+    elif pooling == "max":
         x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
 
     inputs = image
-    if arguments.input_tensor is not None:
+    if input_tensor is not None:
         sources = keras.utils.get_source_inputs(image)
         inputs = sources[0] if len(sources) == 1 else sources
-    model = keras.Model(inputs, x, name=arguments.name)
+    model = keras.Model(inputs, x, name=name or default_name)
     set_normalisation(model, dataclasses.asdict(normalisation))
-    if choice is not None:
+    if weights is not None:
         # Without what the user's own tensor comes from.
-        network = model if arguments.input_tensor is None else keras.Model(image, x)
-        load_chosen(choice, network, model)
+        network = model if input_tensor is None else keras.Model(image, x)
+        for change in weights.load(network, model).changes:
+            LOGGER.warning("%s: %s", model.name, change)
     return model
-
-
-def check_attention(attention: object, choices: tuple[str | None, ...]) -> None:
-    """Raises if `attention` isn't one of a network's `choices`."""
-    if attention not in choices:
-        raise ValueError(
-            f"`attention` must be one of {', '.join(map(repr, choices))}. "
-            f"Received: attention={attention!r}"
-        )
 
 
 def level(x: Any, exponent: int) -> Any:
     """Marks the last map of stride `2**exponent` as level P{exponent} of the feature pyramid.
 
-    The marks are identities by the name of the level, so they are there after loading, too. The
-    first one remembers what belongs to the weights.
+    The marks are layers of their own, so they are there after loading, too. The first one
+    remembers what belongs to the weights.
     """
     return LevelMarker(name=f"P{exponent}")(x)
 
@@ -151,66 +159,13 @@ def pyramid_outputs(model: keras.Model) -> dict[str, Any]:
     >>> {name: x.shape for name, x in keras_attn.applications.pyramid_outputs(model).items()}
     {'P0': (None, None, None, 16), 'P1': (None, None, None, 32), 'P2': (None, None, None, 64)}
     """
-    names = [layer.name for layer in model.layers if _is_level(layer.name)]
-    if not names:
+    levels = {x.name: x.output for x in model.layers if isinstance(x, LevelMarker)}
+    if not levels:
         raise ValueError(
             f"`model` must be a network of keras_attn.applications. Received: model={model.name!r},"
             " which has no layers P0, P1, ..."
         )
-    return {name: model.get_layer(name).output for name in sorted(names)}
-
-
-def constructor(
-    name: str,
-    build: Callable[Concatenate[VariantT, P], keras.Model],
-    variant: VariantT,
-    doc: str,
-    defaults: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> Callable[P, keras.Model]:
-    """Makes a public constructor: `build` for one variant, with a name and a docstring.
-
-    Args:
-        name: Name of the constructor.
-        build: Function of a variant and of keyword arguments.
-        variant: The variant.
-        doc: The docstring.
-        defaults: Keyword arguments of `build` whose default is another one here.
-        options: Further keyword arguments, with their defaults, where `build` takes any.
-
-    Returns:
-        A function of the keyword arguments of `build`.
-    """
-    changed = defaults or {}
-
-    def construct_variant(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
-        unknown = [key for key in kwargs if key not in names]
-        if unknown:
-            raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
-        return build(variant, *args, **{**changed, **kwargs})
-
-    signature = inspect.signature(build)
-    parameters = [
-        parameter.replace(default=changed.get(parameter.name, parameter.default))
-        for parameter in list(signature.parameters.values())[1:]
-        if parameter.kind is not parameter.VAR_KEYWORD
-    ]
-    parameters += [
-        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default)
-        for key, default in (options or {}).items()
-    ]
-    names = {parameter.name for parameter in parameters}
-    construct_variant.__name__ = construct_variant.__qualname__ = name
-    construct_variant.__module__ = build.__module__
-    construct_variant.__doc__ = doc
-    construct_variant.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=parameters
-    )
-    return takes_weights(construct_variant)
-
-
-def _is_level(name: str) -> bool:
-    return name.startswith("P") and name[1:].isdigit()
+    return dict(sorted(levels.items()))
 
 
 def _chosen_levels(chosen: bool | Sequence[str], model: keras.Model) -> dict[str, Any]:
@@ -226,40 +181,45 @@ def _chosen_levels(chosen: bool | Sequence[str], model: keras.Model) -> dict[str
     return {name: levels[name] for name in levels if name in chosen}
 
 
-def _check(arguments: Arguments) -> None:
-    if arguments.pooling not in (None, "avg", "max"):
+def _check(
+    include_top: bool,
+    weights: Any,
+    pooling: Any,
+    classes: Any,
+    classifier_activation: Any,
+    pyramid_outputs: Any,
+) -> None:
+    if pooling not in (None, "avg", "max"):
         raise ValueError(
-            f"`pooling` must be one of None, 'avg', 'max'. Received: pooling={arguments.pooling!r}"
+            f"`pooling` must be one of None, 'avg', 'max'. Received: pooling={pooling!r}"
         )
-    if arguments.pyramid_outputs and arguments.include_top:
+    if pyramid_outputs and include_top:
         raise ValueError(
             "`pyramid_outputs` needs `include_top=False`. Received: include_top=True, "
-            f"pyramid_outputs={arguments.pyramid_outputs!r}"
+            f"pyramid_outputs={pyramid_outputs!r}"
         )
-    if arguments.include_top and (
-        isinstance(arguments.classes, bool)
-        or not isinstance(arguments.classes, int)
-        or arguments.classes < 1
-    ):
-        raise ValueError(
-            f"`classes` must be a positive integer. Received: classes={arguments.classes!r}"
-        )
-    if arguments.include_top and arguments.weights is not None:
-        activation = keras.activations.get(arguments.classifier_activation)
+    is_count = isinstance(classes, int) and not isinstance(classes, bool) and classes > 0
+    if include_top and not is_count:
+        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    if weights is not None and not isinstance(weights, Choice):
+        raise TypeError(f"`weights` must have been chosen by now. Received: weights={weights!r}")
+    if include_top and weights is not None:
+        activation = keras.activations.get(classifier_activation)
         if activation not in (keras.activations.softmax, keras.activations.linear):
             raise ValueError(
                 "Only `None` and `softmax` activations are allowed for the `classifier_activation` "
                 "argument when using pretrained weights, with `include_top=True`; Received: "
-                f"classifier_activation={arguments.classifier_activation}"
+                f"classifier_activation={classifier_activation}"
             )
 
 
-def _input_shape(arguments: Arguments, default_size: int, min_size: int) -> tuple[int | None, ...]:
-    """The input's shape without the batch, checked; dynamic sides where the user wants them."""
+def _checked_shape(
+    shape: tuple[int | None, ...] | None, images: Images, include_top: bool
+) -> tuple[int | None, ...]:
+    """The input's shape without the batch; dynamic sides where the user wants them."""
     channels_first = keras.config.image_data_format() == "channels_first"
-    shape = arguments.input_shape
     if shape is None:
-        side = default_size if arguments.include_top else None
+        side = images.size if include_top else None
         return (3, side, side) if channels_first else (side, side, 3)
     if len(shape) != 3:
         raise ValueError(
@@ -276,9 +236,10 @@ def _input_shape(arguments: Arguments, default_size: int, min_size: int) -> tupl
             f"input_shape with {channels} input channels.",
             stacklevel=_level_of_caller(),
         )
-    if any(side is not None and side < min_size for side in sides):
+    least = images.min_size
+    if any(side is not None and side < least for side in sides):
         raise ValueError(
-            f"Input size must be at least {min_size}x{min_size}; Received: input_shape={shape}"
+            f"Input size must be at least {least}x{least}; Received: input_shape={shape}"
         )
     return tuple(shape)
 

@@ -1,20 +1,32 @@
-"""The body of the residual networks for ImageNet, with places for attention in its blocks."""
+"""The residual networks for ImageNet, with places for attention in their blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeAlias, Unpack
 
+import keras
 from keras import layers
 
-from keras_attn.applications.common.blocks import convolution, norm, norm_relu
-from keras_attn.applications.common.construction import level
+from keras_attn.applications.common.blocks import convolution, norm, norm_relu, padded_max_pool
+from keras_attn.applications.common.construction import OF_IMAGENET, construct, level
+from keras_attn.applications.common.network import Common
+from keras_attn.kinds import PLACEMENTS, Attention, Block, Places
 from keras_attn.layers import CeilMaxPooling2D
 
 FILTERS = (64, 128, 256, 512)
-SIDES = {1: 56, 2: 28, 3: 14, 4: 7}  # of the stages' maps, for an image of 224
-PLACES = ("standard", "pre", "post", "identity", "3x3")
+SIDES = (56, 28, 14, 7)  # of the stages' maps, for an image of 224
+
+# In the first stage that has them, augmented convolutions attend on half the sides.
+USUAL = {"aa": {"downsample": True}}
+IN_BOTTLENECKS = Places(usual=USUAL)
+# Their blocks have two 3x3 convolutions.
+IN_BASIC_BLOCKS = Places(placements=[x for x in PLACEMENTS if x != "3x3"], usual=USUAL)
+
+GeometryName: TypeAlias = Literal[
+    "caffe", "torchvision", "keras", "legacy", "resnet_d", "resnet_t", "tiered"
+]
 
 
 @dataclass(frozen=True)
@@ -89,141 +101,91 @@ RESNETS = {
     101: Variant("resnet101", (3, 4, 23, 3)),
     152: Variant("resnet152", (3, 8, 36, 3)),
 }
+# The prototxts of Hu et al. (github.com/hujie-frank/SENet): all have the stride in the 3x3.
+RESNEXTS = {
+    50: Variant("resnext50", (3, 4, 6, 3), widths=(2, 2), groups=32, caffe_strides_first=False),
+    101: Variant("resnext101", (3, 4, 23, 3), widths=(2, 2), groups=32, caffe_strides_first=False),
+}
+SENETS = {
+    154: Variant(
+        "senet154",
+        (3, 8, 36, 3),
+        widths=(2, 4),
+        groups=64,
+        caffe_strides_first=False,
+        deep_stem=True,
+        projection_size=3,
+        dropout=0.2,
+    )
+}
 
 
-@dataclass(frozen=True)
-class Block:
-    """Where a block stands in its network.
+def residual_network(
+    variant: Variant,
+    attention: Attention,
+    geometry: str,
+    default_name: str | None = None,
+    **common: Unpack[Common],
+) -> keras.Model:
+    """A residual network with attention in its blocks.
 
-    Attributes:
-        stage: Its stage, from 1 on.
-        number: Which of the stage's blocks it is, from 1 on.
-        of: How many there are in the stage.
+    Args:
+        variant: The network.
+        attention: What stands in its blocks.
+        geometry: A key of `GEOMETRIES`.
+        default_name: Name of the model where the user gave none; by default the variant's, with
+            that of the attention.
+        **common: See `Common`.
+
+    Returns:
+        A functional model.
     """
-
-    stage: int
-    number: int
-    of: int
-
-    @property
-    def prefix(self) -> str:
-        """What the names of its layers begin with."""
-        return f"stage{self.stage}_block{self.number}"
-
-
-class BlockAttention:
-    """What stands in the blocks of a network: here nothing, in subclasses an attention."""
-
-    def gate(self, x: Any, place: str, block: Block) -> Any:
-        """Puts attention on `x`, where it stands at this place of this block.
-
-        Args:
-            x: Tensor of shape (B, H, W, C).
-            place: One of `PLACES`.
-            block: The block.
-
-        Returns:
-            Tensor of x's shape.
-        """
-        return x
-
-    def convolution(
-        self, x: Any, filters: int, *, strides: int, groups: int, block: Block, index: int
-    ) -> Any:
-        """The 3x3 convolution of a bottleneck, or the first of a basic block, and its ReLU.
-
-        Args:
-            x: Tensor of shape (B, H, W, C).
-            filters: Channels of the output.
-            strides: Strides of the convolution.
-            groups: Groups of the convolution.
-            block: The block.
-            index: Which of the block's convolutions it is, from 1 on.
-
-        Returns:
-            Tensor of shape (B, H / strides, W / strides, filters).
-        """
-        x = self._convolution(
-            x,
-            filters,
-            strides=strides,
-            groups=groups,
-            block=block,
-            name=f"{block.prefix}_conv{index}",
-        )
-        return self._norm_relu(x, block, index)
-
-    def _norm_relu(self, x: Any, block: Block, index: int) -> Any:
-        return norm_relu(x, block.prefix, str(index))
-
-    def _convolution(
-        self, x: Any, filters: int, *, strides: int, groups: int, block: Block, name: str
-    ) -> Any:
-        """The convolution without its BatchNormalization and ReLU."""
-        return convolution(x, filters, strides=strides, groups=groups, name=name)
-
-
-def check_stages(stages: Sequence[int] | None) -> None:
-    """Raises if `stages` holds anything but stages from 1 to 4."""
-    if stages is not None and not set(stages) <= {1, 2, 3, 4}:
-        raise ValueError(f"`stages` must hold stages from 1 to 4. Received: stages={stages!r}")
-
-
-def check_geometry(geometry: str) -> None:
-    """Raises if `geometry` isn't one of `GEOMETRIES`."""
     if geometry not in GEOMETRIES:
         listed = ", ".join(map(repr, GEOMETRIES))
         raise ValueError(f"`geometry` must be one of {listed}. Received: geometry={geometry!r}")
+    if default_name is None:
+        default_name = f"{attention.name}_{variant.name}" if attention.name else variant.name
+    body = partial(_body, variant, attention, GEOMETRIES[geometry])
+    return construct(body, OF_IMAGENET, default_name, variant.dropout, **common)
 
 
-def residual_features(x: Any, variant: Variant, attention: BlockAttention, geometry: str) -> Any:
+def places_of(variant: Variant) -> Places:
+    """Where the network's blocks have room for attention."""
+    return IN_BOTTLENECKS if variant.bottleneck else IN_BASIC_BLOCKS
+
+
+def _body(variant: Variant, attention: Attention, how: Geometry, x: Any) -> Any:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, filters)."""
-    how = GEOMETRIES[geometry]
-    x = _stem(x, variant, how)
+    deep = how.stem or (((64, 2), (64, 1), (128, 1)) if variant.deep_stem else None)
+    if deep is None:
+        x = norm_relu(convolution(x, 64, 7, strides=2, name="stem_conv"), "stem")
+    for i, (filters, strides) in enumerate(deep or (), start=1):
+        x = convolution(x, filters, strides=strides, name=f"stem_conv{i}")
+        x = norm_relu(x, "stem", str(i))
     if how.pool == "ceil":
         x = CeilMaxPooling2D(3, 2, name="stem_pool")(x)
     elif how.pool == "padded":
-        # Behind a ReLU, zeros around the map are as good as the -inf of a padded max pool.
-        x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-        x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
-    for stage, blocks in enumerate(variant.blocks, start=1):
+        x = padded_max_pool(x, "stem_pool")
+    for stage, (blocks, side) in enumerate(zip(variant.blocks, SIDES, strict=True), start=1):
         for i in range(blocks):
-            strides = 2 if stage > 1 and i == 0 else 1
-            x = _block(x, Block(stage, i + 1, blocks), strides, variant, attention, how)
+            block = Block(stage, i + 1, blocks, side)
+            x = _block(x, block, 2 if stage > 1 and i == 0 else 1, variant, attention, how)
         x = level(x, stage + 1)
     return x
 
 
-def _stem(x: Any, variant: Variant, how: Geometry) -> Any:
-    deep = how.stem or (((64, 2), (64, 1), (128, 1)) if variant.deep_stem else None)
-    if deep is None:
-        return norm_relu(convolution(x, 64, 7, strides=2, name="stem_conv"), "stem")
-    for i, (filters, strides) in enumerate(deep, start=1):
-        x = convolution(x, filters, strides=strides, name=f"stem_conv{i}")
-        x = norm_relu(x, "stem", str(i))
-    return x
-
-
 def _block(
-    x: Any, block: Block, strides: int, variant: Variant, attention: BlockAttention, how: Geometry
+    x: Any, block: Block, strides: int, variant: Variant, attention: Attention, how: Geometry
 ) -> Any:
     """relu(branch(x) + shortcut(x))."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
+    attend = attention.within(block)
     shortcut = x
     if block.number == 1 and (block.stage > 1 or variant.bottleneck):
-        size = variant.projection_size if strides > 1 else 1
-        channels = 4 * filters if variant.bottleneck else filters
-        projects_in = strides
-        if how.average_projections and strides > 1:
-            pool = layers.AveragePooling2D(2, strides, "same", name=f"{prefix}_projection_pool")
-            shortcut, projects_in = pool(x), 1
-        shortcut = convolution(
-            shortcut, channels, size, strides=projects_in, name=f"{prefix}_projection"
-        )
-        shortcut = norm(shortcut, f"{prefix}_projection_bn")
-    shortcut = attention.gate(shortcut, "identity", block)
+        shortcut = _projection(x, block, strides, variant, how)
+    shortcut = attend(shortcut, "identity")
 
-    x = attention.gate(x, "pre", block)
+    x = attend(x, "pre")
     if variant.bottleneck:
         first, second = (filters * width for width in variant.widths)
         strides_first = how.strides_first and variant.caffe_strides_first
@@ -231,23 +193,43 @@ def _block(
             x, first, 1, strides=strides if strides_first else 1, name=f"{prefix}_conv1"
         )
         x = norm_relu(x, prefix, "1")
-        x = attention.convolution(
+        x = attend.convolution(
             x,
-            second,
+            partial(convolution, groups=variant.groups),
+            partial(norm_relu, prefix=prefix, suffix="2"),
+            filters=second,
             strides=1 if strides_first else strides,
             groups=variant.groups,
-            block=block,
-            index=2,
+            name=f"{prefix}_conv2",
         )
-        x = attention.gate(x, "3x3", block)
+        x = attend(x, "3x3")
         x = norm(convolution(x, 4 * filters, 1, name=f"{prefix}_conv3"), f"{prefix}_bn3")
     else:
-        x = attention.convolution(x, filters, strides=strides, groups=1, block=block, index=1)
+        x = attend.convolution(
+            x,
+            convolution,
+            partial(norm_relu, prefix=prefix, suffix="1"),
+            filters=filters,
+            strides=strides,
+            name=f"{prefix}_conv1",
+        )
         x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
         if how.relu_before_gate:
             x = layers.Activation("relu", name=f"{prefix}_branch_relu")(x)
-    x = attention.gate(x, "standard", block)
+    x = attend(x, "standard")
 
     x = layers.Add(name=f"{prefix}_add")([x, shortcut])
     x = layers.Activation("relu", name=f"{prefix}_relu{3 if variant.bottleneck else 2}")(x)
-    return attention.gate(x, "post", block)
+    return attend(x, "post")
+
+
+def _projection(x: Any, block: Block, strides: int, variant: Variant, how: Geometry) -> Any:
+    """The shortcut of a block that changes the map's shape."""
+    filters, prefix = FILTERS[block.stage - 1], block.prefix
+    size = variant.projection_size if strides > 1 else 1
+    if how.average_projections and strides > 1:
+        pool = layers.AveragePooling2D(2, strides, "same", name=f"{prefix}_projection_pool")
+        x, strides = pool(x), 1
+    channels = 4 * filters if variant.bottleneck else filters
+    x = convolution(x, channels, size, strides=strides, name=f"{prefix}_projection")
+    return norm(x, f"{prefix}_projection_bn")

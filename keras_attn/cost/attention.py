@@ -13,7 +13,7 @@ import keras
 from keras_attn._staging import written_whole
 from keras_attn.applications import ResNet50
 from keras_attn.cost.count import count_cost
-from keras_attn.insertion import KINDS
+from keras_attn.kinds import KINDS
 
 # What `keras-attn models --attention` prints; `python benchmarks/attention_family.py` writes it.
 ATTENTION_COSTS = Path(__file__).with_name("attention_costs.csv")
@@ -50,7 +50,7 @@ def count_attention_costs(kinds: Sequence[str] | None = None) -> dict[str, Atten
     """Builds ResNet-50 with each kind of attention and counts: a minute for all of them.
 
     Args:
-        kinds: Names of `keras_attn.insertion.KINDS`; by default all. `"none"` is the plain
+        kinds: Names of `keras_attn.kinds.KINDS`; by default all. `"none"` is the plain
             network, whose costs are its own.
 
     Returns:
@@ -146,7 +146,7 @@ def attention_table(path: str | os.PathLike = ATTENTION_COSTS) -> str:
                 f"{cost.parameters / base.parameters:+.1%}",
                 f"{cost.macs / 1e6:+,.1f}",
                 *("-" if x is None else f"{x:+.2f}" for x in (cost.forward_ms, cost.step_ms)),
-                f"{_STANDS[KINDS[kind].place]}: {KINDS[kind].source}",
+                f"{_STANDS[KINDS[kind].placement]}: {KINDS[kind].source}",
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -161,4 +161,4 @@ def attention_table(path: str | os.PathLike = ATTENTION_COSTS) -> str:
     return "\n".join(lines) + "\n" + notes
 
 
-_STANDS = {"branch": "on each branch", "convolution": "for the 3x3", "block": "behind blocks"}
+_STANDS = {"standard": "on each branch", "convolution": "for the 3x3", "post": "behind blocks"}

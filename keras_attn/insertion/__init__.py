@@ -26,13 +26,13 @@ exactly 1 in float32, its gradient is exactly 0.
 """
 
 from keras_attn.insertion.inserted_attention import InsertedAttention as InsertedAttention
-from keras_attn.insertion.kinds import KINDS as KINDS
-from keras_attn.insertion.kinds import Kind as Kind
-from keras_attn.insertion.kinds import attention_name as attention_name
-from keras_attn.insertion.kinds import check_attention as check_attention
-from keras_attn.insertion.kinds import copy_layer as copy_layer
-from keras_attn.insertion.kinds import kind_of as kind_of
-from keras_attn.insertion.kinds import make_attention as make_attention
 from keras_attn.insertion.surgery import fold_attention as fold_attention
 from keras_attn.insertion.surgery import insert_attention as insert_attention
 from keras_attn.insertion.surgery import remove_attention as remove_attention
+from keras_attn.kinds import KINDS as KINDS
+from keras_attn.kinds import Kind as Kind
+from keras_attn.kinds import attention_name as attention_name
+from keras_attn.kinds import check_attention as check_attention
+from keras_attn.kinds import copy_layer as copy_layer
+from keras_attn.kinds import kind_of as kind_of
+from keras_attn.kinds import make_attention as make_attention

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 
 from keras_attn.insertion.inserted_attention import InsertedAttention
-from keras_attn.insertion.kinds import attention_name, check_attention, make_attention
 from keras_attn.insertion.places import chosen_places, listed, model_data_format, nested_hint
 from keras_attn.insertion.rebuild import copy_operation, functional, rebuilt
+from keras_attn.kinds import attention_name, check_attention, kind_and_options, make_attention
 
 # For places that have no policy, such as a sum written with +.
 _POLICIES = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
@@ -59,10 +59,11 @@ def insert_attention(
 
     Args:
         model: A functional or built Sequential model; with several inputs or outputs too.
-        attention: The name of a kind (see `keras_attn.insertion.KINDS`); a layer, of which each
-            place gets a copy with weights of its own; or a function of a layer's name and its
-            output's shape, such as `("block1", (None, 7, 7, 64))`, that returns either or `None`
-            for no attention there. Layers that only add positions are refused.
+        attention: The name of a kind (see `keras_attn.kinds.KINDS`); the name with options, such
+            as `("se", {"ratio": 4})`; a layer, of which each place gets a copy with weights of
+            its own; or a function of a layer's name and its output's shape, such as
+            `("block1", (None, 7, 7, 64))`, that returns one of these or `None` for no attention
+            there. Layers that only add positions are refused.
         where: Behind which layers: a glob pattern of names (`*`, `?`, `[abc]`; inserted layers
             don't count), a list of names, or a function of the layer that says whether.
         identity: Whether the new model starts as the old one; `False` puts the plain layers in
@@ -196,7 +197,8 @@ def _insertion(
             "`where` must pick layers whose output is one map (B, H, W, C). "
             f"Received: {name!r}, whose output is {shapes}"
         )
-    if not isinstance(attention, (str, keras.layers.Layer)):
+    named, _ = kind_and_options(attention)
+    if not isinstance(named, (str, keras.layers.Layer)):
         attention = attention(name, tuple(x.shape))
         check_attention(attention, none=True)
         if attention is None:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from helpers.layer_contract import assert_close
 from helpers.network_checks import NetworkChecks, count_trainable, image
-from keras_attn.applications import SEBNInception
+from keras_attn.applications import SEBNInception, bn_inception
 from keras_attn.layers import CeilMaxPooling2D, SqueezeExcite
+
+
+def narrow(module):
+    """The module with an eighth of the filters."""
+    widths = {key: value // 8 for key, value in vars(module).items() if isinstance(value, int)}
+    return dataclasses.replace(module, **widths)
 
 
 class TestSEBNInception(NetworkChecks):
     make = staticmethod(SEBNInception)
-    channels = 1024
+    slim = {
+        (bn_inception, "STAGES"): {
+            stage: tuple(narrow(module) for module in (modules[0], modules[-1]))
+            for stage, modules in bn_inception.STAGES.items()
+        }
+    }
+    channels = 128
 
 
-def test_parameters_are_the_prototxts():
-    squeezed, plain = SEBNInception(), SEBNInception(attention=None)
+def test_parameters_are_the_prototxts(built):
+    squeezed, plain = built("SEBNInception"), built("SEBNInception", attention=None)
     assert count_trainable(squeezed) == 11_931_622
     assert count_trainable(squeezed) - count_trainable(plain) == 646_398
     assert plain.name == "bn_inception"
 
 
-def test_squeeze_excite_on_each_modules_output():
-    model = SEBNInception()
+def test_squeeze_excite_on_each_modules_output(built):
+    model = built("SEBNInception")
     gates = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
     assert [gate.input.shape[-1] for gate in gates] == [
         *(256, 320, 576),
@@ -36,7 +50,8 @@ def test_squeeze_excite_on_each_modules_output():
     assert [gate.reduce_kernel.shape[-1] for gate in gates[:3]] == [16, 20, 36]
 
 
-def test_average_pools_count_their_padding():
+def test_average_pools_count_their_padding(monkeypatch):
+    monkeypatch.setattr(bn_inception, "STAGES", {3: bn_inception.STAGES[3][:1]})
     """Caffe divides by 9 at the edges, too; Keras's `same` does not."""
     model = SEBNInception(input_shape=(None, None, 3), include_top=False)
     pool = model.get_layer("stage3_block1_pool")
@@ -49,8 +64,8 @@ def test_average_pools_count_their_padding():
     assert_close(y, expected)
 
 
-def test_strided_pools_are_caffes_on_even_sides():
-    model = SEBNInception()
+def test_strided_pools_are_caffes_on_even_sides(built):
+    model = built("SEBNInception")
     x = image(2, 28, 28, 5)
     for name in ("stage3_block3_pool", "stage4_block5_pool"):
         pool = model.get_layer(name)

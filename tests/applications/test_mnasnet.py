@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import pytest
 
 from helpers.network_checks import NetworkChecks, count_trainable
-from keras_attn.applications import AAMnasNet, MnasNet
+from keras_attn.applications import AAMnasNet, mnasnet
 from keras_attn.layers import AugmentedConv2D, SqueezeExcite
 
 
 class TestAAMnasNet(NetworkChecks):
-    make = staticmethod(AAMnasNet)
-    channels = 1280
+    make = staticmethod(partial(AAMnasNet, 0.25))
+    slim = {(mnasnet, "HEAD_FILTERS"): 320}
+    channels = 320
 
-    def test_known_and_unknown_sizes_agree(self):
-        """The tables of positions are those of 224x224 then."""
-        known, unknown = AAMnasNet(), AAMnasNet(input_shape=(None, None, 3))
-        assert [w.shape for w in known.weights] == [w.shape for w in unknown.weights]
+
+def test_known_and_unknown_sizes_agree(built):
+    """The tables of positions are those of 224x224 then."""
+    known, unknown = built("AAMnasNet"), built("AAMnasNet", input_shape=(None, None, 3))
+    assert [w.shape for w in known.weights] == [w.shape for w in unknown.weights]
 
 
 @pytest.mark.parametrize(
@@ -27,19 +31,19 @@ class TestAAMnasNet(NetworkChecks):
         (1.4, 6_105_992, 6_485_958),  # 6.1M
     ],
 )
-def test_parameters(width, plain, augmented):
-    assert count_trainable(MnasNet(width)) == plain
-    assert count_trainable(AAMnasNet(width)) == augmented
+def test_parameters(width, plain, augmented, built):
+    assert count_trainable(built("MnasNet", width)) == plain
+    assert count_trainable(built("AAMnasNet", width)) == augmented
 
 
-def test_attention_none_is_the_baseline():
-    model, baseline = AAMnasNet(attention=None), MnasNet()
+def test_attention_none_is_the_baseline(built):
+    model, baseline = built("AAMnasNet", attention=None), built("MnasNet")
     assert model.name == baseline.name == "mnasnet_1.0"
     assert [w.path for w in model.weights] == [w.path for w in baseline.weights]
 
 
-def test_the_last_13_expansions_are_augmented():
-    model = AAMnasNet()
+def test_the_last_13_expansions_are_augmented(built):
+    model = built("AAMnasNet")
     augmented = [layer for layer in model.layers if isinstance(layer, AugmentedConv2D)]
     blocks = {3: 3, 4: 4, 5: 2, 6: 3, 7: 1}
     assert [layer.name for layer in augmented] == [
@@ -56,8 +60,8 @@ def test_the_last_13_expansions_are_augmented():
     assert augmented[0].key_depth == 4 * 20
 
 
-def test_blocks():
-    model = MnasNet()
+def test_blocks(built):
+    model = built("MnasNet")
     adds = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Add)]
     assert len(adds) == 1 + 2 + 3 + 1 + 2
     gates = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
@@ -67,16 +71,16 @@ def test_blocks():
     assert model.get_layer("dropout").rate == 0.2
 
 
-def test_width_scales_to_multiples_of_8():
-    model = MnasNet(0.75)
+def test_width_scales_to_multiples_of_8(built):
+    model = built("MnasNet", 0.75)
     assert model.get_layer("stem_conv").filters == 24
     # 18 would go to 16, which is more than 10% less: 24.
     assert model.get_layer("stage2_block1_project_conv").filters == 24
     assert model.get_layer("head_conv").filters == 1280
 
 
-def test_no_values_is_no_attention():
-    layer = AAMnasNet(upsilon=0).get_layer("stage7_block1_expand_conv")
+def test_no_values_is_no_attention(built):
+    layer = built("AAMnasNet", upsilon=0).get_layer("stage7_block1_expand_conv")
     assert layer.value_depth == 0
 
 

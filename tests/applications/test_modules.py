@@ -14,8 +14,17 @@ import pytest
 
 from helpers.layer_contract import assert_close
 from keras_attn import applications
-from keras_attn.applications import CIFARResNet, cifar, get_model, imagenet, preprocess_input
+from keras_attn.applications import (
+    MODELS,
+    CIFARResNet,
+    cifar,
+    get_model,
+    imagenet,
+    preprocess_input,
+)
 from keras_attn.applications.common import construction
+from keras_attn.applications.common.network import Common
+from keras_attn.applications.common.preprocessing import IMAGENET
 from keras_attn.weights import Metadata, set_metadata
 
 CONSTRUCTORS = {
@@ -28,17 +37,58 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("uint8
 each_constructor = pytest.mark.parametrize("name", CONSTRUCTORS)
 
 
-@pytest.fixture
-def no_features(monkeypatch):
-    """Networks have a head and a normalisation, and nothing between that would take time."""
-
-    def construct(arguments, features, **options):
-        return construction.construct(arguments, lambda x: construction.level(x, 0), **options)
-
+def patch_construct(monkeypatch, construct):
+    """Puts a function in the place of `construct` in every module that calls it."""
     for name, module in [*sys.modules.items()]:
         is_family = name.startswith("keras_attn.applications.") and module is not construction
         if is_family and hasattr(module, "construct"):
             monkeypatch.setattr(module, "construct", construct)
+
+
+@pytest.fixture
+def no_features(monkeypatch):
+    """Networks have a head and a normalisation, and nothing between that would take time."""
+
+    def construct(body, *args, **common):
+        return construction.construct(lambda x: construction.level(x, 0), *args, **common)
+
+    patch_construct(monkeypatch, construct)
+
+
+@each_constructor
+def test_all_common_arguments_are_handed_on(name, monkeypatch):
+    """What `construct` does with them is tested in test_construct.py."""
+    given = {
+        "include_top": False,
+        "include_preprocessing": True,
+        "weights": None,
+        "input_tensor": object(),
+        "input_shape": (64, 64, 1),
+        "pooling": "max",
+        "classes": 17,
+        "classifier_activation": None,
+        "pyramid_outputs": ["P2"],
+        "name": "mine",
+    }
+    assert set(given) == set(Common.__annotations__)
+    calls = []
+    patch_construct(monkeypatch, lambda *args, **common: calls.append((args, common)))
+    CONSTRUCTORS[name](**given)
+    [((_, images, *_), common)] = calls
+    assert common == given
+    CONSTRUCTORS[name]()
+    signature = inspect.signature(CONSTRUCTORS[name])
+    assert calls[-1][1] == {} and calls[-1][0][1] is images
+    assert signature.parameters["classes"].default == images.classes
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_network_bears_its_name(name, monkeypatch):
+    calls = []
+    patch_construct(monkeypatch, lambda *args, **common: calls.append(args))
+    MODELS[name]()
+    [(_, _, default_name, *_)] = calls
+    assert default_name == name
 
 
 @each_constructor
@@ -87,6 +137,42 @@ def test_each_family_has_keras_own_names(module):
     found = sys.modules[module]
     assert found.preprocess_input in (preprocess_input, cifar.preprocess_input)
     assert found.decode_predictions in (imagenet.decode_predictions, cifar.decode_predictions)
+
+
+def test_there_are_a_thousand_classes():
+    ids = [wordnet for wordnet, _ in imagenet.classes()]
+    assert len(set(ids)) == 1000
+    assert ids == sorted(ids)  # the order of ILSVRC 2012's labels
+    assert imagenet.class_names_of_imagenet()[281] == "tabby"
+
+
+def test_predictions_of_imagenet_by_name():
+    preds = np.zeros((2, 1000), "float32")
+    preds[0, [0, 281, 999]] = 0.1, 0.7, 0.2
+    preds[1, 2] = 1
+    assert imagenet.decode_predictions(preds, top=3)[0] == [
+        ("n02123045", "tabby", pytest.approx(0.7)),
+        ("n15075141", "toilet_tissue", pytest.approx(0.2)),
+        ("n01440764", "tench", pytest.approx(0.1)),
+    ]
+    as_tensor = keras.ops.convert_to_tensor(preds)
+    assert imagenet.decode_predictions(as_tensor, top=1)[1][0][1] == "great_white_shark"
+    assert len(imagenet.decode_predictions(preds)[1]) == 5
+    with pytest.raises(ValueError, match=r"\(samples, 1000\)\). Received array with shape: \(2, 9"):
+        imagenet.decode_predictions(preds[:, :9])
+    with pytest.raises(ValueError, match="`top` must be a positive integer. Received: top=0"):
+        imagenet.decode_predictions(preds, top=0)
+
+
+def test_pixels_are_normalised_and_kept():
+    kept = PIXELS.copy()
+    normalised = preprocess_input(PIXELS)
+    np.testing.assert_array_equal(PIXELS, kept)
+    expected = (PIXELS / 255 - IMAGENET.mean) / IMAGENET.std
+    assert normalised.dtype == "float32"
+    np.testing.assert_allclose(normalised, expected, atol=1e-5)
+    as_tensor = preprocess_input(keras.ops.convert_to_tensor(PIXELS))
+    assert_close(keras.ops.convert_to_numpy(as_tensor), normalised, 1e-6)
 
 
 def test_channels_that_the_model_does_not_take():

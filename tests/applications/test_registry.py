@@ -52,7 +52,7 @@ def test_every_family_has_a_golden_of_its_layer_names():
         if MODELS[name].input_size == 32 or not re.search("resnet|resnext|senet|residual", name)
     ],
 )
-def test_layer_names_are_the_checkpoints(name):
+def test_layer_names_are_the_checkpoints(name, no_values):
     """Changing one breaks every file of weights: a CHANGELOG line, and the golden anew."""
     assert layer_names(MODELS[name]()) == read_layer_names(name)
 
@@ -69,13 +69,13 @@ def check_builds(name):
 
 
 @pytest.mark.parametrize("name", ["se_resnet20_cifar", "se_mobilenet", "mnasnet_0.75"])
-def test_an_entry_builds(name):
+def test_an_entry_builds(name, no_values):
     check_builds(name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_every_entry_builds(name):
+def test_every_entry_builds(name, no_values):
     check_builds(name)
 
 
@@ -119,6 +119,12 @@ def test_published_numbers(name):
 )
 def test_printed_value(text, value):
     assert printed_value(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["36.2 million", "M", "1.2.3M", ""])
+def test_no_printed_value(text):
+    with pytest.raises(ValueError, match="`text` must be a number, with M, MMACs"):
+        printed_value(text)
 
 
 def test_an_entrys_arguments_yield_to_the_users():
@@ -168,6 +174,7 @@ for name, side in json.loads(sys.argv[1]).items():
 """
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(
     "backend, names",
     [

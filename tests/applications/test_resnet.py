@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import inspect
 import os
 import subprocess
@@ -11,9 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-import keras_attn
 from helpers.layer_contract import assert_close
 from helpers.network_checks import (
     NetworkChecks,
@@ -21,6 +18,7 @@ from helpers.network_checks import (
     count_trainable,
     image,
     layer_names,
+    narrow,
     pixels,
     read_layer_names,
 )
@@ -35,76 +33,93 @@ from keras_attn.applications import (
     SEResNet50,
     SEResNeXt50,
     aa_resnet,
-    imagenet,
-    residual_attention,
-    resnet,
     se_resnet,
 )
-from keras_attn.applications.common import preprocessing
-from keras_attn.applications.common.preprocessing import IMAGENET
 from keras_attn.layers import AugmentedConv2D, GroupedConv2D, SqueezeExcite
+
+NARROW = narrow(se_resnet, aa_resnet)
 
 
 class TestSEResNet(NetworkChecks):
     make = staticmethod(SEResNet18)
-    entry = "se_resnet18"
-    channels = 512
+    slim = NARROW
+    channels = 256
 
 
 class TestAAResNet(NetworkChecks):
     make = staticmethod(AAResNet34)
-    entry = "aa_resnet34"
-    channels = 512
+    slim = NARROW
+    channels = 256
 
+
+class TestSEResNeXt(NetworkChecks):
+    make = staticmethod(SEResNeXt50)
+    slim = NARROW
+    channels = 1024
+
+
+SLOW = ("ResNet101", "ResNet152", "SEResNet101", "SEResNet152", "SEResNeXt101", "SENet154")
+SLOW += ("AAResNet101", "AAResNet152")
 
 # The papers' counts, exact: sections 3.2 and 4.1 of the specs.
+COUNTS = {
+    "ResNet18": 11_689_512,
+    "ResNet34": 21_797_672,
+    "ResNet50": 25_557_032,
+    "ResNet101": 44_549_160,
+    "ResNet152": 60_192_808,
+    "SEResNet18": 11_778_592,
+    "SEResNet34": 21_958_868,
+    "SEResNet50": 28_088_024,
+    "SEResNet101": 49_326_872,
+    "SEResNet152": 66_821_848,
+    "SEResNeXt50": 27_559_896,
+    "SEResNeXt101": 48_955_416,
+    "SENet154": 115_088_984,
+    "AAResNet34": 20_745_072,
+    "AAResNet50": 25_809_392,
+    "AAResNet101": 45_386_728,
+    "AAResNet152": 61_613_536,
+}
+
+
 @pytest.mark.parametrize(
-    "name, trainable",
-    [
-        ("ResNet18", 11_689_512),
-        ("ResNet34", 21_797_672),
-        ("ResNet50", 25_557_032),
-        ("ResNet101", 44_549_160),
-        ("ResNet152", 60_192_808),
-        ("SEResNet18", 11_778_592),
-        ("SEResNet34", 21_958_868),
-        ("SEResNet50", 28_088_024),
-        ("SEResNet101", 49_326_872),
-        ("SEResNet152", 66_821_848),
-        ("SEResNeXt50", 27_559_896),
-        ("SEResNeXt101", 48_955_416),
-        ("SENet154", 115_088_984),
-        ("AAResNet34", 20_745_072),
-        ("AAResNet50", 25_809_392),
-        ("AAResNet101", 45_386_728),
-        ("AAResNet152", 61_613_536),
-    ],
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in COUNTS]
 )
-def test_parameters_and_names(name, trainable):
-    model = getattr(applications, name)()
-    assert count_trainable(model) == trainable
+def test_parameters_and_names(name, built):
+    model = built(name)
+    assert count_trainable(model) == COUNTS[name]
     assert layer_names(model) == read_layer_names(model.name)
 
 
 @pytest.mark.parametrize(
     "ratio, trainable",
-    [(0.25, 24_303_728), (0.5, 22_342_680), (0.75, 20_735_496), (1.0, 19_383_560)],
+    [
+        (0.25, 24_303_728),
+        pytest.param(0.5, 22_342_680, marks=pytest.mark.slow),
+        pytest.param(0.75, 20_735_496, marks=pytest.mark.slow),
+        (1.0, 19_383_560),
+    ],
 )
-def test_parameters_of_the_sweep(ratio, trainable):
+def test_parameters_of_the_sweep(ratio, trainable, no_values):
     assert count_trainable(AAResNet50(kappa=ratio, upsilon=ratio)) == trainable
 
 
-def test_attention_none_is_the_baseline():
-    for constructor, baseline in ((SEResNet50, ResNet50), (AAResNet50, ResNet50)):
-        model, plain = constructor(attention=None), baseline()
-        assert model.name == plain.name == "resnet50"
-        assert [w.path for w in model.weights] == [w.path for w in plain.weights]
-        assert count_trainable(model) == 25_557_032
+@pytest.mark.parametrize("name", ["SEResNet50", "AAResNet50"])
+def test_attention_none_is_the_baseline(name, built):
+    model, plain = built(name, attention=None), built("ResNet50")
+    assert model.name == plain.name == "resnet50"
+    assert [w.path for w in model.weights] == [w.path for w in plain.weights]
+    assert count_trainable(model) == 25_557_032
 
 
-def test_attention_of_the_plain_constructor():
-    assert layer_names(ResNet50(attention="se", geometry="caffe")) == layer_names(SEResNet50())
-    assert layer_names(ResNet50(attention="aa")) == layer_names(AAResNet50())
+def test_attention_of_the_plain_constructor(built, no_values):
+    assert layer_names(ResNet50(attention="se", geometry="caffe")) == layer_names(
+        built("SEResNet50")
+    )
+    same, augmented_50 = ResNet50(attention="aa"), built("AAResNet50")
+    assert layer_names(same) == layer_names(augmented_50)
+    assert [w.shape for w in same.weights] == [w.shape for w in augmented_50.weights]
     chosen = ResNet18(attention="se", stages=[4])
     assert [x.name for x in chosen.layers if isinstance(x, SqueezeExcite)] == [
         "stage4_block1_se",
@@ -139,7 +154,7 @@ def se_parameters(**kwargs):
         ({"placement": "identity"}, 2_530_992),
     ],
 )
-def test_the_papers_ablation(kwargs, parameters):
+def test_the_papers_ablation(kwargs, parameters, no_values):
     assert se_parameters(**kwargs) == parameters
 
 
@@ -160,16 +175,18 @@ def sources(model, name):
         ("3x3", "block2_relu2", "block2_conv3", []),
     ],
 )
-def test_placement(placement, source, reader, beside):
+def test_placement(placement, source, reader, beside, no_values, few_blocks):
     """What the attention of a block reads, and what reads it."""
+    few_blocks(SEResNet50, (3, 1, 1, 1))
     model = SEResNet50(include_top=False, placement=placement, stages=[1])
     assert sources(model, "stage1_block2_se") == [f"stage1_{source}"]
     names = {f"stage1_{name}" for name in ["block2_se", *beside]}
     assert set(sources(model, f"stage1_{reader}")) == names
 
 
-def test_a_block_by_hand():
+def test_a_block_by_hand(few_blocks):
     """SE on the branch, before the sum: relu(gate * branch + shortcut)."""
+    few_blocks(SEResNet18, (1, 1, 1, 1))
     model = SEResNet18(input_shape=(None, None, 3))
     at = {name: model.get_layer(f"stage2_block1_{name}").output for name in ("bn2", "relu2")}
     at["shortcut"] = model.get_layer("stage2_block1_projection_bn").output
@@ -196,8 +213,9 @@ def windows(x, starts, size=3):
 
 @pytest.mark.parametrize("geometry", ["caffe", "torchvision"])
 @pytest.mark.parametrize("size", [(64, 90), (66, 61)])
-def test_where_the_stem_pools(geometry, size):
+def test_where_the_stem_pools(geometry, size, few_blocks):
     """Without padding and in ceil mode, or from one pixel before the edge on."""
+    few_blocks(ResNet18, (1, 1, 1, 1))
     model = ResNet18(include_top=False, geometry=geometry)
     outputs = [model.get_layer(name).output for name in ("stem_relu", "stem_pool")]
     stem, pooled = (y.numpy()[0] for y in keras.Model(model.input, outputs)(image(1, *size, 3)))
@@ -218,8 +236,9 @@ def test_where_the_stem_pools(geometry, size):
         (AAResNet50, "torchvision", "conv2"),
     ],
 )
-def test_where_a_bottleneck_strides(constructor, geometry, strided):
+def test_where_a_bottleneck_strides(constructor, geometry, strided, few_blocks):
     """With the stride in the first 1x1, only every second pixel of the map before counts."""
+    few_blocks(constructor, (1, 1, 1, 1))
     model = constructor(include_top=False, geometry=geometry)
     before, after = (model.get_layer(name).output for name in ("P2", "stage2_block1_bn2"))
     branch = keras.Model(before, after)
@@ -233,7 +252,8 @@ def test_where_a_bottleneck_strides(constructor, geometry, strided):
         assert strides == ((2, 2) if name == strided else (1, 1))
 
 
-def test_strided_convolutions_are_padded_on_both_sides():
+def test_strided_convolutions_are_padded_on_both_sides(few_blocks):
+    few_blocks(ResNet50, (1, 1, 1, 1))
     model = ResNet50(include_top=False)
     x = image(1, 15, 12, 3)
     got = keras.Model(model.input, model.get_layer("stem_conv").output)(x).numpy()
@@ -255,7 +275,8 @@ def test_defaults_of_the_families():
     assert (default(AAResNet50, "kappa"), default(AAResNet50, "upsilon")) == (0.2, 0.1)
 
 
-def test_senet154():
+@pytest.mark.slow
+def test_senet154(no_values):
     """Three convolutions in the stem, 3x3 projections where it strides, dropout of 0.2."""
     model = applications.SENet154()
     stem = [model.get_layer(f"stem_conv{i}") for i in (1, 2, 3)]
@@ -275,8 +296,8 @@ def augmented(model):
     return [x for x in model.layers if isinstance(x, AugmentedConv2D)]
 
 
-def test_augmented_convolutions():
-    model = AAResNet50()
+def test_augmented_convolutions(built):
+    model = built("AAResNet50")
     layers = augmented(model)
     assert [x.name for x in layers] == [
         f"stage{stage}_block{i + 1}_conv2"
@@ -289,10 +310,12 @@ def test_augmented_convolutions():
     # The tables of maps of 14, 14 and 7.
     assert [x.attention.relative_width.shape[0] for x in layers] == [27] * 10 + [13] * 3
     assert not any(x.use_bias for x in layers)
-    assert [x.name[-5:] for x in augmented(AAResNet34())] == ["conv1"] * 13
+    assert [x.name[-5:] for x in augmented(built("AAResNet34"))] == ["conv1"] * 13
 
 
-def test_tables_of_known_and_unknown_sizes():
+def test_tables_of_known_and_unknown_sizes(no_values, few_blocks):
+    few_blocks(AAResNet34, (1, 1, 1, 1))
+
     def tables(**kwargs):
         model = AAResNet34(include_top=False, **kwargs)
         return {x.attention.relative_width.shape[0] for x in augmented(model)}
@@ -303,13 +326,13 @@ def test_tables_of_known_and_unknown_sizes():
     assert tables(stages=[3, 4]) == {13}  # the first of them is pooled, 14 to 7
 
 
-def test_fully_attentional():
+def test_fully_attentional(no_values):
     layers = augmented(AAResNet50(include_top=False, kappa=1.0, upsilon=1.0, stages=[4]))
     assert len(layers) == 3
     assert all(x.convolution is None for x in layers)
 
 
-def test_without_values_it_is_the_plain_network():
+def test_without_values_it_is_the_plain_network(no_values):
     model = AAResNet34(include_top=False, upsilon=0.0)
     assert count_trainable(model) == count_trainable(AAResNet34(include_top=False, attention=None))
 
@@ -333,9 +356,6 @@ def test_without_values_it_is_the_plain_network():
         (AAResNet34, {"upsilon": 1.5}, "`upsilon` must be in [0, 1]. Received: upsilon=1.5"),
         (AAResNet34, {"num_heads": 0}, "`num_heads` must be a positive integer"),
         (AAResNet34, {"min_key_dim": 0}, "`min_key_dim` must be a positive integer"),
-        (ResNet18, {"weights": "imagenet"}, "The `weights` argument should be either `None`"),
-        (ResNet18, {"classes": 0}, "`classes` must be a positive integer. Received: classes=0"),
-        (ResNet18, {"input_shape": (31, 64, 3)}, "Input size must be at least 32x32; Received"),
     ],
 )
 def test_wrong_arguments(constructor, kwargs, message):
@@ -349,80 +369,13 @@ def test_an_argument_of_another_family():
         SEResNet18(kappa=0.25)
 
 
-def test_a_checkpoint_of_another_variant(tmp_path):
+def test_a_checkpoint_of_another_variant(tmp_path, few_blocks):
+    few_blocks(ResNet18, (1, 1, 1, 1))
+    few_blocks(SEResNet18, (1, 1, 1, 1))
     path = tmp_path / "plain.weights.h5"
     ResNet18(include_top=False).save_weights(path)
     with pytest.raises(ValueError, match="holds the weights of another network"):
         SEResNet18(include_top=False, weights=path)
-
-
-def test_gradients_reach_grouped_convolutions():
-    model = SEResNeXt50(include_top=False, pooling="avg", stages=[1])
-    with tf.GradientTape() as tape:
-        y = model(image(2, 64, 64, 3), training=True)
-        loss = tf.reduce_sum(y * image(*y.shape, seed=1))
-    gradients = tape.gradient(loss, [w.value for w in model.trainable_weights])
-    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
-        assert gradient is not None, weight.path
-        assert float(tf.reduce_max(tf.abs(gradient))) > 0, weight.path
-
-
-def test_preprocessing_inside_and_outside_agree():
-    inside = ResNet18(include_preprocessing=True, input_shape=(None, None, 3))
-    outside = ResNet18(input_shape=(None, None, 3))
-    outside.set_weights(inside.get_weights()[-len(outside.weights) :])
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 33, 47, 3)).astype("uint8")
-    kept = pixels.copy()
-    normalised = resnet.preprocess_input(pixels)
-    np.testing.assert_array_equal(pixels, kept)
-    expected = (pixels / 255 - IMAGENET.mean) / IMAGENET.std
-    assert normalised.dtype == "float32"
-    np.testing.assert_allclose(normalised, expected, atol=1e-5)
-    assert_close(resnet.preprocess_input(tf.constant(pixels)).numpy(), normalised, 1e-6)
-    assert_close(inside(pixels).numpy(), outside(normalised).numpy(), 1e-4)
-
-
-def test_predictions_by_name():
-    preds = np.zeros((2, 1000), "float32")
-    preds[0, [0, 281, 999]] = 0.1, 0.7, 0.2
-    preds[1, 2] = 1
-    assert resnet.decode_predictions(preds, top=3)[0] == [
-        ("n02123045", "tabby", pytest.approx(0.7)),
-        ("n15075141", "toilet_tissue", pytest.approx(0.2)),
-        ("n01440764", "tench", pytest.approx(0.1)),
-    ]
-    assert resnet.decode_predictions(tf.constant(preds), top=1)[1][0][1] == "great_white_shark"
-    assert len(resnet.decode_predictions(preds)[1]) == 5
-    with pytest.raises(ValueError, match=r"\(samples, 1000\)\). Received array with shape: \(2, 9"):
-        resnet.decode_predictions(preds[:, :9])
-    with pytest.raises(ValueError, match="`top` must be a positive integer. Received: top=0"):
-        resnet.decode_predictions(preds, top=0)
-
-
-def test_there_are_a_thousand_classes():
-    classes = [line.split(" ") for line in imagenet.CLASSES.splitlines()]
-    ids = [wordnet for wordnet, _ in classes]
-    assert len(set(ids)) == 1000
-    assert ids == sorted(ids)  # the order of ILSVRC 2012's labels
-
-
-@pytest.mark.parametrize("module", [resnet, se_resnet, aa_resnet, residual_attention])
-def test_each_family_has_keras_own_names(module):
-    assert module.preprocess_input is preprocessing.preprocess_input
-    assert module.decode_predictions is imagenet.decode_predictions
-
-
-@pytest.mark.parametrize("name", ["ResNet18", "SEResNet18", "AAResNet34", "ResidualAttention56"])
-def test_the_examples_of_constructors(name):
-    """doctest does not find them: they are made by `constructor`."""
-    constructor = getattr(applications, name)
-    assert constructor.__name__ == name
-    test = doctest.DocTestParser().get_doctest(
-        constructor.__doc__, {"keras_attn": keras_attn}, name, None, None
-    )
-    report: list[str] = []
-    failures, attempts = doctest.DocTestRunner().run(test, out=report.append)
-    assert attempts == 2 and not failures, "".join(report)
 
 
 FRESH = """
@@ -468,6 +421,7 @@ def saved(tmp_path_factory):
 
 # Other backends are in the fast suite with the smaller networks of test_applications_cifar.
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+@pytest.mark.backend
 @pytest.mark.slow
 def test_in_a_fresh_process(backend, saved):
     """`.keras` files on TensorFlow; their weights elsewhere, in both data formats."""

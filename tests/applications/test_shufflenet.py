@@ -8,17 +8,18 @@ import pytest
 
 from helpers.layer_contract import assert_close
 from helpers.network_checks import NetworkChecks, count_trainable, image
-from keras_attn.applications import SEShuffleNet
+from keras_attn.applications import SEShuffleNet, shufflenet
 from keras_attn.layers import ChannelShuffle2D, GroupedConv2D, SqueezeExcite
 
 
 class TestSEShuffleNet(NetworkChecks):
     make = staticmethod(SEShuffleNet)
-    channels = 960
+    slim = {(shufflenet, "STAGES"): {2: (120, 2), 3: (240, 2), 4: (480, 2)}}
+    channels = 480
 
 
-def test_parameters():
-    squeezed, plain = SEShuffleNet(), SEShuffleNet(attention=None)
+def test_parameters(built):
+    squeezed, plain = built("SEShuffleNet"), built("SEShuffleNet", attention=None)
     assert count_trainable(plain) == 1_865_728  # 1.9M in the authors' README, 1.8M in Hu et al.
     assert count_trainable(squeezed) - count_trainable(plain) == 618_805  # 2.4M in Hu et al.
     assert plain.name == "shufflenet"
@@ -30,8 +31,8 @@ def test_the_number_in_the_docstring_of_the_other_place():
     assert sum(2 * c * (c // 16) + c + c // 16 for c in filters) == 729_180
 
 
-def test_units():
-    model = SEShuffleNet()
+def test_units(built):
+    model = built("SEShuffleNet")
     shuffles = [layer for layer in model.layers if isinstance(layer, ChannelShuffle2D)]
     assert [shuffle.input.shape[-1] for shuffle in shuffles] == [60] * 4 + [120] * 8 + [240] * 4
     assert [layer.filters for layer in model.layers if layer.name.endswith("block1_conv3")] == [
@@ -47,7 +48,8 @@ def test_units():
     ]
 
 
-def test_shortcuts_average_counts_the_padding():
+def test_shortcuts_average_counts_the_padding(monkeypatch):
+    monkeypatch.setattr(shufflenet, "STAGES", {2: (240, 1)})
     model = SEShuffleNet(input_shape=(None, None, 3), include_top=False)
     before = model.get_layer("stage2_block1_shortcut_pad").input
     after = model.get_layer("stage2_block1_shortcut_pool").output

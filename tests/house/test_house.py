@@ -14,7 +14,8 @@ FLOORS = {
     "layers": 0,
     "images": 0,
     "weights": 1,
-    "insertion": 1,
+    "kinds": 1,
+    "insertion": 2,
     "applications": 2,
     "data": 2,
     "training": 3,
@@ -26,7 +27,7 @@ FLOORS = {
     "cli": 7,
     "demo": 7,
 }
-KERAS_ONLY = {"layers", "weights", "insertion", "applications"}
+KERAS_ONLY = {"layers", "weights", "kinds", "insertion", "applications"}
 BACKENDS = {"tensorflow", "jax", "torch"}
 
 # Paths as the code imports them: keras_attn/applications and keras_attn/serving are links.

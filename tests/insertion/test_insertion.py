@@ -13,7 +13,8 @@ import tensorflow as tf
 
 import keras_attn
 from keras_attn import fold_attention, insert_attention, remove_attention
-from keras_attn.insertion import KINDS, InsertedAttention, make_attention
+from keras_attn.insertion import InsertedAttention
+from keras_attn.kinds import KINDS, make_attention
 from keras_attn.layers import (
     BAM,
     AttentionModule,
@@ -530,7 +531,7 @@ def test_config():
 ELSEWHERE = """
 import keras, numpy as np
 from keras_attn import insert_attention, remove_attention
-from keras_attn.insertion import KINDS
+from keras_attn.kinds import KINDS
 image = keras.Input((8, 8, 3), name="picture")
 x = keras.layers.Conv2D(32, 3, padding="same", activation="relu", name="block")(image)
 model = keras.Model(image, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(x)))
@@ -552,6 +553,7 @@ for kind in KINDS:
 
 
 @pytest.mark.slow
+@pytest.mark.backend
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_other_backends(backend):
     run = subprocess.run(

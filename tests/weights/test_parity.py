@@ -14,7 +14,6 @@ import pytest
 from helpers.oracles.random_state import random_image, recorded, uniform
 from helpers.paths import GOLDEN
 from keras_attn import applications
-from keras_attn.applications import attention_resnet, se_resnet
 from keras_attn.applications.common import residual_network
 from keras_attn.layers import AttentionModule
 from keras_attn.weights import SETS, convert, read_tensors
@@ -48,36 +47,25 @@ NETWORKS = {
 BY_TAG = {each.metadata.tag: each for each in SETS}
 
 
-def construct(name, small):
-    """Our network of these weights, the stages cut where `small`."""
-    each = BY_TAG[NETWORKS[name]]
-    constructor, arguments = each.metadata.network, dict(each.arguments)
-    shared = {"input_shape": (None, None, 3), "classes": 11, "classifier_activation": None}
-    if not small:
-        return getattr(applications, constructor)(**arguments, **shared)
-    title = constructor.rstrip("0123456789")
-    depth = int(constructor.removeprefix(title))
-
-    def cut(variant):
-        return dataclasses.replace(variant, blocks=SMALL)
-
-    if constructor.startswith("SE"):
-        networks = {"SEResNet": residual_network.RESNETS, "SEResNeXt": se_resnet.RESNEXTS}
-        variant = se_resnet.SENET154 if title == "SENet" else networks[title][depth]
-        return se_resnet._se_resnet(cut(variant), **arguments, **shared)
-    family = next(f for f in attention_resnet.FAMILIES.values() if f"{f.title}ResNet" == title)
-    family = dataclasses.replace(family, variants={depth: cut(family.variants[depth])})
-    return attention_resnet._attention_resnet(
-        (family, depth), attention=family.kind, **arguments, **shared
-    )
+@pytest.fixture
+def small(monkeypatch):
+    """Networks of few blocks in each stage."""
+    for table in (residual_network.RESNETS, residual_network.RESNEXTS, residual_network.SENETS):
+        for depth, variant in table.items():
+            monkeypatch.setitem(table, depth, dataclasses.replace(variant, blocks=SMALL))
 
 
-def check(name, small):
-    tensors, logits = recorded(f"{name}{'_small' if small else ''}")
+def check(name, golden):
+    """Our network of these weights gives the source's logits."""
+    tensors, logits = recorded(golden)
     tensors = {key.removeprefix("module."): each for key, each in tensors.items()}
-    model = construct(name, small)
+    each = BY_TAG[NETWORKS[name]]
+    construct = getattr(applications, each.metadata.network)
+    model = construct(
+        **each.arguments, input_shape=(None, None, 3), classes=11, classifier_activation=None
+    )
     naming = naming_of(tensors, name)
-    assert naming is BY_TAG[NETWORKS[name]].naming
+    assert naming is each.naming
     report = convert(model, tensors, naming)
     assert report.changes == () and len(report.loaded) == len(model.weights)
     assert len(logits) == 2
@@ -100,20 +88,20 @@ FAST = (
 
 
 @pytest.mark.parametrize("name", FAST)
-def test_small_networks(name):
-    check(name, small=True)
+def test_small_networks(name, small):
+    check(name, f"{name}_small")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {*FAST, "resattnet56"}))
-def test_more_small_networks(name):
-    check(name, small=True)
+def test_more_small_networks(name, small):
+    check(name, f"{name}_small")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_whole_networks_at_224(name):
-    check(name, small=False)
+    check(name, name)
     keras.backend.clear_session()
 
 

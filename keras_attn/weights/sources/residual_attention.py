@@ -3,7 +3,7 @@
 Facts: github.com/phamquiluan/ResidualAttentionNetwork (README.md: accuracies; resattnet56.py: the
 address), whose network is pytorchcv's `resattnet56`. There the mask's pools are padded, and to an
 upsampled map is added the tensor whose size it takes, besides that tensor's skip unit; the
-constructor's `mask="pytorchcv"` is that network.
+constructor's `geometry="pytorchcv"` is that network.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ SETS = (
             "https://github.com/phamquiluan/ResidualAttentionNetwork/releases/download/v0.1.0/"
             "resattnet56.pth"
         ),
-        {"mask": "pytorchcv"},
+        {"geometry": "pytorchcv"},
         is_default=True,
     ),
 )

@@ -1,0 +1,176 @@
+"""The kinds of attention by name: their layers, where they stand in a residual network, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_attn.kinds.kind import Kind, Size
+from keras_attn.layers import (
+    BAM,
+    CBAM,
+    AttentionModule,
+    AugmentedConv2D,
+    BottleneckSelfAttention2D,
+    ChannelGate,
+    CoordinateAttention,
+    EfficientChannelAttention,
+    GatherExcite,
+    GlobalContext,
+    HaloAttention2D,
+    NonLocal2D,
+    SelectiveKernel,
+    SelfAttention2D,
+    SpatialChannelSqueezeExcite,
+    SpatialGate,
+    SqueezeExcite,
+    depths_from_ratios,
+)
+
+
+def _heads(channels: int) -> int:
+    """The most heads, up to 8, that divide the channels."""
+    return next(n for n in (8, 4, 2, 1) if channels % n == 0)
+
+
+def _bottleneck_arguments(channels: int, size: Size) -> dict[str, Any]:
+    heads = min(4, _heads(channels))  # the paper's 4, depths as the block's
+    return {"num_heads": heads, "key_depth": channels, "value_depth": channels}
+
+
+def _self_attention_arguments(channels: int, size: Size) -> dict[str, Any]:
+    heads = _heads(channels)
+    return {"num_heads": heads, "key_depth": channels, "value_depth": channels}
+
+
+def _augmented_arguments(
+    channels: int,
+    size: Size,
+    *,
+    kappa: float | None = None,
+    upsilon: float | None = None,
+    num_heads: int | None = None,
+    min_key_dim: int | None = None,
+    min_value_dim: int = 0,
+) -> dict[str, Any]:
+    """The paper's ratios; few channels have wider ones, as with those some heads had no values."""
+    narrow = 0.1 * channels < 8
+    ratio = 1.0 if channels < 4 else 0.25
+    kappa = (ratio if narrow else 0.2) if kappa is None else kappa
+    upsilon = (ratio if narrow else 0.1) if upsilon is None else upsilon
+    if num_heads is None:
+        num_heads = max(1, min(4, channels // 4)) if narrow else 8
+    if min_key_dim is None:
+        min_key_dim = 4 if narrow else 20
+    if 0 < upsilon * channels < min_value_dim * num_heads:
+        upsilon = min_value_dim * num_heads / channels
+    keys, values = depths_from_ratios(channels, kappa, upsilon, num_heads, min_key_dim)
+    return {
+        "filters": channels,
+        "kernel_size": 3,
+        "num_heads": num_heads,
+        "key_depth": keys,
+        "value_depth": values,
+        "use_bias": False,
+        "kernel_initializer": "he_normal",
+    }
+
+
+def _selective_arguments(channels: int, size: Size) -> dict[str, Any]:
+    return {"groups": 32 if channels % 32 == 0 else 1}  # the paper's 32
+
+
+def _module_arguments(channels: int, size: Size) -> dict[str, Any]:
+    side = min((side for side in size if side is not None), default=28)
+    return {"mask_depth": 3 if side >= 56 else 2 if side >= 28 else 1}  # the prototxts'
+
+
+_OURS = "no source for residual networks; the place is SE's"
+_SE = "Hu et al., CVPR 2018, and the authors' prototxts"
+_CBAM = "Woo et al., ECCV 2018, and the authors' code"
+_GE = "Hu et al., NeurIPS 2018, and the authors' prototxts"
+_GC = "Cao et al., ICCV workshops 2019; at the end of the branch as in the authors' code"
+_NON_LOCAL = "Wang et al., CVPR 2018: one block, before the last block of res4"
+
+KINDS: dict[str, Kind] = {
+    "se": Kind(SqueezeExcite, "standard", _SE),
+    "channel_gate": Kind(ChannelGate, "standard", _CBAM),
+    "spatial_gate": Kind(SpatialGate, "standard", _CBAM),
+    "cbam": Kind(CBAM, "standard", _CBAM),
+    "bam": Kind(
+        BAM,
+        "post",
+        "Park et al., BMVC 2018, and the authors' code: behind each stage but the last",
+        blocks="last",
+        stages=(None, -1),
+    ),
+    "ge": Kind(GatherExcite, "standard", _GE),
+    "ge_theta": Kind(GatherExcite, "standard", _GE, lambda c, s: {"mode": "theta"}),
+    "ge_theta_plus": Kind(GatherExcite, "standard", _GE, lambda c, s: {"mode": "theta_plus"}),
+    "eca": Kind(EfficientChannelAttention, "standard", "Wang et al., CVPR 2020: as SE"),
+    "gc": Kind(GlobalContext, "standard", _GC),
+    "gc_scale": Kind(GlobalContext, "standard", _GC, lambda c, s: {"fusion": "scale"}),
+    "cse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS, lambda c, s: {"mode": "channel"}),
+    "sse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS, lambda c, s: {"mode": "spatial"}),
+    "scse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS),
+    "coordinate": Kind(CoordinateAttention, "standard", _OURS),
+    "non_local": Kind(NonLocal2D, "post", _NON_LOCAL, blocks="last_but_one", stages=(-2, -1)),
+    "sagan": Kind(
+        NonLocal2D,
+        "post",
+        "Zhang et al., ICML 2019, at the place of the non-local block",
+        lambda c, s: {
+            "ratio": min(8, c),
+            "value_ratio": min(2, c),
+            "sub_sample": True,
+            "scale": "scalar",
+            "use_bias": False,
+        },
+        blocks="last_but_one",
+        stages=(-2, -1),
+    ),
+    "sk": Kind(
+        SelectiveKernel,
+        "convolution",
+        "Li et al., CVPR 2019",
+        _selective_arguments,
+        has_norm=True,
+    ),
+    "bot": Kind(
+        BottleneckSelfAttention2D,
+        "convolution",
+        "Srinivas et al., CVPR 2021: in the last stage",
+        _bottleneck_arguments,
+        stages=(-1, None),
+    ),
+    "halo": Kind(
+        HaloAttention2D,
+        "convolution",
+        "Vaswani et al., CVPR 2021; the stages are ours",
+        _self_attention_arguments,
+        stages=(-2, None),
+    ),
+    "self_attention": Kind(
+        SelfAttention2D,
+        "convolution",
+        "Bello et al., ICCV 2019, without a convolution beside it; the stage is ours",
+        _self_attention_arguments,
+        stages=(-1, None),
+    ),
+    "aa": Kind(
+        AugmentedConv2D,
+        "convolution",
+        "Bello et al., ICCV 2019: in the last three stages",
+        _augmented_arguments,
+        stages=(-3, None),
+        options=("kappa", "upsilon", "num_heads", "min_key_dim", "min_value_dim"),
+        has_convolution=True,
+    ),
+    "attention_module": Kind(
+        AttentionModule,
+        "post",
+        "Wang et al., CVPR 2017: behind the first block of each stage but the last",
+        _module_arguments,
+        blocks="first",
+        stages=(None, -1),
+    ),
+}
