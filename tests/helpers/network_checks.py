@@ -108,7 +108,7 @@ def narrow(*modules: ModuleType) -> dict[tuple[Any, str], Any]:
 class NetworkChecks:
     """Keras's own checks of its applications, and what it does not check, of one family.
 
-    What `construct` does for all families is checked in tests/applications/common/test_construct.py.
+    What `construct` does for all is checked in tests/applications/common/test_construct.py.
 
     Attributes:
         make: The constructor, with what makes it small.
