@@ -101,12 +101,12 @@ class ModelSession:
             fetches: Names of the graph's tensors.
         """
         key = (tuple(feeds), tuple(fetches))
-        with self._lock:
-            function = self._callables.get(key)
-            if function is None:
-                function = graph_call(self._session, list(feeds), list(fetches))
-                self._callables[key] = function
         try:
+            with self._lock:
+                function = self._callables.get(key)
+                if function is None:  # what is no tensor, such as an operation, is refused here
+                    function = graph_call(self._session, list(feeds), list(fetches))
+                    self._callables[key] = function
             outputs = function(*feeds.values())
         except tf.errors.OpError as error:
             raise ServingError(Code(error.error_code), _plain_message(error.message)) from error

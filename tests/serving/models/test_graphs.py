@@ -163,6 +163,35 @@ def test_an_input_with_a_default_may_be_left_out(with_defaults):
         )
 
 
+def test_a_signature_without_inputs(tmp_path):
+    class Constant(tf.Module):
+        @tf.function(input_signature=[])
+        def __call__(self):
+            return {"y": tf.constant([7.0])}
+
+    module = Constant()
+    tf.saved_model.save(module, str(tmp_path / "m" / "1"), {"seven": module.__call__})
+    with (
+        start_server(tmp_path / "m") as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        request = request_of()
+        request.model_spec.signature_name = "seven"
+        assert predict(request).outputs["y"].float_val == [7.0]
+        # An operation is no tensor: the initialisation doesn't run again.
+        request.model_spec.signature_name = "__saved_model_init_op"
+        with pytest.raises(grpc.RpcError, match="does not have output 0") as caught:
+            predict(request)
+        assert caught.value.code() == grpc.StatusCode.OUT_OF_RANGE
+        # JSON can't say that there are no inputs, in TF Serving as here.
+        asked = {"inputs": {}, "signature_name": "seven"}
+        assert ask(server.model_url + ":predict", asked) == (
+            400,
+            {"error": "Failed to get input map for signature: seven"},
+        )
+
+
 def test_a_base_path_may_be_a_uri(folder, tmp_path):
     config = tmp_path / "models.config"
     text = 'model_config_list { config { name: "m" base_path: "%s" model_platform: "tensorflow" } }'
