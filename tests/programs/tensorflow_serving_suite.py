@@ -7,10 +7,13 @@ It takes minutes and is no part of the suites here: its files are TF Serving's. 
 process of its own, because they share a Unix socket, and prints its verdict and why it failed.
 PATTERNs choose tests by parts of their names. Models whose binary files the folder lacks are made
 by its own generators. `portpicker`, which its helper imports, is stood in for where it is missing.
+Two tests save models of Keras 2, which names the inputs otherwise than Keras 3: they run on
+it where the package tf-keras is there, and fail where it is not.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -76,7 +79,8 @@ def run(name, folder, work):
         "TEST_SRCDIR": str(work),
         "TEST_TMPDIR": tempfile.mkdtemp(dir=work),
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{work}",
+        "TF_USE_LEGACY_KERAS": str(int(importlib.util.find_spec("tf_keras") is not None)),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(work), os.environ.get("PYTHONPATH", "")]),
     }
     command = [sys.executable, str(work / "runner.py"), str(folder)]
     process = subprocess.Popen(
