@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import pathlib
 import sys
 import tempfile
@@ -33,6 +34,7 @@ KNOWN = {
 }
 SERVABLES = "tensorflow_serving/servables/tensorflow"
 LINE = f"{SERVABLES}/testdata/saved_model_half_plus_two_2_versions"
+LINE_OF_TF2 = f"{SERVABLES}/testdata/saved_model_half_plus_two_tf2_cpu"
 COUNTER = f"{SERVABLES}/testdata/saved_model_counter"
 
 
@@ -44,12 +46,14 @@ class Model(NamedTuple):
         folder: Of the model, in TF Serving's repository.
         versions: Those of it that are served.
         label: The constant that is the label of the first of them.
+        kind: Type for which the file's tests ask this model; default: all.
     """
 
     server: str
     folder: str = LINE
     versions: tuple[int, ...] = (123,)
     label: str = ""
+    kind: str = ""
 
 
 FILES: dict[str, list[Model]] = {
@@ -68,8 +72,12 @@ FILES: dict[str, list[Model]] = {
     f"{SERVABLES}/get_model_metadata_impl_test.cc": [Model("GetServerCore()")],
     f"{SERVABLES}/classification_service_test.cc": [Model("server_core_")],
     f"{SERVABLES}/regression_service_test.cc": [Model("server_core_")],
+    f"{SERVABLES}/multi_inference_test.cc": [
+        Model("this", kind="tf1_model_t"),
+        Model("this", LINE_OF_TF2, kind="tf2_model_t"),
+    ],
 }
-TYPES = ("ClassificationRequest", "RegressionRequest")  # of the typed tests
+TYPES = ("ClassificationRequest", "RegressionRequest")  # of typed tests
 
 
 def start(model: Model, folder: pathlib.Path, known: dict[str, Any]) -> RunningServer:
@@ -97,17 +105,22 @@ def outcomes(path: str, folder: pathlib.Path) -> Iterator[googletest.Outcome]:
     """Asks what one file's tests ask."""
     tokens = syntax.tokenize((folder / path).read_text())
     known = meanings.names(folder) | googletest.constants(tokens)
+    known["PopulateTask"] = functools.partial(
+        meanings.populate_task, known.get("kTestModelName", "")
+    )
+    of_kind: dict[str, dict[str, Any]] = {kind: {"TypeParam": known[kind]} for kind in TYPES}
     with contextlib.ExitStack() as servers:
         for model in FILES[path]:
             core = Core(servers.enter_context(start(model, folder, known)))
             servers.enter_context(core.channel)
             name = model.server.removesuffix("()")
-            known[name] = core if name == model.server else core.get
+            of_kind.setdefault(model.kind, {})[name] = core if name == model.server else core.get
+        kinds = [model.kind for model in FILES[path] if model.kind] or TYPES
         for name, typed, body in googletest.bodies(tokens):
-            for kind in TYPES if typed else ("",):
-                of_type = {"TypeParam": known[kind]} if typed else {}
+            for kind in kinds if typed else [""]:
                 full = f"{name}<{kind}>" if typed else name
-                yield from googletest.run(full, body, known | of_type, meanings.FIXTURES)
+                names = known | of_kind.get(kind, {})
+                yield from googletest.run(full, body, names, meanings.FIXTURES)
 
 
 def main(folder: str) -> bool:

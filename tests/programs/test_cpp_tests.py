@@ -17,6 +17,7 @@ TEST(Suite, AllKinds) {
   EXPECT_THAT(one, Contains("day"));
   EXPECT_THAT(one, Contains("night"));
   EXPECT_FALSE(IsEmpty(one));
+  ExpectDay (one, names ::kDay);
   EXPECT_FALSE(IsEmpty(other));
   ASSERT_TRUE(Parse("x"));
 }
@@ -58,6 +59,8 @@ def test_what_it_says_of_each_assertion():
         "string": str,
         "Contains": contains,
         "Fill": fill,
+        "ExpectDay": lambda text, day: contains(day)(text),
+        "names::kDay": "Sunday",
         "IsEmpty": lambda text: not text,
         "Parse": lambda text: True,
         "Raise": fail,
@@ -76,6 +79,7 @@ def test_what_it_says_of_each_assertion():
         ("holds", ""),
         ("departs", "'good day' lacks 'night'"),
         ("holds", ""),
+        ("departs", "'good day' lacks 'Sunday'"),
         ("departs", "is true"),
     ]
     [outcome] = found["Suite.AFailureLeavesNothingBehind"][1]

@@ -14,7 +14,9 @@ from typing import Any
 
 from .syntax import NotAskedError, Parser, Token, after, group, statements, until
 
-ASSERTION = re.compile(r"(?:TF_)?(?:EXPECT|ASSERT)_(\w+)")
+# A macro, or a function of the file's own, whose counterpart here returns how it fails.
+ASSERTION = re.compile(r"(?:TF_)?(?:EXPECT|ASSERT)_(\w+)|Expect\w+")
+MACROS = ("TEST", "TEST_F", "TEST_P", "TYPED_TEST", "TYPED_TEST_P")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +63,12 @@ def constants(tokens: list[Token]) -> dict[str, Any]:
 
 
 def bodies(tokens: list[Token]) -> Iterator[tuple[str, bool, list[list[Token]]]]:
-    """Yields each test's name, whether it is typed, and its statements."""
+    """Yields each test's name, whether it is run for several types, and its statements."""
     for index, token in enumerate(tokens):
-        if token.kind == "name" and token.value in ("TEST", "TEST_F", "TEST_P", "TYPED_TEST"):
+        if token.kind == "name" and token.value in MACROS:
             _, _, suite, _, test, _ = tokens[index : index + 6]
             body = statements(group(tokens, index + 6))
-            yield f"{suite.value}.{test.value}", token.value == "TYPED_TEST", body
+            yield f"{suite.value}.{test.value}", token.value.startswith("TYPED"), body
 
 
 def run(
@@ -119,6 +121,8 @@ def _run_statement(tokens: list[Token], scope: dict[str, Any]) -> str:
     assertion = ASSERTION.fullmatch(tokens[0].value)
     if assertion:
         arguments = [_value(node, scope) for node in Parser(tokens[1:]).arguments()]
+        if assertion[1] is None:
+            return _name(assertion[0], scope)(*arguments)
         return _failure(assertion[1], arguments)
     declared = [token for token in tokens if token not in (Token("mark", "*"), Token("mark", "&"))]
     if [token.kind for token in declared[:2]] == ["name", "name"]:

@@ -18,6 +18,7 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -46,11 +47,16 @@ from .messages import (
     parse_text,
     plain,
 )
-from .servers import CODES, over_grpc, same_headers
+from .servers import CODES, Handle, infer, over_grpc, same_headers
 from .syntax import NotAskedError
 
-# Assertions with these say that a test's own text or file can be read.
-FIXTURES = {"TextFormat::ParseFromString", "tensorflow::ReadFileToString"}
+# Assertions with these say that a test's own text or file can be read, and its model be had.
+FIXTURES = {
+    "TextFormat::ParseFromString",
+    "tensorflow::ReadFileToString",
+    "GetInferenceRunner",
+    "GetServableHandle",
+}
 FORMATS: dict[json_input.Format, str] = {"row": "kRow", "column": "kColumnar"}
 
 
@@ -178,6 +184,24 @@ class Predictor:
     Predict = staticmethod(over_grpc(prediction_service_pb2_grpc.PredictionServiceStub, "Predict"))
 
 
+def add_input(features: list[list[Any]], request: Proto) -> None:
+    example = request.wrapped.input.example_list.examples.add()
+    for name, value in features:
+        example.features.feature[name].float_list.value.append(value)
+
+
+def populate_task(model: str, signature: str, method: str, task: Proto) -> None:
+    task.wrapped.model_spec.name = model
+    task.wrapped.model_spec.signature_name = signature
+    task.wrapped.method_name = method
+
+
+def expect_status_error(status: Status, code: int, part: str) -> str:
+    if status.code() != code:
+        return f"{status.code()} is not {code}: {status.message()}"
+    return has_substring(part)(status.message())
+
+
 def maker(kind: type) -> Callable[[], Proto]:
     return lambda: Proto(kind())
 
@@ -198,6 +222,8 @@ def names(folder: pathlib.Path) -> dict[str, Any]:
         get_model_metadata_pb2.GetModelMetadataResponse,
         get_model_status_pb2.GetModelStatusRequest,
         get_model_status_pb2.GetModelStatusResponse,
+        inference_pb2.MultiInferenceRequest,
+        inference_pb2.MultiInferenceResponse,
         model_pb2.ModelSpec,
         tensor_pb2.TensorProto,
     )
@@ -227,6 +253,7 @@ def names(folder: pathlib.Path) -> dict[str, Any]:
         "absl::IsInvalidArgument": lambda s: s.code() == tf.errors.INVALID_ARGUMENT,
         "absl::IsNotFound": lambda s: s.code() == tf.errors.NOT_FOUND,
         "absl::StatusCode::kInvalidArgument": tf.errors.INVALID_ARGUMENT,
+        "absl::StatusCode::kUnimplemented": tf.errors.UNIMPLEMENTED,
         "static_cast<absl::StatusCode>": lambda code: code,
         "errors::InvalidArgument": lambda text: Status(tf.errors.INVALID_ARGUMENT, text),
         "tensorflow::DT_FLOAT": types_pb2.DT_FLOAT,
@@ -273,6 +300,14 @@ def names(folder: pathlib.Path) -> dict[str, Any]:
         "GetModelStatusImpl::GetModelStatus": over_grpc(
             model_service_pb2_grpc.ModelServiceStub, "GetModelStatus"
         ),
+        "std::unique_ptr<TensorFlowMultiInferenceRunner>": Handle,
+        "ServableHandle<SavedModelBundle>": Handle,
+        "RunMultiInference": infer,
+        "AddInput": add_input,
+        "ExpectStatusError": expect_status_error,
+        "kRegressMethodName": tf.saved_model.REGRESS_METHOD_NAME,
+        "kClassifyMethodName": tf.saved_model.CLASSIFY_METHOD_NAME,
+        "kPredictMethodName": tf.saved_model.PREDICT_METHOD_NAME,
         "kDefaultServingSignatureDefKey": tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY,
         "kRegressInputs": tf.saved_model.REGRESS_INPUTS,
         "kRegressOutputs": tf.saved_model.REGRESS_OUTPUTS,

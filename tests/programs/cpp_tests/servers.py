@@ -11,18 +11,33 @@ from typing import Any
 
 import grpc
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from .messages import Status
+from keras_attn.serving import RunningServer
+
+from .messages import Proto, Status
 
 # What the messages of HTTP itself bring along.
 HTTP_HEADERS = {"date", "server", "content-length", "connection", "transfer-encoding"}
 CODES = {400: tf.errors.INVALID_ARGUMENT, 404: tf.errors.NOT_FOUND}
 
 
+class Handle:
+    """A model within their server: here whoever has one asks the server."""
+
+    meta_graph_def = None
+    session: Core
+
+    def Infer(self, _, request: Proto, response: Proto) -> Status:
+        return infer(self.session, request, response)
+
+
 class Core:
     """A server of ours, under both protocols."""
 
-    def __init__(self, running: Any):
+    servable_version_ = 123
+
+    def __init__(self, running: RunningServer):
         self.kPathRegex = self
         self._http = urllib.parse.urlsplit(running.url).netloc
         self.channel = grpc.insecure_channel(running.grpc_address)
@@ -43,6 +58,12 @@ class Core:
         headers.set([one for one in sent if one[0].lower() not in HTTP_HEADERS])
         output.set(text)
         return Status() if code == 200 else Status(CODES[code], json.loads(text)["error"])
+
+    def GetServableHandle(self, handle: Handle) -> Status:
+        handle.session = self
+        return Status()
+
+    GetInferenceRunner = GetServableHandle
 
     def is_asked(self, path: str) -> bool:
         return self.ask("GET", path, "")[0] != 404
@@ -71,3 +92,6 @@ def over_grpc(service: Any, method: str) -> Callable[..., Status]:
         return Status()
 
     return call
+
+
+infer = over_grpc(prediction_service_pb2_grpc.PredictionServiceStub, "MultiInference")

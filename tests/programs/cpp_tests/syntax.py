@@ -12,7 +12,7 @@ TOKEN = re.compile(
     |(?P<text>"(?:\\.|[^"\\\n])*")
     |'(?P<char>\\.|[^'\\])'
     |(?P<number>\.?\d[\w.]*)
-    |(?P<name>[A-Za-z_]\w*(?:<[\w:]+>)?(?:::\w+(?:<[\w:]+>)?)*)
+    |(?P<name>[A-Za-z_]\w*(?:<[\w:]+>)?(?:\s*::\w+(?:<[\w:]+>)?)*)
     |(?P<mark><<|->|.)""",
     re.DOTALL | re.VERBOSE,
 )
@@ -38,6 +38,8 @@ def tokenize(source: str) -> list[Token]:
             tokens.append(Token("text", match["raw"]))
         elif match["text"] is not None:
             tokens.append(Token("text", ast.literal_eval(match["text"])))
+        elif match["name"] is not None:
+            tokens.append(Token("name", "".join(match["name"].split())))
         elif match.lastgroup != "skipped":
             tokens.append(Token(match.lastgroup or "", match[match.lastgroup or 0]))
     return tokens
