@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from cpp_tests import googletest, meanings, syntax
 from cpp_tests.servers import Core
 
-from keras_attn.serving import RunningServer, ServerOptions, start_server
+from keras_attn.serving import ServerOptions, start_server
 
 DEPTH = "500,000 brackets: JSON that is nested deeper than Python reads is refused"
 # A test -> how many of its assertions depart, and why.
@@ -80,7 +80,7 @@ FILES: dict[str, list[Model]] = {
 TYPES = ("ClassificationRequest", "RegressionRequest")  # of typed tests
 
 
-def start(model: Model, folder: pathlib.Path, known: dict[str, Any]) -> RunningServer:
+def start(model: Model, folder: pathlib.Path, known: dict[str, Any]) -> Any:
     """Serves a model under the name and the label that the file has for it."""
     label = ""
     if model.label:

@@ -13,8 +13,6 @@ import grpc
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from keras_attn.serving import RunningServer
-
 from .messages import Proto, Status
 
 # What the messages of HTTP itself bring along.
@@ -33,11 +31,11 @@ class Handle:
 
 
 class Core:
-    """A server of ours, under both protocols."""
+    """A server that `start_server` returned, under both protocols."""
 
     servable_version_ = 123
 
-    def __init__(self, running: RunningServer):
+    def __init__(self, running: Any):
         self.kPathRegex = self
         self._http = urllib.parse.urlsplit(running.url).netloc
         self.channel = grpc.insecure_channel(running.grpc_address)
