@@ -75,8 +75,6 @@ class ServedModel:
         name = name or DEFAULT_SIGNATURE
         if name not in self.signatures:
             raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
-        if not self.signatures[name].inputs:
-            raise invalid_argument(f"Failed to get input map for signature: {name}")
         return name, self.signatures[name]
 
     def predict(

@@ -1,5 +1,6 @@
 """A SavedModel in a TensorFlow session, loaded step for step as TF Serving's C++ loader does."""
 
+import contextlib
 import gc
 import os
 import pathlib
@@ -65,7 +66,9 @@ class ModelSession:
             self._session.close()
             raise _not_loadable(folder, error) from error
         self.signature_defs = dict(meta_graph.signature_def)
-        self.signatures = {name: _signature(proto) for name, proto in self.signature_defs.items()}
+        self.signatures = {
+            name: _signature(proto, graph) for name, proto in self.signature_defs.items()
+        }
         self.decodes_images = not DECODERS.isdisjoint(_operations(meta_graph))
         self.needs_xla = [
             function.signature.name
@@ -101,12 +104,12 @@ class ModelSession:
             fetches: Names of the graph's tensors.
         """
         key = (tuple(feeds), tuple(fetches))
-        with self._lock:
-            function = self._callables.get(key)
-            if function is None:
-                function = graph_call(self._session, list(feeds), list(fetches))
-                self._callables[key] = function
         try:
+            with self._lock:
+                function = self._callables.get(key)
+                if function is None:  # what is no tensor, such as an operation, is refused here
+                    function = graph_call(self._session, list(feeds), list(fetches))
+                    self._callables[key] = function
             outputs = function(*feeds.values())
         except tf.errors.OpError as error:
             raise ServingError(Code(error.error_code), _plain_message(error.message)) from error
@@ -167,17 +170,21 @@ def _plain_message(message: str) -> str:
     return re.sub(r"Detected at node .*\n<stack traces unavailable>\n", "", message)
 
 
-def _signature(proto: meta_graph_pb2.SignatureDef) -> Signature:
+def _signature(proto: meta_graph_pb2.SignatureDef, graph: tf.Graph) -> Signature:
     return Signature(
-        inputs={name: _tensor_info(proto.inputs[name]) for name in sorted(proto.inputs)},
-        outputs={name: _tensor_info(proto.outputs[name]) for name in sorted(proto.outputs)},
+        inputs={name: _tensor_info(proto.inputs[name], graph) for name in sorted(proto.inputs)},
+        outputs={name: _tensor_info(proto.outputs[name], graph) for name in sorted(proto.outputs)},
         method_name=proto.method_name,
     )
 
 
-def _tensor_info(info: meta_graph_pb2.TensorInfo) -> TensorInfo:
+def _tensor_info(info: meta_graph_pb2.TensorInfo, graph: tf.Graph) -> TensorInfo:
     shape = None
     if not info.tensor_shape.unknown_rank:
         shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
-    dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
+    kind = info.dtype
+    # A signature may be wrong about it: TF Serving's half_plus_three calls its examples floats.
+    with contextlib.suppress(KeyError, ValueError):  # no such tensor
+        kind = graph.get_tensor_by_name(info.name).dtype.base_dtype.as_datatype_enum
+    dtype = types_pb2.DataType.Name(kind).removeprefix("DT_").lower()
     return TensorInfo(dtype=dtype, shape=shape, name=info.name)

@@ -127,7 +127,9 @@ def _target(name: str, version: str | None, label: str | None) -> Target:
 def _predict(core: Core, target: Target, verb: str, document: dict) -> bytes:
     signature_name = json_input.signature_name(document)
     with core.manager.use(target) as model:
-        _, signature = model.signature(signature_name)
+        name, signature = model.signature(signature_name)
+        if not signature.inputs:  # JSON can't say that there are none; gRPC can
+            raise invalid_argument(f"Failed to get input map for signature: {name}")
         inputs, format = json_input.read_inputs(document, signature.inputs)
         with core.metrics.runtime(model.name, "Predict"):
             outputs = model.predict(inputs, signature_name=signature_name)

@@ -5,12 +5,16 @@
 
 It takes minutes and is no part of the suites here: its files are TF Serving's. Each test runs in a
 process of its own, because they share a Unix socket, and prints its verdict and why it failed.
+It ends with 1 where one fails that KNOWN does not name.
+
 PATTERNs choose tests by parts of their names. Models whose binary files the folder lacks are made
 by its own generators. `portpicker`, which its helper imports, is stood in for where it is missing.
+Two tests save models of Keras 2, and run on it where the package tf-keras is there.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -22,6 +26,16 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVERS = "tensorflow_serving/model_servers"
 TESTDATA = "tensorflow_serving/servables/tensorflow/testdata"
+HAS_KERAS_2 = importlib.util.find_spec("tf_keras") is not None
+KNOWN = {
+    "testPredictOnTfLite": "no model.tflite is served",
+    "testPredictWithSignatureDefOnTfLite": "no model.tflite is served",
+    "test_profiler_service_with_valid_trace_request": "there is no profiler service",
+    "test_tf_text": "it reads `flags.os`, which TensorFlow no longer has",
+}
+if not HAS_KERAS_2:
+    for kind in ("sequential_keras", "distrat_sequential_keras"):
+        KNOWN[f"test_{kind}_saved_model_save"] = "Keras 3 names the input `inputs`, not `x`"
 SECONDS = 240  # one that hears no answer asks 60 times
 PORTPICKER = """
 import socket
@@ -76,7 +90,8 @@ def run(name, folder, work):
         "TEST_SRCDIR": str(work),
         "TEST_TMPDIR": tempfile.mkdtemp(dir=work),
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{work}",
+        "TF_USE_LEGACY_KERAS": str(int(HAS_KERAS_2)),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(work), os.environ.get("PYTHONPATH", "")]),
     }
     command = [sys.executable, str(work / "runner.py"), str(folder)]
     process = subprocess.Popen(
@@ -104,15 +119,20 @@ def run(name, folder, work):
 def main(folder, *patterns):
     folder = pathlib.Path(folder).resolve()
     names = [n for n in names_of(folder) if not patterns or any(p in n for p in patterns)]
-    passed = 0
+    found = {"passed": 0, "known": 0, "failed": 0}
     with tempfile.TemporaryDirectory() as work:
         prepare(folder, pathlib.Path(work))
         for name in names:
             verdict, reason = run(name, folder, pathlib.Path(work))
-            passed += verdict == "passed"
+            if verdict == "failed" and name in KNOWN:
+                verdict, reason = "known", f"{KNOWN[name]}: {reason}"
+            found[verdict] += 1
             print(f"{verdict}  {name}  {reason}", flush=True)
-    print(f"{passed} of {len(names)} passed")
-    return passed != len(names)
+    print(
+        f"{found['passed']} of {len(names)} passed, {found['known']} fail for known reasons, "
+        f"{found['failed']} for others"
+    )
+    return found["failed"] > 0 or not names
 
 
 if __name__ == "__main__":

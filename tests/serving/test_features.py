@@ -448,17 +448,30 @@ def test_tls(base, ssl_config):
 
 
 def test_tls_of_clients(base, ssl_config, tmp_path):
+    """A client without a certificate of the authority is refused on both ports."""
     config, certificate = ssl_config
     strict = tmp_path / "strict.config"
     strict.write_text(config.read_text() + "client_verify: true\n")
+    key = certificate.parent / "key.pem"
     context = ssl.create_default_context(cafile=certificate)
-    with start_server(
-        base, grpc_port=None, options=ServerOptions(ssl_config_file=strict)
-    ) as server:
+    trusted = certificate.read_bytes()
+    stranger = grpc.ssl_channel_credentials(trusted)
+    known = grpc.ssl_channel_credentials(trusted, key.read_bytes(), trusted)
+
+    def predict(credentials):
+        with grpc.secure_channel(server.grpc_address, credentials) as channel:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            return stub.Predict(predict_request(), timeout=30).outputs["y"].float_val
+
+    with start_server(base, options=ServerOptions(ssl_config_file=strict)) as server:
         with pytest.raises((urllib.error.URLError, OSError)):
             ask(server.model_url, context=context)
-        context.load_cert_chain(certificate, certificate.parent / "key.pem")
+        with pytest.raises(grpc.RpcError) as caught:
+            predict(stranger)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        context.load_cert_chain(certificate, key)
         assert ask(server.model_url, context=context)[0] == 200
+        assert predict(known) == [2.0]
 
 
 def test_a_wrong_ssl_config(tmp_path, base):

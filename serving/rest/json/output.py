@@ -25,6 +25,8 @@ def write_outputs(
         outputs: What the signature gives. A string whose name ends in `_bytes` becomes base64.
         format: `"row"` or `"column"`.
     """
+    if not arrays:
+        raise invalid_argument("Cannot convert empty tensor map to JSON")
     if format == "column":
         texts = {name: _tensor(array, outputs, name) for name, array in arrays.items()}
         body = '{"outputs": ' + _bare_or_object(texts) + "}"

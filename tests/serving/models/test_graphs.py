@@ -10,6 +10,8 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from helpers import serving_graphs, serving_models
@@ -160,6 +162,47 @@ def test_an_input_with_a_default_may_be_left_out(with_defaults):
         assert ask(url, {"inputs": {"x": 2.0}}) == (
             400,
             {"error": "Missing named input: offset in 'inputs' object."},
+        )
+
+
+def test_a_dtype_that_the_signature_does_not_have(tmp_path):
+    version = tmp_path / "m" / "1"
+    serving_models.save_examples(version)
+    saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    signature = saved.meta_graphs[0].signature_def["regress"]
+    signature.inputs["inputs"].dtype = types_pb2.DT_FLOAT  # they are strings
+    (version / "saved_model.pb").write_bytes(saved.SerializeToString())
+    with start_server(tmp_path / "m", grpc_port=None) as server:
+        asked = {"signature_name": "regress", "examples": [{"x": 1.0}, {"x": 2.0}]}
+        assert ask(server.model_url + ":regress", asked) == (200, {"results": [1.0, 2.0]})
+
+
+def test_a_signature_without_inputs(tmp_path):
+    class Constant(tf.Module):
+        @tf.function(input_signature=[])
+        def __call__(self):
+            return {"y": tf.constant([7.0])}
+
+    module = Constant()
+    tf.saved_model.save(module, str(tmp_path / "m" / "1"), {"seven": module.__call__})
+    with (
+        start_server(tmp_path / "m") as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        request = request_of()
+        request.model_spec.signature_name = "seven"
+        assert predict(request).outputs["y"].float_val == [7.0]
+        # An operation is no tensor: the initialisation doesn't run again.
+        request.model_spec.signature_name = "__saved_model_init_op"
+        with pytest.raises(grpc.RpcError, match="does not have output 0") as caught:
+            predict(request)
+        assert caught.value.code() == grpc.StatusCode.OUT_OF_RANGE
+        # JSON can't say that there are no inputs, in TF Serving as here.
+        asked = {"inputs": {}, "signature_name": "seven"}
+        assert ask(server.model_url + ":predict", asked) == (
+            400,
+            {"error": "Failed to get input map for signature: seven"},
         )
 
 

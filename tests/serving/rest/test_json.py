@@ -406,6 +406,13 @@ def test_a_dtype_that_json_does_not_carry():
     assert error.message == "Failed to write JSON value for tensor type: half"
 
 
+def test_no_output_at_all():
+    for format in ("row", "column"):
+        error = error_of(write, {}, format)
+        assert error.code == Code.INVALID_ARGUMENT
+        assert error.message == "Cannot convert empty tensor map to JSON"
+
+
 def test_every_code_has_a_status():
     assert HTTP_STATUS == {
         Code.CANCELLED: 499,
