@@ -10,7 +10,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help install demo lint check test test-slow test-backends test-browser coverage test-wheel \
-  test-extras reliability bench results clean
+  test-extras test-tensorflow-serving reliability bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -49,6 +49,12 @@ test-browser: $(READY)  ## the server's page, in Chromium (Debian's package `chr
 
 coverage: $(READY)  ## the fast suite with line and branch coverage
 	$(BIN)/python -m pytest -m "not slow and not backend and not browser" $(IN_PARALLEL) --cov $(TESTS)
+
+test-tensorflow-serving: $(READY)  ## TF Serving's own tests on ours, of its clone FOLDER: a quarter of an hour
+	@test -d "$(FOLDER)/tensorflow_serving" || \
+	  { echo "FOLDER must be a clone of https://github.com/tensorflow/serving"; exit 2; }
+	$(BIN)/python tests/programs/tensorflow_serving_assertions.py $(FOLDER)
+	$(BIN)/python tests/programs/tensorflow_serving_suite.py $(FOLDER)
 
 test-wheel: $(READY)  ## build the wheel, install it in an empty environment, use it from elsewhere
 	$(BIN)/python tests/programs/wheel_check.py
