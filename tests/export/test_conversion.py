@@ -64,7 +64,7 @@ def chunked(size, queries):
 @pytest.mark.parametrize(
     "size, queries",
     [
-        ((12, 10), 50),
+        pytest.param((12, 10), 50, marks=pytest.mark.slow),
         pytest.param((12, 10), 120, marks=pytest.mark.slow),
         pytest.param((None, None), 100, marks=pytest.mark.slow),
     ],

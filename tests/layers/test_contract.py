@@ -144,7 +144,7 @@ def _training(case):
     return {"training": True} if "training" in parameters else {}
 
 
-@every_case
+@each_layer
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_mixed_precision(case, dtype):
     """Equal to float32 within rounding, be the inputs small or large, with the map and without."""
@@ -256,7 +256,7 @@ def test_training_by_hand(case):
         assert_close(np.asarray(changed[weight.path]), weight.numpy())
 
 
-@every_case
+@each_layer
 def test_no_image(case):
     """Of no image the output is empty and each gradient zero."""
     layer = case.make_built()
@@ -284,7 +284,7 @@ def test_no_image(case):
         assert tuple(attention.shape) == tuple(layer.compute_attention_shape(x.shape))
 
 
-@every_case
+@each_layer
 def test_legacy_and_quantized_files(case, tmp_path, monkeypatch):
     monkeypatch.setattr(gc, "collect", lambda: 0)  # Keras does so for each weight: seconds
     model, x = model_of(case), case.inputs()
@@ -320,7 +320,8 @@ def test_unknown_channels(case):
         assert "Received" in str(error) and "None" in str(error)
 
 
-@each_layer
+@pytest.mark.slow
+@every_case
 def test_jit_compile(case):
     layer = case.make_built()
     x = tf.constant(case.inputs())

@@ -71,6 +71,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.backend
 def test_train_stop_and_go_on(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import json
 import struct
@@ -14,9 +13,9 @@ import pytest
 import safetensors.numpy
 from keras import layers
 
+from helpers.network_checks import cut
 from helpers.oracles.random_state import random_image, random_state
 from keras_attn.applications import ResNet50, resnet
-from keras_attn.applications.common import residual_network
 from keras_attn.weights import Table, convert, load_weights, read_tensors
 from keras_attn.weights.adaptation import adapt_input_channels
 from keras_attn.weights.sources import NAMINGS, SETS
@@ -181,7 +180,7 @@ def test_channels_by_hand(channels):
         np.testing.assert_allclose(adapted[:, :, i], kernel[:, :, i % 3] * 3 / channels)
 
 
-def test_keras_applications(tmp_path):
+def test_keras_applications(tmp_path, monkeypatch):
     """Its own ResNet-50, cut, with random weights, in a file of Keras 2's format."""
     resnet = importlib.import_module("keras.src.applications.resnet")  # the public one is whole
 
@@ -206,7 +205,7 @@ def test_keras_applications(tmp_path):
     path = tmp_path / "resnet.h5"
     write_keras2(path, state)
 
-    ours = cut_resnet50()
+    ours = cut_resnet50(monkeypatch)
     report = load_weights(ours, path)
     assert report.changes == ("without the file's classifier",)
     for size in ((64, 64), (107, 75)):
@@ -241,15 +240,9 @@ def test_a_file_of_keras_2_that_points_elsewhere(tmp_path):
         read_tensors(tmp_path / "c.h5")
 
 
-def cut_resnet50():
-    variant = dataclasses.replace(residual_network.RESNETS[50], blocks=(1, 2, 1, 1))
-    return resnet._resnet(
-        variant,
-        geometry="keras",
-        include_top=False,
-        pooling="avg",
-        input_shape=(None, None, 3),
-    )
+def cut_resnet50(monkeypatch):
+    monkeypatch.setattr(resnet, "RESNETS", cut(resnet.RESNETS, (1, 2, 1, 1)))
+    return ResNet50(geometry="keras", include_top=False, pooling="avg", input_shape=(None, None, 3))
 
 
 @pytest.mark.slow

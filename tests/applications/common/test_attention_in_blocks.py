@@ -59,6 +59,7 @@ BLOCKS = {
 }
 
 
+@pytest.mark.slow  # each kind in each family, below, is fast
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "aa"])
 def test_every_kind_in_a_network(kind):
     model = SMALL(attention=kind, input_shape=(16, 16, 3))

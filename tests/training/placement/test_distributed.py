@@ -78,6 +78,7 @@ def few(tmp_path_factory):
     return run_matrix(tmp_path_factory.mktemp("few"), ("mirrored",), FAST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FAST)
 def test_two_replicas_give_what_one_device_gives(few, case):
     check_case(few["one"], few["mirrored"], case)
@@ -88,6 +89,7 @@ def one_case(tmp_path_factory):
     return run_matrix(tmp_path_factory.mktemp("workers"), ("workers",), ("sgd",))
 
 
+@pytest.mark.slow
 def test_two_workers_give_what_one_device_gives(one_case):
     check_case(one_case["one"], one_case["worker0"], "sgd")
     check_case(one_case["one"], one_case["worker1"], "sgd")

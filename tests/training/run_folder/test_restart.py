@@ -42,6 +42,7 @@ def uninterrupted(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on(uninterrupted, tmp_path):
     out = tmp_path / "run"
     process = Training(out)
