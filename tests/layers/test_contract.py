@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import json
-import os
 import subprocess
 import sys
 
@@ -28,7 +27,7 @@ from helpers.layer_contract import (
     public_layers,
     to_numpy,
 )
-from helpers.paths import TESTS
+from helpers.paths import TESTS, WITH_HELPERS
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -404,7 +403,7 @@ def backend_report(backend, *arguments):
     """What `backend_check.py` reports from another backend, in a process of its own."""
     done = subprocess.run(
         [sys.executable, TESTS / "programs" / "backend_check.py", *arguments],
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**WITH_HELPERS, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
     )
