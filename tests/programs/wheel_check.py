@@ -71,7 +71,7 @@ def main() -> None:
             sys.exit(f"the wheel's surface is not the checkout's: {missing}")
         print(f"{len(installed['modules'])} modules import, the surface is the checkout's")
 
-        client = folder / "env/lib/python3.11/site-packages/keras_attn/serving/client.py"
+        client = folder / "env/lib/python3.11/site-packages/keras_attn/serving/clients/client.py"
         run(python, "-I", client, "--help", cwd=folder)
         print(run(folder / "env/bin/keras-attn", "models", cwd=folder).splitlines()[0])
         run(python, "-c", DATA, cwd=folder)
