@@ -80,6 +80,14 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if changes.stdout else "")
 
 
+def command() -> str:
+    """How this process was called, without the folder that the repository is in."""
+    spec = sys.modules["__main__"].__spec__
+    if spec is None:
+        return shlex.join(["python", *sys.argv])
+    return shlex.join(["python", "-m", spec.name.removesuffix(".__main__"), *sys.argv[1:]])
+
+
 def save(
     path: str | os.PathLike[str],
     rows: Sequence[Mapping[str, Any]],
@@ -92,7 +100,7 @@ def save(
     columns must be the same.
     """
     record = {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command(),
         "versions": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages),
         "hardware": hardware(),
         "date": str(datetime.date.today()),

@@ -122,22 +122,25 @@ def _whole_signature(function: Callable[..., Any], images: Images) -> inspect.Si
     return own.replace(parameters=parameters)
 
 
-_SECTION = re.compile(r"\n\n    (?=(?:Args|Returns|Raises|Example):\n)")
-_COMMON = re.compile(r"\n        \*\*common: .*")
+_SECTION = re.compile(r"\n\n(?=(?:Args|Returns|Raises|Example):\n)")
+_COMMON = re.compile(r"\n    \*\*common: .*")
 
 
 def _whole_docstring(text: str | None, like: Callable[..., Any] | None) -> str | None:
-    """The docstring with the Args of `Common`, and the sections that only `like` has."""
+    """The docstring with the Args of `Common`, and the sections that only `like` has.
+
+    Without indentation, as Python 3.13 has docstrings and `inspect.getdoc` gives them.
+    """
     if text is None or Common.__doc__ is None:  # python -OO
         return text
-    summary, *own = _SECTION.split(text.rstrip())
+    summary, *own = _SECTION.split(inspect.cleandoc(text))
     sections = {section.partition(":")[0]: section for section in own}
-    for section in _SECTION.split((like.__doc__ or "").rstrip())[1:] if like else []:
+    for section in _SECTION.split(like.__doc__ or "")[1:] if like else []:
         sections.setdefault(section.partition(":")[0], section)
-    common = Common.__doc__.partition("Attributes:")[2].rstrip()
+    common = inspect.cleandoc(Common.__doc__).partition("Attributes:")[2]
     sections["Args"] = _COMMON.sub(lambda _: common, sections["Args"])
     order = (name for name in ("Args", "Returns", "Raises", "Example") if name in sections)
-    return "\n\n    ".join([summary, *(sections[name] for name in order)]) + "\n    "
+    return "\n\n".join([summary, *(sections[name] for name in order)]) + "\n"
 
 
 def _unknown(constructor: str, key: str, value: Any) -> str:

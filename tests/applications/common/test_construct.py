@@ -17,12 +17,6 @@ from keras_attn.applications.common.network import CONSTRUCTORS, Common, network
 from keras_attn.applications.common.preprocessing import CIFAR
 
 
-@pytest.fixture(autouse=True, scope="module")
-def out_of_the_registry():
-    yield
-    del CONSTRUCTORS["Tiny"]
-
-
 @network(OF_CIFAR10)
 def Tiny(depth: int = 8, **common):
     """A convolution between two levels.
@@ -38,6 +32,9 @@ def Tiny(depth: int = 8, **common):
         return level(keras.layers.AveragePooling2D(2, name="pool")(x), 1)
 
     return construct(body, OF_CIFAR10, "tiny", **common)
+
+
+del CONSTRUCTORS["Tiny"]  # other tests in this process look at all networks
 
 
 def test_the_default():
@@ -216,5 +213,5 @@ def test_common_is_what_construct_takes():
     own = inspect.signature(construct).parameters.values()
     assert [p.name for p in own if p.kind is p.KEYWORD_ONLY] == list(Common.__annotations__)
     for name in Common.__annotations__:
-        assert f"\n        {name}: " in Tiny.__doc__
+        assert f"\n    {name}: " in Tiny.__doc__
     assert "**common" not in Tiny.__doc__

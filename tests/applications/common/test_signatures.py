@@ -89,12 +89,12 @@ def test_signature_docstring_and_source(name):
     signature = inspect.signature(construct)
     assert list(signature.parameters)[-len(Common.__annotations__) :] == [*Common.__annotations__]
     assert not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    args = construct.__doc__.partition("\n    Args:\n")[2].partition("\n\n    Returns:\n")[0]
-    documented = re.findall(r"^        (\w+): ", args, flags=re.MULTILINE)
+    args = construct.__doc__.partition("\nArgs:\n")[2].partition("\n\nReturns:\n")[0]
+    documented = re.findall(r"^    (\w+): ", args, flags=re.MULTILINE)
     assert documented == list(signature.parameters)
     assert construct.__name__ == construct.__qualname__ == name
     for section in ("Returns:", "Raises:", "Example:"):
-        assert construct.__doc__.count(f"\n    {section}\n") == 1
+        assert construct.__doc__.count(f"\n{section}\n") == 1
 
 
 @pytest.mark.parametrize(
