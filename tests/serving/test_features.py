@@ -412,7 +412,7 @@ def test_a_body_that_is_too_long_for_grpc(base):
 def ssl_config(tmp_path_factory):
     """An SSLConfig with a key that is made here, and the path of its certificate."""
     if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl to make a key with")
+        pytest.fail("There is no openssl to make a key with. On Debian: apt-get install openssl")
     folder = tmp_path_factory.mktemp("tls")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(

@@ -127,7 +127,8 @@ def save_legacy(model, path):
 
 
 def save_torch(model, path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.save({w.path: torch.from_numpy(w.numpy().copy()) for w in model.weights}, path)
 
 
