@@ -113,7 +113,13 @@ class Server:
         grpc_port = self._load_models()
         pollers = [stack.enter_context(poller) for poller in self._pollers()]
         ports: list[HttpServer | GrpcServer] = [
-            HttpServer(core, options, listener=listener, tls=config.tls)
+            HttpServer(
+                core,
+                options,
+                listener=listener,
+                shared=self._shared is not None,
+                tls=config.tls,
+            )
         ]
         if grpc_port is not None:
             ports.append(

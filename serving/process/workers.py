@@ -63,6 +63,7 @@ def run_workers(config: ServerConfig, *, count: int, signals: Signals) -> int:
                     next_try = time.monotonic() + RETRY_SECONDS
         finally:
             del os.environ[MULTIPROCESS]
+            listener.listen(0)  # nobody is queued any more, only to be reset
             for worker in workers:
                 worker.terminate()  # SIGTERM: it answers what is under way
             listener.close()  # else whoever comes now waits here for nobody

@@ -32,16 +32,23 @@ class HttpServer:
         core: The models.
         options: Options of the server.
         listener: A bound socket, which is closed at the end.
+        shared: Whether other processes accept from the listener, too.
         tls: Key and certificates. Default: plain text.
     """
 
     def __init__(
-        self, core: Core, options: ServerOptions, *, listener: socket.socket, tls: Tls | None = None
+        self,
+        core: Core,
+        options: ServerOptions,
+        *,
+        listener: socket.socket,
+        shared: bool = False,
+        tls: Tls | None = None,
     ):
         self._listener = listener
         self._app = HttpApp(core, options)
         self._settled = threading.Event()
-        self._uvicorn = _Uvicorn(self._app, options, tls, on_start=self._settled.set)
+        self._uvicorn = _Uvicorn(self._app, options, tls, shared, on_start=self._settled.set)
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     def __enter__(self) -> "HttpServer":
@@ -85,12 +92,14 @@ class _Uvicorn(uvicorn.Server):
         app: HttpApp,
         options: ServerOptions,
         tls: Tls | None,
+        shared: bool,
         *,
         on_start: Callable[[], None],
     ):
         self._on_start = on_start
         self._app = app
         self._options = options
+        self._shared = shared
         self._warned_at = -QUIET_SECONDS
         super().__init__(
             uvicorn.Config(
@@ -153,8 +162,9 @@ class _Uvicorn(uvicorn.Server):
         uvicorn alone closes a connection whose request has not arrived yet.
         """
         self._app.draining = True
-        for listener in sockets or []:
-            listener.listen(0)  # whoever comes now is not queued, only to be reset
+        if not self._shared:  # a queue is one for all processes, and the others may go on
+            for listener in sockets or []:
+                listener.listen(0)  # whoever comes now is not queued, only to be reset
         await asyncio.sleep(0.05)  # what is queued is accepted
         for server in self.servers:
             server.close()

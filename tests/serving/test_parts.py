@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -30,8 +31,9 @@ from keras_attn.serving.lifecycle.poller import Poller
 from keras_attn.serving.lifecycle.version_policy import ModelEntry
 from keras_attn.serving.models.served_model import ServedModel
 from keras_attn.serving.process.memory import MemoryTrimmer
+from keras_attn.serving.process.ports import bind
 from keras_attn.serving.process.signals import Signals
-from keras_attn.serving.rest.server import HttpServer
+from keras_attn.serving.rest.server import BACKLOG, HttpServer
 
 PARTS = [MemoryTrimmer, ModelManager, BatchScheduler, Poller, HttpServer, GrpcServer]
 
@@ -182,3 +184,15 @@ def test_a_signal_ends_a_wait():
         assert signals.wait() is True
         timer.join()
     assert signals.received == [signal.SIGUSR1]
+
+
+def test_one_of_several_at_a_socket_leaves_their_queue_as_it_is(config):
+    def longest_queue(listener):  # as tcp_info has it for a socket that listens
+        return struct.unpack_from("8xIIIIII", listener.getsockopt(6, socket.TCP_INFO, 32))[5]
+
+    config = dataclasses.replace(config, grpc_port=None)
+    with bind("127.0.0.1", 0) as listener, Server(config, shared=listener.dup()):
+        with Server(config, shared=listener.dup()):
+            before = longest_queue(listener)
+        # At 0 the kernel answers with SYN cookies, and resets some of those who come.
+        assert longest_queue(listener) == before == BACKLOG
