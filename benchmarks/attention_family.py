@@ -26,12 +26,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn.applications import ResNet50
-from keras_attn.cost.attention import (
-    attention_table,
-    count_attention_costs,
-    read_attention_costs,
-    write_attention_costs,
-)
+from keras_attn.cost.attention import attention_table, read_attention_costs
+from keras_attn.cost.attention_count import count_attention_costs, write_attention_costs
 from keras_attn.kinds import KINDS
 
 

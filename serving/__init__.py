@@ -1,25 +1,31 @@
 """A local server with the wire contract of TF Serving, and its client."""
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from keras_attn.serving.batching.options import BatchingOptions as BatchingOptions
-from keras_attn.serving.clients.client import ServerError as ServerError
-from keras_attn.serving.clients.client import classify as classify
-from keras_attn.serving.clients.client import predict as predict
-from keras_attn.serving.clients.client import status as status
-from keras_attn.serving.config import ServerConfig as ServerConfig
-from keras_attn.serving.models.served_model import ServedModel as ServedModel
-from keras_attn.serving.options import ServerOptions as ServerOptions
-from keras_attn.serving.run import serve as serve
-from keras_attn.serving.run import start_server as start_server
-from keras_attn.serving.server import Server as Server
+from keras_attn import _startup
 
-_RENAMED = {"RunningServer": "Server"}  # until the next release
+if _startup.at_once(__name__) or TYPE_CHECKING:
+    from keras_attn.serving.batching.options import BatchingOptions as BatchingOptions
+    from keras_attn.serving.clients.client import ServerError as ServerError
+    from keras_attn.serving.clients.client import classify as classify
+    from keras_attn.serving.clients.client import predict as predict
+    from keras_attn.serving.clients.client import status as status
+    from keras_attn.serving.config import ServerConfig as ServerConfig
+    from keras_attn.serving.models.served_model import ServedModel as ServedModel
+    from keras_attn.serving.options import ServerOptions as ServerOptions
+    from keras_attn.serving.run import serve as serve
+    from keras_attn.serving.run import start_server as start_server
+    from keras_attn.serving.server import Server as Server
 
+    _RENAMED = {"RunningServer": "Server"}  # until the next release
 
-def __getattr__(name: str) -> NoReturn:
-    """Says what a renamed class is called now."""
-    if name in _RENAMED:
-        # Of an AttributeError `from keras_attn.serving import ...` would drop the message.
-        raise ImportError(f"`{name}` is called `{_RENAMED[name]}` now: {__name__}.{_RENAMED[name]}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> NoReturn:
+        """Says what a renamed class is called now."""
+        if name in _RENAMED:
+            # Of an AttributeError `from keras_attn.serving import ...` would drop the message.
+            new = _RENAMED[name]
+            raise ImportError(f"`{name}` is called `{new}` now: {__name__}.{new}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+else:
+    __getattr__ = _startup.later(__name__)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import keras
@@ -25,6 +21,7 @@ from keras_attn.applications import resnet as resnet
 from keras_attn.applications import se_resnet as se_resnet
 from keras_attn.applications import shufflenet as shufflenet
 from keras_attn.applications import wide_resnet as wide_resnet
+from keras_attn.applications.common.names import NETWORKS, Network, network_name
 from keras_attn.applications.common.network import CONSTRUCTORS
 from keras_attn.applications.common.published import Published as Published
 from keras_attn.applications.common.published import printed_value as printed_value
@@ -53,28 +50,19 @@ class Entry:
         return self.construct(**{**self.arguments, **kwargs})
 
 
-def _read() -> dict[str, Entry]:
-    entries = {}
-    table = resources.files(__package__).joinpath("networks.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(table.splitlines()):
-        construct, images = CONSTRUCTORS[row["constructor"]]
-        published = None
-        if row["published"]:
-            numbers = {key: row[key] for key in ("parameters", "counted", "compute", "note")}
-            published = Published(row["published"], **numbers)
-        arguments = json.loads(row["arguments"] or "{}")
-        entries[row["name"]] = Entry(construct, images.size, row["source"], arguments, published)
-    return entries
+def _entry(network: Network) -> Entry:
+    construct, images = CONSTRUCTORS[network.constructor]
+    return Entry(construct, images.size, network.source, network.arguments, network.published)
 
 
-MODELS: dict[str, Entry] = _read()
+MODELS: dict[str, Entry] = {name: _entry(network) for name, network in NETWORKS.items()}
 
 
 def get_model(name: str) -> Entry:
     """Finds a network by its name.
 
     Args:
-        name: A key of `MODELS`.
+        name: A key of `MODELS`; `"SEResNet50"` means `"se_resnet50"`.
 
     Returns:
         Its entry, which is called as its constructor is.
@@ -87,11 +75,4 @@ def get_model(name: str) -> Entry:
     >>> get_model("se_resnet20_cifar")(classes=7).output_shape
     (None, 7)
     """
-    if name not in MODELS:
-        near = difflib.get_close_matches(str(name), MODELS, n=3)
-        hint = f", perhaps {' or '.join(map(repr, near))}" if near else ""
-        raise ValueError(
-            f"`model` must be one of the networks that `keras-attn models` lists{hint}. "
-            f"Received: model={name!r}"
-        )
-    return MODELS[name]
+    return MODELS[network_name(name)]

@@ -128,7 +128,8 @@ def _kills(folder: Path, count: int) -> Trial:
 
 CHILD = """
 import hashlib, sys
-from keras_attn.weights.download import RemoteFile, fetch
+from keras_attn.weights.download import fetch
+from keras_attn.weights.metadata import RemoteFile
 path = fetch(RemoteFile(sys.argv[1], sys.argv[2] or None))
 print(hashlib.sha256(path.read_bytes()).hexdigest())
 """

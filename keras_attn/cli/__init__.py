@@ -22,8 +22,8 @@ from keras_attn.cli.errors import TRACEBACK, reason
 from keras_attn.cli.inspection import explain, models, predict
 from keras_attn.cli.training import evaluate, finetune, recipes, train
 
-# Each imports what it needs where it runs, so that `--help` doesn't wait for TensorFlow's data sets
-# or a server, and a command works where only its own extra is installed.
+# Each may `check` its arguments, without Keras and a backend, and imports what it needs where it
+# runs, so that it works where only its own extra is installed.
 COMMANDS = (
     train,
     recipes,
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     parsed = make_parser().parse_args(arguments)
     try:
+        if hasattr(parsed, "check"):
+            parsed.check(parsed)
         code = parsed.run(parsed) or 0
         sys.stdout.flush()
         return code
@@ -86,4 +88,6 @@ def make_parser() -> argparse.ArgumentParser:
         )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
+        if hasattr(command, "check"):
+            sub.set_defaults(check=command.check)
     return parser

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from keras_attn.data.by_name import DATA_OPTIONS
+from keras_attn.data.options import DATA_OPTIONS
 from keras_attn.training.config import OPTIONS, TrainingConfig
 from keras_attn.training.options import option_of
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keras_attn.cli.library import import_library
+from keras_attn.training.run_folder.files import check_run_folder
+
 
 class Record(dict[str, Any]):
     """What `run.json` holds. What it lacks is an error that names the file.
@@ -54,6 +57,11 @@ class Record(dict[str, Any]):
         return ".".join((*self._path, key))
 
 
+def check_run(folder: str) -> None:
+    """Raises a FileNotFoundError unless the folder has the files of a run."""
+    check_run_folder(Path(folder))
+
+
 def load_run(folder: str) -> tuple[Any, Record]:
     """The model of a run, and its record.
 
@@ -61,7 +69,9 @@ def load_run(folder: str) -> tuple[Any, Record]:
         FileNotFoundError: If the folder, or a file in it, isn't there.
         ValueError: If a file can't be read.
     """
-    from keras_attn import training
+    check_run(folder)
+    import_library()
+    from keras_attn.training.run_folder.runs import load_run as load
 
-    model, record = training.load_run(folder)
+    model, record = load(folder)
     return model, Record(record, Path(folder, "run.json"))

@@ -1,24 +1,17 @@
-"""What each kind of attention adds to ResNet-50: parameters, multiply-accumulates, time."""
+"""What each kind of attention adds to ResNet-50, as a table: parameters, MACs, time."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import keras
-
-from keras_attn._staging import written_whole
-from keras_attn.applications import ResNet50
-from keras_attn.cost.count import count_cost
-from keras_attn.kinds import KINDS
 
 # What `keras-attn models --attention` prints; `python benchmarks/attention_family.py` writes it.
 ATTENTION_COSTS = Path(__file__).with_name("attention_costs.csv")
 
 FIELDS = ("kind", "parameters", "macs", "forward_ms", "step_ms")
+DESCRIBED = ("layer", "placement", "source")  # of a kind, as `keras_attn.kinds.KINDS` has them
 NOTES = """
 added to ResNet-50 (224x224, {parameters:,} trainable parameters, {gmacs:.3f} GMACs) by
   ResNet50(attention=kind), where its paper has it. What stands instead of 3x3 convolutions may
@@ -46,34 +39,17 @@ class AttentionCost:
     step_ms: float | None = None
 
 
-def count_attention_costs(kinds: Sequence[str] | None = None) -> dict[str, AttentionCost]:
-    """Builds ResNet-50 with each kind of attention and counts: a minute for all of them.
+@dataclass(frozen=True)
+class AttentionRow(AttentionCost):
+    """A row of the table: what a kind costs, and what it is.
 
-    Args:
-        kinds: Names of `keras_attn.kinds.KINDS`; by default all. `"none"` is the plain
-            network, whose costs are its own.
-
-    Returns:
-        The cost of each kind by its name, and that of the plain network as `"none"`.
-
-    Raises:
-        ValueError: If there is no such kind.
-        RuntimeError: If Keras does not run on TensorFlow.
-
-    Example:
-
-    >>> count_attention_costs(["eca"])["eca"].parameters
-    86
+    Attributes:
+        layer: Name of its layer.
+        stands: Where it stands in ResNet-50, and whence the place.
     """
-    base = count_cost(ResNet50())
-    costs = {"none": AttentionCost(base.trainable, base.macs)}
-    for kind in KINDS if kinds is None else kinds:
-        if kind == "none":
-            continue
-        cost = count_cost(ResNet50(attention=kind))
-        keras.backend.clear_session()  # or all the networks stay in memory
-        costs[kind] = AttentionCost(cost.trainable - base.trainable, cost.macs - base.macs)
-    return costs
+
+    layer: str = ""
+    stands: str = ""
 
 
 def read_attention_costs(
@@ -84,36 +60,35 @@ def read_attention_costs(
     Returns:
         The costs by kind, `"none"` being the plain network; and how they were measured.
     """
-    with open(path, encoding="utf-8", newline="") as file:
-        run = file.readline().removeprefix("#").strip()
-        costs = {
-            row["kind"]: AttentionCost(
-                int(row["parameters"]),
-                int(row["macs"]),
-                *(float(row[key]) if row[key] else None for key in FIELDS[3:]),
-            )
-            for row in csv.DictReader(file)
-        }
-    return costs, run
+    rows, run = _read(path)
+    return {row["kind"]: AttentionCost(*_numbers(row)) for row in rows}, run
 
 
-def write_attention_costs(
-    costs: Mapping[str, AttentionCost], path: str | os.PathLike, run: str
-) -> None:
-    """Writes a table of kinds and costs as CSV.
+def attention_rows(path: str | os.PathLike = ATTENTION_COSTS) -> dict[str, AttentionRow]:
+    """What each kind costs, and what it is; `"none"` is the plain network.
 
     Args:
-        costs: The costs by kind.
-        path: The file.
-        run: How they were measured, in one line: command, date, hardware, versions.
+        path: A file of `write_attention_costs`; by default that of this version.
     """
-    with written_whole(path) as whole, open(whole, "w", encoding="utf-8", newline="") as file:
-        file.write(f"# {run}\n")
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(FIELDS)
-        for kind, cost in costs.items():
-            times = ("" if x is None else f"{x:.3f}" for x in (cost.forward_ms, cost.step_ms))
-            writer.writerow([kind, cost.parameters, cost.macs, *times])
+    return {
+        row["kind"]: AttentionRow(
+            *_numbers(row),
+            layer=row["layer"],
+            stands=f"{_STANDS.get(row['placement'], '')}: {row['source']}",
+        )
+        for row in _read(path)[0]
+    }
+
+
+def _read(path: str | os.PathLike) -> tuple[list[dict[str, str]], str]:
+    with open(path, encoding="utf-8", newline="") as file:
+        run = file.readline().removeprefix("#").strip()
+        return list(csv.DictReader(file)), run
+
+
+def _numbers(row: dict[str, str]) -> tuple[int, int, float | None, float | None]:
+    forward, step = (float(row[key]) if row[key] else None for key in FIELDS[3:])
+    return int(row["parameters"]), int(row["macs"]), forward, step
 
 
 def attention_table(path: str | os.PathLike = ATTENTION_COSTS) -> str:
@@ -130,7 +105,7 @@ def attention_table(path: str | os.PathLike = ATTENTION_COSTS) -> str:
     >>> print(attention_table().splitlines()[0].split()[:4])
     ['kind', 'layer', 'parameters', 'of']
     """
-    costs, run = read_attention_costs(path)
+    costs, run = attention_rows(path), _read(path)[1]
     base = costs["none"]
     rows: list[tuple[str, ...]] = [
         ("kind", "layer", "parameters", "of all", "MMACs", "forward ms", "step ms", "stands")
@@ -141,12 +116,12 @@ def attention_table(path: str | os.PathLike = ATTENTION_COSTS) -> str:
         rows.append(
             (
                 kind,
-                KINDS[kind].layer.__name__,
+                cost.layer,
                 f"{cost.parameters:+,}",
                 f"{cost.parameters / base.parameters:+.1%}",
                 f"{cost.macs / 1e6:+,.1f}",
                 *("-" if x is None else f"{x:+.2f}" for x in (cost.forward_ms, cost.step_ms)),
-                f"{_STANDS[KINDS[kind].placement]}: {KINDS[kind].source}",
+                cost.stands,
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_attn._staging import written_whole
 from keras_attn.cost.graph_macs import count_graph
+from keras_attn.cost.table import Cost
 from keras_attn.layers import AugmentedConv2D, SelfAttention2D
-
-# What `keras-attn models` prints without counting; `keras-attn models --count --csv` writes it.
-COSTS = Path(__file__).with_name("costs.csv")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a network costs.
-
-    Attributes:
-        parameters: All weights, the moving statistics of BatchNormalization among them.
-        trainable: The trainable weights.
-        macs: Multiply-accumulates of a forward pass for one image; see `count_cost`.
-        input_shape: The image's shape for which they were counted.
-        uncounted: Operations of the graph, as TensorFlow calls them, of which it isn't known what
-            they cost, such as `RFFT`. They count zero.
-    """
-
-    parameters: int
-    trainable: int
-    macs: int
-    input_shape: tuple[int, ...]
-    uncounted: tuple[str, ...] = ()
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations: two for each multiply-accumulate."""
-        return 2 * self.macs
 
 
 def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> Cost:
@@ -130,27 +97,3 @@ def _call_with_map(layer: Any, *args: Any, **kwargs: Any) -> Any:
     if attends and "return_attention" not in kwargs:
         return layer(*args, **kwargs, return_attention=True)[0]
     return layer(*args, **kwargs)
-
-
-def read_costs(path: str | os.PathLike = COSTS) -> dict[str, Cost]:
-    """Reads what `write_costs` wrote; by default, the table of this version's networks."""
-    with open(path, encoding="utf-8", newline="") as file:
-        return {
-            row["name"]: Cost(
-                parameters=int(row["parameters"]),
-                trainable=int(row["trainable"]),
-                macs=int(row["macs"]),
-                input_shape=tuple(int(size) for size in row["input_shape"].split("x")),
-            )
-            for row in csv.DictReader(file)
-        }
-
-
-def write_costs(costs: Mapping[str, Cost], path: str | os.PathLike) -> None:
-    """Writes a table of names and costs as CSV."""
-    with written_whole(path) as whole, open(whole, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["name", "input_shape", "parameters", "trainable", "macs"])
-        for name, cost in costs.items():
-            shape = "x".join(map(str, cost.input_shape))
-            writer.writerow([name, shape, cost.parameters, cost.trainable, cost.macs])

@@ -1,21 +1,9 @@
-"""The augmentations by name: their order, their strengths, and Keras's layers among them."""
+"""The augmentations: their strengths, and Keras's layers among them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-
-# Always applied in this order: first what moves the picture, then what changes its values, last
-# what mixes one image with another. With both mixes, MixUp's images are those that CutMix cuts.
-AUGMENTATIONS = (
-    "random_resized_crop",
-    "crop",
-    "flip",
-    "randaugment",
-    "random_erasing",
-    "mixup",
-    "cutmix",
-)
 
 # "crop": zero pixels added on each side before the old size is cut out. The CIFAR recipe of
 # "Deep Residual Learning" (He et al. 2015, section 4.2), of SE and of Residual Attention.
@@ -46,27 +34,6 @@ KERAS_LAYERS: dict[str, tuple[type[keras.Layer], dict[str, Any]]] = {
     "cutmix": (keras.layers.CutMix, {"factor": (1.0, 1.0)}),
 }
 _WITH_VALUE_RANGE = ("randaugment", "random_erasing")
-
-
-def check_augment(augment: Sequence[str]) -> tuple[str, ...]:
-    """Puts names of augmentations into the order in which they are applied.
-
-    Raises:
-        ValueError: If `augment` is not a sequence of different names of `AUGMENTATIONS`.
-
-    Example:
-        >>> check_augment(["mixup", "crop"])
-        ('crop', 'mixup')
-    """
-    rule = f"`augment` must be a sequence of names out of {', '.join(map(repr, AUGMENTATIONS))}"
-    if isinstance(augment, str) or not isinstance(augment, Sequence):
-        raise ValueError(f"{rule}. Received: augment={augment!r}")
-    for name in augment:
-        if name not in AUGMENTATIONS:
-            raise ValueError(f"{rule}. Received: augment={augment!r}, in which {name!r} is none")
-    if len(set(augment)) < len(augment):
-        raise ValueError(f"{rule}, each once. Received: augment={augment!r}")
-    return tuple(name for name in AUGMENTATIONS if name in augment)
 
 
 def resized_crop_sides(uniform: Any, height: int, width: int) -> tuple[Any, Any]:

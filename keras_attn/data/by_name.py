@@ -2,20 +2,24 @@
 
 import dataclasses
 import os
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from keras_attn.data.image_dataset import ImageDataset
-from keras_attn.data.label_noise import check_label_noise, label_shifts
+from keras_attn.data.label_noise import label_shifts
+from keras_attn.data.options import (
+    check_data_options,
+    check_data_place,
+    check_label_noise,
+    checked_size,
+    is_folder,
+    is_integer,
+)
 from keras_attn.data.readers.digits import SIZE as DIGITS_SIZE
 from keras_attn.data.readers.digits import read_digits
 from keras_attn.data.readers.folder import read_folder
 from keras_attn.data.readers.tfds import read_tfds
 from keras_attn.data.splits import RandomAccessSplit
-
-DATA_OPTIONS = ("image_size", "limit", "label_noise", "test_share")  # what a record has of them
 
 
 def load_dataset(
@@ -69,27 +73,18 @@ def load_dataset(
         >>> data.image_shape, data.train_size, data.test_size
         ((32, 32, 3), 1437, 360)
     """
-    if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
-        raise ValueError(
-            "`name` must be the name of a data set or the path of a folder of images. "
-            f"Received: name={name!r}"
-        )
+    check_data_place(name, data_dir)
     name = os.fspath(name)
-    size = _checked_size(image_size)
-    if limit is not None and (not _is_integer(limit) or limit <= 0):
-        raise ValueError(f"`limit` must be a positive integer or None. Received: limit={limit!r}")
-    if not _is_integer(seed) or seed < 0:
+    check_data_options(
+        image_size=image_size, limit=limit, label_noise=label_noise, test_share=test_share
+    )
+    size = checked_size(image_size)
+    if not is_integer(seed) or seed < 0:
         raise ValueError(f"`seed` must be an integer, 0 or more. Received: seed={seed!r}")
-    check_label_noise(label_noise)
-    if isinstance(test_share, bool) or not isinstance(test_share, float) or not 0 < test_share < 1:
-        raise ValueError(
-            "`test_share` must be a number between 0 and 1, neither of them. "
-            f"Received: test_share={test_share!r}"
-        )
 
     if name == "digits":
         dataset = read_digits(size=size or DIGITS_SIZE, seed=seed, test_share=test_share)
-    elif _is_folder(name, data_dir):
+    elif is_folder(name, data_dir):
         dataset = read_folder(name, size=size, seed=seed, test_share=test_share)
     else:
         dataset = read_tfds(name, data_dir=data_dir, size=size, seed=seed)
@@ -107,16 +102,6 @@ def load_dataset(
         "test_share": test_share,
     }
     return dataclasses.replace(dataset, options=options)
-
-
-def _is_folder(name: str, data_dir: str | os.PathLike[str] | None) -> bool:
-    """Whether a name is a path: `cifar10` and `mnist_corrupted/fog` are tensorflow-datasets'."""
-    separators = {"/", os.sep}
-    parts = Path(name).parts
-    is_bare = not any(separator in name for separator in separators)
-    if Path(name).expanduser().is_dir():
-        return data_dir is None or not is_bare
-    return not is_bare and (len(parts) != 2 or parts[0] in ("/", "~", ".", ".."))
 
 
 def _limited(dataset: ImageDataset, limit: int, seed: int) -> ImageDataset:
@@ -142,23 +127,3 @@ def _limited(dataset: ImageDataset, limit: int, seed: int) -> ImageDataset:
                 f"limit={least} or more"
             )
     return dataclasses.replace(dataset, train=dataset.train.subset(rows))
-
-
-def _checked_size(image_size: Any) -> tuple[int, int] | None:
-    if image_size is None:
-        return None
-    size = (image_size, image_size) if _is_integer(image_size) else image_size
-    if (
-        not isinstance(size, (tuple, list))
-        or len(size) != 2
-        or not all(_is_integer(number) and number > 0 for number in size)
-    ):
-        raise ValueError(
-            "`image_size` must be a positive integer, a pair of them, or None. "
-            f"Received: image_size={image_size!r}"
-        )
-    return (int(size[0]), int(size[1]))
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -128,12 +128,6 @@ class ImageDataset:
         return cls(name, tuple(class_names), shape, train_split, test_split, seed=seed)
 
 
-def check_seed(seed: Any) -> None:
-    """Raises a ValueError unless `seed` is one that Keras takes."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={seed!r}")
-
-
 def _check_split(
     which: str, split: Any, image_shape: tuple[int, int, int], num_classes: int
 ) -> None:

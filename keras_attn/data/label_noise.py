@@ -1,7 +1,5 @@
 """Label noise, as the Residual Attention paper's robustness experiment has it."""
 
-from typing import Any
-
 import numpy as np
 
 
@@ -33,17 +31,3 @@ def label_shifts(size: int, num_classes: int, rate: float, seed: int) -> np.ndar
     if len(wrong):
         shifts[wrong] = rng.integers(1, num_classes, len(wrong))
     return shifts
-
-
-def check_label_noise(rate: Any, num_classes: int | None = None) -> None:
-    """Raises a ValueError unless `rate` is a share, and there are classes to swap."""
-    is_number = isinstance(rate, (int, float, np.number)) and not isinstance(rate, bool)
-    if not is_number or not 0 <= rate <= 1:
-        raise ValueError(
-            f"`label_noise` must be a number from 0 to 1. Received: label_noise={rate!r}"
-        )
-    if num_classes is not None and rate and num_classes < 2:
-        raise ValueError(
-            f"`label_noise` needs two classes at least. Received: label_noise={rate!r}, "
-            f"{num_classes} class"
-        )

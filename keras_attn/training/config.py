@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from keras_attn.data.augment import AUGMENTATIONS, check_augment
-from keras_attn.data.image_dataset import check_seed
-from keras_attn.training.optimizers import DEFAULTS, SCHEDULES
+from keras_attn.data.augmentations import AUGMENTATIONS, check_augment
+from keras_attn.data.options import check_seed
+from keras_attn.training.optimizer_defaults import DEFAULTS, SCHEDULES
 from keras_attn.training.options import (
     BOOL,
     COUNT,
@@ -27,7 +27,7 @@ from keras_attn.training.options import (
     option_of,
     options_of,
 )
-from keras_attn.training.placement.strategy import STRATEGIES, check_name
+from keras_attn.training.placement.names import STRATEGIES, check_name
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -21,7 +21,8 @@ from keras_attn.weights.formats.reading import reading
 from keras_attn.weights.formats.stored_tensor import StoredTensor
 from keras_attn.weights.formats.tensors import describe_tensors, is_keras3
 from keras_attn.weights.hub import fetch_repository
-from keras_attn.weights.metadata import Metadata, set_metadata
+from keras_attn.weights.markers import set_metadata
+from keras_attn.weights.metadata import Metadata
 from keras_attn.weights.naming import Naming
 from keras_attn.weights.sources import SETS, WeightSet
 

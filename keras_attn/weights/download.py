@@ -20,10 +20,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
+
+from keras_attn.weights.metadata import RemoteFile
 
 LOGGER = logging.getLogger("keras_attn")
 CHUNK = 1 << 20
@@ -36,23 +38,6 @@ class DownloadError(RuntimeError):
 
 class MissingError(DownloadError):
     """Its source has no such file."""
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of weights and where it is.
-
-    Attributes:
-        url: Its address. An address `hf://owner/name/file` is one of the Hugging Face hub, and
-            `file://...` a file that the package brings.
-        sha256: Its SHA-256 or the beginning of it, `"md5:..."` where the source gives that, or
-            `None` where it gives neither.
-        by_hand: Whether the address is a page for a person, from which no program can fetch.
-    """
-
-    url: str
-    sha256: str | None = None
-    by_hand: bool = False
 
 
 def fetch(file: RemoteFile) -> Path:

@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from keras_attn.weights.download import MissingError, RemoteFile, fetch
+from keras_attn.weights.download import MissingError, fetch
 from keras_attn.weights.formats.reading import MOST_JSON, read_json, reading
-from keras_attn.weights.metadata import Metadata
+from keras_attn.weights.metadata import Metadata, RemoteFile
 
 
 def fetch_repository(tag: str, constructor: str) -> tuple[Path, Metadata]:

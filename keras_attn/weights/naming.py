@@ -8,7 +8,7 @@ that number less one:
     ("stage{s}_block{b}_se/reduce_kernel", "layer{s}.{b-1}.se.fc1.weight")
 
 A weight that is computed from several of the source's has their names, and a function of their
-arrays: `("stem_bn/moving_mean", ("bn/moving_mean", "conv/bias"), np.subtract)`.
+arrays: `("stem_bn/moving_mean", ("bn/moving_mean", "conv/bias"), operator.sub)`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
+
 
 Shape = tuple[int, ...]
 Line = tuple[Any, ...]  # (ours, theirs) or (ours, theirs, function of their arrays)
@@ -117,7 +119,7 @@ class Table:
                     names = tuple(self._weight_of(name, weight) for name in names)
                 if function:
                     return Origin(names, function[0])
-                return Origin(names, _torch_to(shape) if self.layout == "torch" else np.asarray)
+                return Origin(names, _torch_to(shape) if self.layout == "torch" else as_it_is)
         return None
 
     def _weight_of(self, layer: str, weight: str) -> str:
@@ -144,7 +146,7 @@ class OwnNames:
 
     def origins(self, shapes: Mapping[str, Shape]) -> dict[str, Origin]:
         """For weights by path, the same path."""
-        return {path: Origin((path,), np.asarray) for path in shapes}
+        return {path: Origin((path,), as_it_is) for path in shapes}
 
 
 OWN_NAMES = OwnNames()
@@ -183,6 +185,11 @@ def _pattern(ours: str) -> re.Pattern[str]:
 
 def _filled(template: str, match: re.Match[str]) -> str:
     return _FIELD.sub(lambda field: str(int(match[field[1]]) + int(field[2] or 0)), template)
+
+
+def as_it_is(array: np.ndarray) -> np.ndarray:
+    """What is read is the weight itself."""
+    return array
 
 
 def _torch_to(shape: Shape) -> Callable[[np.ndarray], np.ndarray]:

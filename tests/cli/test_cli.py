@@ -238,6 +238,7 @@ def test_help(capsys):
 )
 def test_mistakes(command, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    Image.new("L", (8, 8)).save("x.png")
     assert main(command.split()) == 1
     err = capsys.readouterr().err
     assert err.startswith("keras-attn: error: ") and message in err
@@ -250,7 +251,7 @@ def test_images_that_are_none(run_folder, tmp_path, capsys):
     assert main(["predict", "--run", str(run_folder), str(tmp_path / "text.png")]) == 1
     assert "`path` must be an image that Pillow reads" in capsys.readouterr().err
     assert main(["predict", "--run", str(run_folder), str(tmp_path / "none.png")]) == 1
-    assert "which is no file" in capsys.readouterr().err
+    assert "which is not there" in capsys.readouterr().err
 
 
 def test_a_corrupt_run(tmp_path, capsys):

@@ -13,16 +13,22 @@ from keras_attn import cost as cost_module
 from keras_attn import insertion
 from keras_attn.applications import MODELS
 from keras_attn.cli import main
-from keras_attn.cost import COSTS, Cost, count_cost, read_costs, write_costs
-from keras_attn.cost import attention as attention_costs
+from keras_attn.cost import (
+    COSTS,
+    Cost,
+    attention,
+    attention_count,
+    count_cost,
+    read_costs,
+    write_costs,
+)
 from keras_attn.cost.attention import (
     ATTENTION_COSTS,
     AttentionCost,
     attention_table,
-    count_attention_costs,
     read_attention_costs,
-    write_attention_costs,
 )
+from keras_attn.cost.attention_count import count_attention_costs, write_attention_costs
 from keras_attn.layers import (
     AugmentedConv2D,
     GroupedConv2D,
@@ -370,13 +376,14 @@ def test_models_counts_a_part_of_them(capsys, tmp_path):
 
 def test_models_without_a_match(capsys):
     assert main(["models", "se_renset"]) == 1
-    assert "perhaps 'se_resnet" in capsys.readouterr().err
+    assert "did you mean 'se_resnet" in capsys.readouterr().err
 
 
 def test_the_docstrings_example():
     names = {"keras": keras, "count_cost": count_cost}
     assert doctest.testmod(cost_module, extraglobs=names).failed == 0
-    assert doctest.testmod(attention_costs).failed == 0
+    assert doctest.testmod(attention).failed == 0
+    assert doctest.testmod(attention_count).failed == 0
 
 
 # What attention adds to ResNet-50: `python benchmarks/attention_family.py` writes the table.

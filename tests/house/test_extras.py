@@ -71,7 +71,7 @@ def imports(tree, *, at_once):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         later = isinstance(node, ast.FunctionDef) or (
             isinstance(node, ast.If)
-            and ("TYPE_CHECKING" in ast.dump(node.test) or "backend" in ast.dump(node.test))
+            and (isinstance(node.test, ast.Name) or "backend" in ast.dump(node.test))
         )
         if not (at_once and later):
             nodes += ast.iter_child_nodes(node)
@@ -121,7 +121,7 @@ def test_what_is_missing_says_what_brings_it(monkeypatch, capsys):
     error = ModuleNotFoundError("No module named 'PIL'", name="PIL.Image")
     assert explain_missing(error).endswith("[train]'` or `pip install 'keras-attn[export]'`.")
     assert explain_missing(ImportError("of another kind")) == "of another kind"
-    monkeypatch.setattr(predict, "load_run", lambda _: importlib.import_module("tensorflow.none"))
+    monkeypatch.setattr(predict, "check", lambda _: importlib.import_module("tensorflow.none"))
     assert main(["predict", "--run", "run", "image.png"]) == 1
     assert "`pip install 'keras-attn[tensorflow]'`" in capsys.readouterr().err
 

@@ -12,7 +12,8 @@ import tensorflow as tf
 from helpers.paths import WITH_HELPERS
 from helpers.training import QUICK, SHAPE, Stop, build_model, make_dataset, sure_model, weights_of
 from keras_attn.training import TrainingConfig, evaluate, load_run, train
-from keras_attn.training.optimizers import DEFAULTS, StepDecay, make_optimizer
+from keras_attn.training.optimizer_defaults import DEFAULTS
+from keras_attn.training.optimizers import StepDecay, make_optimizer
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 
 from helpers.paths import ROOT
 from keras_attn.cli import main
-from keras_attn.data.by_name import DATA_OPTIONS, load_dataset
+from keras_attn.data.by_name import load_dataset
+from keras_attn.data.options import DATA_OPTIONS
 from keras_attn.training import TrainingConfig, load_run
 from keras_attn.training.config import OPTIONS
 from keras_attn.training.recipes import (

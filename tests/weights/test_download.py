@@ -13,7 +13,8 @@ from huggingface_hub import constants
 
 from keras_attn.applications import SEResNet50
 from keras_attn.weights import DownloadError
-from keras_attn.weights.download import RemoteFile, cache_folder, fetch
+from keras_attn.weights.download import cache_folder, fetch
+from keras_attn.weights.metadata import RemoteFile
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from keras_attn.cli.arguments import add_run
-from keras_attn.cli.runs import load_run
+from keras_attn.cli.paths import check_new_file, check_out_folder
+from keras_attn.cli.runs import check_run, load_run
 
 HELP = "write a SavedModel version folder for a server, and ONNX or TFLite files"
 
@@ -34,18 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
-    """Runs the command."""
-    from keras_attn import export
-    from keras_attn.export.conversion import check_path
-
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    check_run(args.folder)
+    check_out_folder(args.out)
     if bool(args.int8) != bool(args.calibrate):
         raise ValueError("`--int8` and `--calibrate` must be given together, or neither")
+    for name, suffix in (("onnx", ".onnx"), ("tflite", ".tflite"), ("int8", ".tflite")):
+        if getattr(args, name) is not None:
+            check_new_file(name, getattr(args, name), suffix)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the command."""
     model, record = load_run(args.folder)
+    from keras_attn import export
+
     shape = record.image_shape()
-    for path, suffix in ((args.onnx, ".onnx"), (args.tflite, ".tflite"), (args.int8, ".tflite")):
-        if path is not None:  # now rather than when a version is in place
-            check_path(path, suffix)
     images: Any = _read_images(args.calibrate, shape) if args.calibrate else None
     saved_model = export.export_saved_model(
         model,

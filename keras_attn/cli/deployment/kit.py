@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn.serving.kit import write_kit
+    from keras_attn.serving.kit.kit import write_kit
 
     names = ("name", "image", "claim", "cores")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}

@@ -5,6 +5,17 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from pathlib import Path
+
+from keras_attn.cli.library import import_library
+from keras_attn.cli.paths import check_file
+
+FILES = (
+    "model_config_file",
+    "batching_parameters_file",
+    "monitoring_config_file",
+    "ssl_config_file",
+)
 
 HELP = "serve exported networks over TF Serving's REST and gRPC protocols"
 
@@ -72,10 +83,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(_flag(name), action="store_true", help=text)
 
 
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    from keras_attn._versions import find_versions
+    from keras_attn.serving.process.ports import bind, check_port
+
+    if (args.path is None) == (args.model_config_file is None):
+        raise ValueError("Either `path` or `model_config_file` must be given, and not both")
+    for name in FILES:
+        if getattr(args, name) is not None:
+            check_file(name, getattr(args, name))
+    if args.path is not None and not args.path.startswith("file:") and not find_versions(args.path):
+        hint = "which is no folder"
+        if Path(args.path, "saved_model.pb").exists():
+            hint = "a version folder itself: give its parent"
+        elif Path(args.path).is_dir():
+            hint = "which has none"
+        raise ValueError(
+            "`path` must be the base folder of a model, with a numbered version folder in it. "
+            f"Received: path={args.path!r}, {hint}"
+        )
+    for name in ("port",) if args.no_grpc else ("port", "grpc_port"):
+        check_port(name, getattr(args, name))
+        if getattr(args, name):
+            bind(args.host, getattr(args, name)).close()
+    if args.workers < 1:
+        raise ValueError(f"`workers` must be a positive integer. Received: workers={args.workers}")
+
+
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     # TensorFlow's own allocator keeps for good what one large request has taken.
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+    import_library()
     from keras_attn import serving
     from keras_attn.serving.batching.options import read_batching_options
     from keras_attn.serving.metrics import read_prometheus_path

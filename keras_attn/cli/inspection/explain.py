@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from keras_attn.cli.arguments import add_run
-from keras_attn.cli.runs import load_run
+from keras_attn.cli.paths import check_file, check_new_file
+from keras_attn.cli.runs import check_run, load_run
 
 HELP = "draw what an attention layer looks at in an image"
 
@@ -20,11 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    check_run(args.folder)
+    check_file("image", args.image)
+    check_new_file("out", args.out)
+
+
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
+    model, record = load_run(args.folder)
     from keras_attn.explain import explain
     from keras_attn.images import read_image
 
-    model, record = load_run(args.folder)
     image = read_image(args.image, record.image_shape())
     print(explain(model, image, args.out, args.layer))

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from keras_attn.cli.library import import_library
+
 HELP = "list the networks, with what they cost"
 
 
@@ -36,25 +38,23 @@ def run(args: argparse.Namespace) -> None:
     if args.weights:
         _print_weights(args.part)
         return
-    from keras_attn.applications import MODELS, get_model
-    from keras_attn.cost import read_costs, write_costs
+    from keras_attn.applications.common.names import NETWORKS, network_name, networks_with
+    from keras_attn.cost.table import read_costs, write_costs
 
-    names = [name for name in MODELS if args.part in name]
-    if not names:
-        get_model(args.part)  # raises, with the names nearest to it
+    names = networks_with(args.part) or [network_name(args.part)]
     known = {} if args.count else read_costs()
     costs = {}
     for i, name in enumerate(names, start=1):
         if name not in known:
             print(f"[{i}/{len(names)}] counting {name} ...", file=sys.stderr, flush=True)
-        costs[name] = known[name] if name in known else _count(MODELS[name])
-    _print_models({name: MODELS[name] for name in names}, costs)
+        costs[name] = known[name] if name in known else _count(name)
+    _print_models({name: NETWORKS[name] for name in names}, costs)
     if args.csv:
         write_costs(costs, args.csv)
 
 
 def _print_weights(part: str) -> None:
-    from keras_attn.weights.card import find_sets, weights_card, weights_table
+    from keras_attn.weights.sources.card import find_sets, weights_card, weights_table
 
     sets = find_sets(part)
     if not sets:
@@ -62,12 +62,14 @@ def _print_weights(part: str) -> None:
     print(weights_card(sets[0]) if len(sets) == 1 else weights_table(part))
 
 
-def _count(entry: Any) -> Any:
+def _count(name: str) -> Any:
+    import_library()
     import keras
 
+    from keras_attn.applications import get_model
     from keras_attn.cost import count_cost
 
-    cost = count_cost(entry())
+    cost = count_cost(get_model(name)())
     keras.backend.clear_session()  # or all the networks stay in memory
     return cost
 
@@ -78,7 +80,7 @@ def _print_models(entries: dict[str, Any], costs: dict[str, Any]) -> None:
     notes: list[str] = []
     for name, entry in entries.items():
         cost, published = costs[name], entry.published
-        size = f"{entry.input_size}x{entry.input_size}"
+        size = "x".join(map(str, cost.input_shape[:2]))
         ours = (f"{cost.parameters:,}", f"{cost.trainable:,}")
         compute = (f"{cost.macs / 1e9:.3f}", f"{cost.flops / 1e9:.3f}")
         theirs, note = ("",) * 4, ""
@@ -116,7 +118,7 @@ published: as its source prints it, and "=" where ours rounds to that, else how 
 
 
 def _difference(published: str, ours: int) -> str:
-    from keras_attn.applications.common.registry import printed_value
+    from keras_attn.applications.common.published import printed_value
 
     if not published:
         return ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from keras_attn.cli.runs import load_run
+from keras_attn.cli.paths import check_file
+from keras_attn.cli.runs import check_run, load_run
 
 HELP = "classify an image file, here or on a server"
 
@@ -20,12 +21,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=3, help="how many classes; default: %(default)s")
 
 
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    if args.top < 1:
+        raise ValueError(f"`top` must be a positive integer. Received: top={args.top}")
+    if args.folder:
+        check_run(args.folder)
+    check_file("image", args.image)
+
+
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_attn.images import read_image
 
-    if args.top < 1:
-        raise ValueError(f"`--top` must be a positive integer. Received: {args.top}")
     if args.folder:
         model, record = load_run(args.folder)
         image = read_image(args.image, record.image_shape())

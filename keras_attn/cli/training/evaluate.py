@@ -6,8 +6,9 @@ import argparse
 import sys
 
 from keras_attn.cli.arguments import add_data, add_run
+from keras_attn.cli.library import import_library
 from keras_attn.cli.output import print_metrics
-from keras_attn.cli.runs import load_run
+from keras_attn.cli.runs import check_run, load_run
 
 HELP = "measure a trained network on held-out images"
 
@@ -19,8 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=128)
 
 
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    from keras_attn.data.options import check_data_place
+
+    check_run(args.folder)
+    if args.data:
+        check_data_place(args.data, args.data_dir)
+
+
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
+    import_library()
     from keras_attn import training
 
     model, record = load_run(args.folder)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_attn.cli.arguments import EPOCHS, add_training, given_options
+from keras_attn.cli.library import import_library
 from keras_attn.cli.output import print_metrics, say_if_finished
-from keras_attn.cli.runs import Record, load_run
-from keras_attn.data.by_name import DATA_OPTIONS
+from keras_attn.cli.paths import check_out_folder
+from keras_attn.cli.runs import check_run, load_run
+from keras_attn.data.options import DATA_OPTIONS
 
 HELP = "train a network that has weights on other data"
 
@@ -43,8 +45,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_training(parser)
 
 
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    from keras_attn.applications.common.names import network_name
+    from keras_attn.data.options import check_data_options, check_data_place
+    from keras_attn.training.config import OPTIONS, TrainingConfig
+
+    given = given_options(args)
+    check_data_options(**{name: given[name] for name in DATA_OPTIONS if name in given})
+    options = {name: given[name] for name in OPTIONS if name in given}
+    TrainingConfig(**{"epochs": EPOCHS, **options})
+    check_data_place(given.get("data", "digits"), args.data_dir)
+    check_out_folder(args.out)
+    if args.model is not None:
+        args.model = network_name(args.model)
+    elif not Path(args.weights, "run.json").exists():
+        raise ValueError(
+            "`--weights` must be the folder of a run, or else `--model` must name the network. "
+            f"Received: --weights {args.weights}, no --model"
+        )
+    else:
+        check_run(args.weights)
+
+
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
+    import_library()
     from keras_attn.finetune import finetune
     from keras_attn.training import TrainingConfig, load_dataset
 
@@ -53,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     data_options = {name: given.pop(name) for name in DATA_OPTIONS if name in given}
     name, data_name = given.pop("model", None), given.pop("data", "digits")
     if name is None:
-        record = _record_of_run(args.weights)
+        record = load_run(args.weights)[1]
         data_options.setdefault("image_size", record.image_shape()[:2])
         trained_in = record["arguments"]["mixed_precision"]
         if given.setdefault("mixed_precision", trained_in) != trained_in:
@@ -86,15 +112,6 @@ def run(args: argparse.Namespace) -> None:
     print_metrics(result.run.metrics, data.test_size)
     for kind, path in {**result.run.paths, "report": Path(args.out, "finetune.json")}.items():
         print(f"{kind:8} {path}")
-
-
-def _record_of_run(folder: str) -> Record:
-    if not Path(folder, "run.json").exists():
-        raise ValueError(
-            "`--weights` must be the folder of a run, or else `--model` must name the network. "
-            f"Received: --weights {folder}, no --model"
-        )
-    return load_run(folder)[1]
 
 
 def _builder(weights: str, name: str | None, data: Any) -> Callable[[], Any]:

@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from keras_attn.training.recipes import get_recipe, recipe_titles, write_recipe
-    from keras_attn.training.recipes.files import recipe_text
+    from keras_attn.training.recipes.by_name import get_recipe, recipe_titles
+    from keras_attn.training.recipes.files import recipe_text, write_recipe
 
     if not args.name:
         if args.out:

@@ -6,10 +6,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from keras_attn.cli.arguments import EPOCHS, add_training, given_options
+from keras_attn.cli.library import import_library
 from keras_attn.cli.output import print_metrics, say_if_finished
+from keras_attn.cli.paths import check_out_folder
 
 if TYPE_CHECKING:
-    from keras_attn.training.recipes import Recipe
+    from keras_attn.training.recipes.recipe import Recipe
 
 HELP = "train a network on a data set"
 
@@ -28,12 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_training(parser)
 
 
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    from keras_attn.data.options import check_data_place
+
+    args.recipe = _recipe(args).changed(**given_options(args))
+    check_data_place(args.recipe.data, args.data_dir)
+    check_out_folder(args.out)
+
+
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
+    import_library()
     from keras_attn.training.placement.strategy import kind_of
     from keras_attn.training.recipes import run_recipe
 
-    recipe = _recipe(args).changed(**given_options(args))
+    recipe = args.recipe
     if isinstance(recipe.training.strategy, str):  # before TensorFlow reads any data
         strategy = kind_of(recipe.training.strategy).start_process(args.worker_timeout)
         if strategy is None:
@@ -51,7 +63,9 @@ def run(args: argparse.Namespace) -> None:
 def _recipe(args: argparse.Namespace) -> Recipe:
     """What the command starts from."""
     from keras_attn.training.config import TrainingConfig
-    from keras_attn.training.recipes import Recipe, get_recipe, read_recipe
+    from keras_attn.training.recipes.by_name import get_recipe
+    from keras_attn.training.recipes.files import read_recipe
+    from keras_attn.training.recipes.recipe import Recipe
 
     if args.recipe:
         return get_recipe(args.recipe)[0]

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_attn.data.augment import AUGMENTATIONS
+from keras_attn.data.augmentations import AUGMENTATIONS
 from keras_attn.data.batches.plan import BatchPlan
 from keras_attn.data.splits import StreamSplit
 

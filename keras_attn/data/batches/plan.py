@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from keras_attn.data.augment import check_augment
-from keras_attn.data.image_dataset import ImageDataset, check_seed
+from keras_attn.data.augmentations import check_augment
+from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.data.options import check_seed
 
 
 @dataclasses.dataclass(frozen=True)

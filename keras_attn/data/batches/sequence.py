@@ -8,12 +8,12 @@ import keras
 import numpy as np
 
 from keras_attn.data.augment import (
-    AUGMENTATIONS,
     CROP_PADDING,
     KerasAugmentation,
     resized_crop_boxes,
     resized_crop_sides,
 )
+from keras_attn.data.augmentations import AUGMENTATIONS
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.data.splits import RandomAccessSplit, Split

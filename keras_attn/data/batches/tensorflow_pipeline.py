@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn.data.augment import (
-    AUGMENTATIONS,
     CROP_PADDING,
     KerasAugmentation,
     resized_crop_boxes,
     resized_crop_sides,
 )
+from keras_attn.data.augmentations import AUGMENTATIONS
 from keras_attn.data.batches.order import row_numbers, seeds_of, stream_batches
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
 from keras_attn.data.image_dataset import ImageDataset

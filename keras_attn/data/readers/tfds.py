@@ -12,6 +12,7 @@ import numpy as np
 from keras_attn.data import splits
 from keras_attn.data.file_digest import digest_files
 from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.data.options import not_prepared
 from keras_attn.data.splits import ArraySplit, Split, StreamSplit
 
 if TYPE_CHECKING:
@@ -129,11 +130,6 @@ def _in_memory(dataset: tf.data.Dataset) -> ArraySplit:
 
 def _prepared_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     tfds = _import_tfds()
-    if data_dir is not None:
-        # Looked up before tfds is asked: for what is not on disk it would go to the network.
-        folder = Path(data_dir, name.split("/")[0].split(":")[0])
-        if not folder.is_dir() or not any(folder.rglob("dataset_info.json")):
-            raise FileNotFoundError(_not_prepared(name, data_dir))
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
@@ -144,17 +140,8 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any
     if data_dir is None:
         builder.download_and_prepare()
     elif not builder.is_prepared():
-        raise FileNotFoundError(_not_prepared(name, data_dir))
+        raise FileNotFoundError(not_prepared(name, data_dir))
     return builder
-
-
-def _not_prepared(name: str, data_dir: str | os.PathLike[str]) -> str:
-    folder = os.fspath(data_dir)
-    return (
-        f"`data_dir` must hold the prepared data set {name!r}. Received: data_dir={folder!r}, "
-        f"which does not. Prepare it there with `tfds build {name} --data_dir {folder}`, or "
-        "leave `data_dir` out to have it downloaded."
-    )
 
 
 def _image_and_label(name: str, info: Any) -> tuple[str, str]:

@@ -1,32 +1,17 @@
 """Strategies by name, and where a training with one of them runs."""
 
 import importlib
-import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_attn.training.placement import strategies
 from keras_attn.training.placement.base import Placement
+from keras_attn.training.placement.names import DEFAULT, STRATEGIES, check_name
 from keras_attn.training.placement.plain_keras import PlainKeras
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-DEFAULT = "one-device"
-_FILES = sorted(module.name for module in pkgutil.iter_modules(strategies.__path__))
-STRATEGIES = tuple(
-    sorted((name.replace("_", "-") for name in _FILES), key=lambda name: name != DEFAULT)
-)
-
-
-def check_name(strategy: Any) -> None:
-    """Raises a ValueError unless `strategy` is the name of one."""
-    if strategy not in STRATEGIES:
-        raise ValueError(
-            f"`strategy` must be one of {', '.join(map(repr, STRATEGIES))}. "
-            f"Received: strategy={strategy!r}"
-        )
 
 
 def kind_of(name: str) -> type[Placement]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_attn._staging import written_whole
-from keras_attn.data.by_name import DATA_OPTIONS
+from keras_attn.data.options import DATA_OPTIONS
 from keras_attn.training.config import OPTIONS, TrainingConfig
 from keras_attn.training.recipes.recipe import Recipe
 

@@ -1,19 +1,13 @@
-"""What a recipe is, and how it is run."""
+"""What a recipe is."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-
-from keras_attn.applications import get_model
-from keras_attn.data.by_name import DATA_OPTIONS, load_dataset
-from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.applications.common.names import network_name
+from keras_attn.data.options import DATA_OPTIONS, check_data_options
 from keras_attn.training.config import OPTIONS, TrainingConfig
-from keras_attn.training.fit import train
 from keras_attn.training.options import meant
-from keras_attn.training.run_folder.runs import TrainResult
 
 PARTS = ("model", "data", "model_options", "data_options", "training")
 
@@ -45,8 +39,9 @@ class Recipe:
     model_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        get_model(self.model)
+        object.__setattr__(self, "model", network_name(self.model))
         _check_keys("data_options", self.data_options, DATA_OPTIONS)
+        check_data_options(**self.data_options)
         if not isinstance(self.training, TrainingConfig):
             raise ValueError(
                 "`training` must be a TrainingConfig; of a mapping, `Recipe.of` makes one. "
@@ -107,58 +102,6 @@ class Recipe:
             data_options={**self.data_options, **data_options},
             **fields,
         )
-
-
-def run_recipe(
-    recipe: Recipe,
-    out: str | os.PathLike[str],
-    *,
-    data_dir: str | os.PathLike[str] | None = None,
-    seed: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    resume: bool = True,
-    overwrite: bool = False,
-) -> tuple[TrainResult, ImageDataset]:
-    """Loads a recipe's data and trains its network.
-
-    Args:
-        recipe: Recipe that says what to do.
-        out: Folder of the run.
-        data_dir: Folder in which tensorflow-datasets has the data prepared.
-        seed: Seed of the choice of images and of wrong labels, and of the training. `None` means
-            the recipe's own.
-        callbacks: Keras callbacks to run as well.
-        resume: Same as in `train`.
-        overwrite: Same as in `train`.
-
-    Returns:
-        The result, as `train` gives it, and the data.
-
-    Raises:
-        ValueError, FloatingPointError, OSError: As `load_dataset` and `train` do.
-
-    Example:
-        >>> recipe, _ = get_recipe("digits_se_resnet8")
-        >>> result, data = run_recipe(recipe.changed(epochs=1), "runs/digits")
-        >>> data.name
-        'digits'
-    """
-    config = recipe.training if seed is None else dataclasses.replace(recipe.training, seed=seed)
-    data = load_dataset(recipe.data, data_dir=data_dir, seed=config.seed, **recipe.data_options)
-    entry = get_model(recipe.model)
-
-    def build_model() -> keras.Model:
-        return entry(
-            input_shape=data.image_shape,
-            classes=data.num_classes,
-            include_preprocessing=True,
-            **recipe.model_options,
-        )
-
-    result = train(
-        build_model, data, out, config, callbacks=callbacks, resume=resume, overwrite=overwrite
-    )
-    return result, data
 
 
 def _check_keys(what: str, given: Mapping[str, Any], known: Sequence[str] | Mapping) -> None:

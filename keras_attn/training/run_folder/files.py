@@ -14,6 +14,18 @@ FINETUNE_FILE = "finetune.json"
 RUN_FILES = (MODEL_FILE, HISTORY_FILE, RUN_FILE, BEST_FILE)
 
 
+def check_run_folder(folder: Path) -> None:
+    """Raises a FileNotFoundError unless a folder has a run's model and record."""
+    rule = (
+        f"`folder` must be the folder of a run, as `train` writes it. Received: folder='{folder}'"
+    )
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{rule}, which is not there")
+    for name in (RUN_FILE, MODEL_FILE):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{rule}, which has no {name}")
+
+
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[Path]:
     """Gives another path to write a file to, which is moved into place at the end, or not at all.

@@ -17,6 +17,7 @@ from keras_attn.training.run_folder.files import (
     HISTORY_FILE,
     MODEL_FILE,
     RUN_FILE,
+    check_run_folder,
     write_text,
 )
 from keras_attn.training.run_folder.history import read_history, write_history
@@ -122,17 +123,7 @@ def load_run(folder: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            "`folder` must be the folder of a run, as `train` writes it. "
-            f"Received: folder={os.fspath(folder)!r}, which is not there"
-        )
-    for name in (RUN_FILE, MODEL_FILE):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                "`folder` must be the folder of a run, as `train` writes it. "
-                f"Received: folder={os.fspath(folder)!r}, which has no {name}"
-            )
+    check_run_folder(folder)
     metadata = read_record(folder / RUN_FILE)
     try:
         check_keras_archive(folder / MODEL_FILE)

@@ -7,8 +7,7 @@ The reading of their names was tried on random states of that code, and not on t
 
 from __future__ import annotations
 
-from keras_attn.weights.download import RemoteFile
-from keras_attn.weights.metadata import Metadata
+from keras_attn.weights.metadata import Metadata, RemoteFile
 from keras_attn.weights.naming import Table, nested
 from keras_attn.weights.sources.weight_set import WeightSet
 

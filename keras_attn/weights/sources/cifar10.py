@@ -22,8 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_attn.weights.download import RemoteFile
-from keras_attn.weights.metadata import Metadata
+from keras_attn.weights.metadata import Metadata, RemoteFile
 from keras_attn.weights.sources.weight_set import WeightSet
 
 FOLDER = Path(__file__).parent.parent / "cifar10"

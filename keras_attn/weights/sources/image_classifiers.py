@@ -12,14 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from keras_attn.weights.download import RemoteFile
-from keras_attn.weights.metadata import Metadata
-from keras_attn.weights.naming import Origin, Shape
+from keras_attn.weights.metadata import Metadata, RemoteFile
+from keras_attn.weights.naming import Origin, Shape, as_it_is
 from keras_attn.weights.sources.weight_set import WeightSet
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class CreationOrder:
                     theirs = _numbered("conv2d", convolutions)
                     kernel = Origin((f"{theirs}/kernel",), _product)
                     found[f"{layer}/{part}_kernel"] = kernel
-                    found[f"{layer}/{part}_bias"] = Origin((f"{theirs}/bias",), np.asarray)
+                    found[f"{layer}/{part}_bias"] = Origin((f"{theirs}/bias",), as_it_is)
                     convolutions += 1
             elif f"{layer}/gamma" in shapes:
                 for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
                     theirs = f"{_numbered('batch_normalization', norms)}/{weight}"
-                    found[f"{layer}/{weight}"] = Origin((theirs,), np.asarray)
+                    found[f"{layer}/{weight}"] = Origin((theirs,), as_it_is)
                 norms += 1
             else:
                 groups = _groups(layer, shapes)
@@ -71,7 +71,7 @@ class CreationOrder:
                 found[f"{layer}/kernel"] = Origin(names, _joined)
                 convolutions += groups
         for weight in ("kernel", "bias"):
-            found[f"predictions/{weight}"] = Origin((f"dense/{weight}",), np.asarray)
+            found[f"predictions/{weight}"] = Origin((f"dense/{weight}",), as_it_is)
         return {path: origin for path, origin in found.items() if path in shapes}
 
 
@@ -112,6 +112,8 @@ def _groups(layer: str, shapes: Mapping[str, Shape]) -> int:
 
 
 def _joined(*kernels: np.ndarray) -> np.ndarray:
+    import numpy as np  # not for the table of these sets
+
     return np.concatenate(kernels, axis=-1)
 
 

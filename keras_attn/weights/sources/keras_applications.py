@@ -8,12 +8,15 @@ ours is 1e-5, which its variance makes good: the numbers are the same.
 
 from __future__ import annotations
 
-import numpy as np
+import operator
+from typing import TYPE_CHECKING
 
-from keras_attn.weights.download import RemoteFile
-from keras_attn.weights.metadata import Metadata
+from keras_attn.weights.metadata import Metadata, RemoteFile
 from keras_attn.weights.naming import Table
 from keras_attn.weights.sources.weight_set import WeightSet
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _MORE_EPSILON = 1.001e-5 - 1e-5
 _PLACES = (
@@ -34,7 +37,7 @@ def _turned(kernel: np.ndarray) -> np.ndarray:
 
 
 def _variance(variance: np.ndarray) -> np.ndarray:
-    return variance + np.float32(_MORE_EPSILON)
+    return variance + _MORE_EPSILON
 
 
 RESNET = Table(
@@ -43,7 +46,7 @@ RESNET = Table(
         ("stem_conv/kernel", "conv1_conv/kernel", _turned),
         *((conv, f"{theirs}_conv") for conv, _, theirs in _PLACES[1:]),
         *(
-            (f"{bn}/moving_mean", (f"{theirs}_bn/moving_mean", f"{theirs}_conv/bias"), np.subtract)
+            (f"{bn}/moving_mean", (f"{theirs}_bn/moving_mean", f"{theirs}_conv/bias"), operator.sub)
             for _, bn, theirs in _PLACES
         ),
         *(

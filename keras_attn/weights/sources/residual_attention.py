@@ -8,8 +8,7 @@ constructor's `geometry="pytorchcv"` is that network.
 
 from __future__ import annotations
 
-from keras_attn.weights.download import RemoteFile
-from keras_attn.weights.metadata import Metadata
+from keras_attn.weights.metadata import Metadata, RemoteFile
 from keras_attn.weights.naming import Table, nested
 from keras_attn.weights.sources.weight_set import WeightSet
 

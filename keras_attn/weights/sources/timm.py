@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_attn.weights.download import RemoteFile
-from keras_attn.weights.metadata import Metadata
+from keras_attn.weights.metadata import Metadata, RemoteFile
 from keras_attn.weights.naming import Table
 from keras_attn.weights.sources.weight_set import WeightSet
 

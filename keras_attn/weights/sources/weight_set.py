@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_attn.weights.download import RemoteFile
-from keras_attn.weights.metadata import Metadata
+from keras_attn.weights.metadata import Metadata, RemoteFile
 from keras_attn.weights.naming import Naming
 
 

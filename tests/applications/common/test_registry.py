@@ -17,6 +17,7 @@ from helpers.layer_contract import assert_close
 from helpers.network_checks import LAYER_NAMES, as_trained, layer_names, pixels, read_layer_names
 from keras_attn import applications
 from keras_attn.applications import MODELS, get_model
+from keras_attn.applications.common.names import fold
 from keras_attn.applications.common.registry import Entry, Published, printed_value
 from keras_attn.cost import read_costs
 
@@ -136,8 +137,9 @@ def test_an_entrys_arguments_yield_to_the_users():
 @pytest.mark.parametrize(
     "name, hint",
     [
-        ("se_resnet56_cifr", "perhaps 'se_resnet56_cifar'"),
-        ("resnet_50", "perhaps 'resnet50'"),
+        ("se_resnet56_cifr", "did you mean 'se_resnet56_cifar'"),
+        ("resnet_5", "did you mean 'resnet50'"),
+        ("CIFARResNet", "CIFARResNet makes resnet20_cifar, "),
         ("transformer", "lists. Received: model='transformer'"),
         (None, "lists. Received: model=None"),
     ],
@@ -205,3 +207,10 @@ def test_other_backends_and_channels_first(backend, names, tmp_path):
     for name, logits in expected.items():
         for form in ("channels_last", "channels_first"):
             assert_close(np.load(tmp_path / f"{name}.{form}.npy"), logits, 1e-4)
+
+
+def test_capitals_and_strokes_make_no_difference():
+    for name in ("se_resnet50", "SEResNet50", "seresnet50", "SE-ResNet 50"):
+        assert get_model(name) is MODELS["se_resnet50"]
+    folded = [fold(name) for name in MODELS]
+    assert len(set(folded)) == len(folded)

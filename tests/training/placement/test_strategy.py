@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from keras_attn.training import get_strategy
 from keras_attn.training.placement.base import Placement
+from keras_attn.training.placement.names import STRATEGIES
 from keras_attn.training.placement.strategies.mirrored import Mirrored
 from keras_attn.training.placement.strategies.multi_worker import Workers
 from keras_attn.training.placement.strategies.one_device import OneDevice
-from keras_attn.training.placement.strategy import STRATEGIES, kind_for, kind_of, place
+from keras_attn.training.placement.strategy import kind_for, kind_of, place
 
 # In a process of its own: logical devices are made before TensorFlow starts.
 TWO_REPLICAS = """

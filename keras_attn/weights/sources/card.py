@@ -28,7 +28,7 @@ def weights_table(part: str = "") -> str:
 
     Example:
 
-    >>> from keras_attn.weights.card import weights_table
+    >>> from keras_attn.weights.sources.card import weights_table
     >>> print(weights_table("senet154.gluon").splitlines()[1].split()[:2])
     ['SENet154', 'timm/senet154.gluon_in1k']
     """
@@ -52,7 +52,7 @@ def weights_card(each: WeightSet) -> str:
 
     Example:
 
-    >>> from keras_attn.weights.card import weights_card
+    >>> from keras_attn.weights.sources.card import weights_card
     >>> print(weights_card(keras_attn.weights.SETS[0]).splitlines()[0])
     # timm/legacy_seresnet18.in1k
     """

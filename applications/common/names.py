@@ -1,0 +1,91 @@
+"""The networks by name, as `networks.csv` lists them."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from keras_attn.applications.common.published import Published
+
+
+@dataclass(frozen=True)
+class Network:
+    """A row of the table.
+
+    Attributes:
+        constructor: Name of the constructor.
+        arguments: What the name fixes of its arguments.
+        source: Paper and section, or the authors' file.
+        published: Numbers to compare with, only such as were read and not recalled.
+    """
+
+    constructor: str
+    arguments: Mapping[str, Any]
+    source: str
+    published: Published | None
+
+
+def _read() -> dict[str, Network]:
+    networks = {}
+    table = resources.files(__package__).joinpath("networks.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(table.splitlines()):
+        published = None
+        if row["published"]:
+            numbers = {key: row[key] for key in ("parameters", "counted", "compute", "note")}
+            published = Published(row["published"], **numbers)
+        arguments = json.loads(row["arguments"] or "{}")
+        networks[row["name"]] = Network(row["constructor"], arguments, row["source"], published)
+    return networks
+
+
+NETWORKS: dict[str, Network] = _read()
+
+
+def network_name(name: str) -> str:
+    """The name in the table that is meant: capitals, `_`, `-` and spaces make no difference.
+
+    Args:
+        name: Name of a network, such as `"se_resnet50"` or `"SEResNet50"`.
+
+    Raises:
+        ValueError: If there is no such network; the message has the names nearest to it.
+
+    Example:
+
+    >>> network_name("SEResNet50")
+    'se_resnet50'
+    """
+    if name in NETWORKS:
+        return name
+    by_fold = {fold(each): each for each in NETWORKS}
+    if not isinstance(name, str) or fold(name) not in by_fold:
+        raise ValueError(
+            "`model` must be one of the networks that `keras-attn models` lists. "
+            f"Received: model={name!r}{_nearest(str(name), by_fold)}"
+        )
+    return by_fold[fold(name)]
+
+
+def networks_with(part: str) -> list[str]:
+    """The names that have this part, however it is spelled."""
+    return [name for name in NETWORKS if part in name or fold(part) in fold(name)]
+
+
+def fold(name: str) -> str:
+    """A name in small letters, with its letters, digits and points alone."""
+    return re.sub(r"[^a-z0-9.]", "", name.lower())
+
+
+def _nearest(name: str, by_fold: Mapping[str, str]) -> str:
+    made = [each for each, row in NETWORKS.items() if fold(row.constructor) == fold(name)]
+    if made:
+        more = ", ..." if len(made) > 3 else ""
+        return f"; {NETWORKS[made[0]].constructor} makes {', '.join(made[:3])}{more}"
+    near = difflib.get_close_matches(fold(name), by_fold, n=3)
+    return f"; did you mean {' or '.join(repr(by_fold[each]) for each in near)}?" if near else ""

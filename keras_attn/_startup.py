@@ -1,0 +1,73 @@
+"""When the package imports its names: at once, but for its own command line.
+
+`import keras_attn` imports layers, networks and weights, which registers them with Keras. The
+process of `keras-attn` itself needs neither Keras nor a backend to show a help text, a table or a
+mistake. There, and only there, packages wait with their names until one of them is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_waiting: list[str] = []
+_waits = True
+
+
+def is_own_command() -> bool:
+    """Whether this process was started as `keras-attn` or as `python -m keras_attn.cli`.
+
+    Processes that it starts, such as a server's workers, were not.
+    """
+    started = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    *before, program = started or [""]
+    if before[-1:] == ["-m"]:
+        return program == "keras_attn.cli"
+    return Path(program).stem == "keras-attn" or program == "-mkeras_attn.cli"
+
+
+def at_once(package: str) -> bool:
+    """Whether a package imports its names now; if not, it needs the `__getattr__` of `later`."""
+    waits = _waits and is_own_command()
+    if waits:
+        _waiting.append(package)
+    return not waits
+
+
+def later(package: str) -> Callable[[str], Any]:
+    """A `__getattr__` for a package that waits: the first name asked for ends the waiting of all.
+
+    Its modules can be imported before, and do not end it.
+    """
+
+    def find(name: str) -> Any:
+        if importlib.util.find_spec(f"{package}.{name}"):
+            return importlib.import_module(f"{package}.{name}")
+        if name.startswith("__"):
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if package in _waiting and not _waits:  # asked for by another that is importing its names
+            _import_names(package)
+        import_all()
+        return getattr(sys.modules[package], name)
+
+    return find
+
+
+def import_all() -> None:
+    """Imports all that `import keras_attn` does elsewhere."""
+    global _waits
+    if _waits:  # and not from within a package that is importing its names
+        _waits = False
+        while _waiting:
+            _import_names(_waiting[0])
+
+
+def _import_names(package: str) -> None:
+    _waiting.remove(package)
+    module: Any = sys.modules[package]
+    del module.__getattr__
+    importlib.reload(module)

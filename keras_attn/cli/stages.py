@@ -1,0 +1,49 @@
+"""What a command says of itself while it works: a line for each stage, on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+quiet = False  # set by `--quiet`
+
+
+def say(text: str) -> None:
+    """A line of ours, unless the command is quiet."""
+    if not quiet:
+        print(f"keras-attn: {text}", file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """A line that is said in any case."""
+    print(f"keras-attn: warning: {text}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def stage(text: str) -> Iterator[Callable[[str], None]]:
+    """Says that a stage takes its time, where somebody watches, and afterwards how long it took.
+
+    Gives a function for other words at the end.
+    """
+    said = [text]
+    start = time.perf_counter()
+    with _watched(text):
+        yield lambda other: said.__setitem__(0, other)
+    say(f"{said[0]} ({time.perf_counter() - start:.1f} s)")
+
+
+@contextlib.contextmanager
+def _watched(text: str) -> Iterator[None]:
+    """The text on the terminal's last line, until it is done."""
+    watched = sys.stderr.isatty() and not quiet
+    if watched:
+        sys.stderr.write(f"keras-attn: {text} ...")
+        sys.stderr.flush()
+    try:
+        yield
+    finally:
+        if watched:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
