@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn.applications import ResNet50
-from keras_attn.cost.attention import attention_table, read_attention_costs
+from keras_attn.cost.attention import attention_cells, read_attention_costs
 from keras_attn.cost.attention_count import count_attention_costs, write_attention_costs
 from keras_attn.kinds import KINDS
 
@@ -108,7 +108,8 @@ def main() -> None:
         f"keras {keras.__version__}; {measured if arguments.rounds else 'not measured yet'}"
     )
     write_attention_costs(costs, arguments.out, run + earlier)
-    print(attention_table(arguments.out))
+    for row in attention_cells(arguments.out):
+        print("  ".join(row.values()))
 
 
 if __name__ == "__main__":

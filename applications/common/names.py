@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from keras_attn._hints import did_you_mean, fold
 from keras_attn.applications.common.published import Published
 
 
@@ -67,7 +66,7 @@ def network_name(name: str) -> str:
     if not isinstance(name, str) or fold(name) not in by_fold:
         raise ValueError(
             "`model` must be one of the networks that `keras-attn models` lists. "
-            f"Received: model={name!r}{_nearest(str(name), by_fold)}"
+            f"Received: model={name!r}{_nearest(str(name))}"
         )
     return by_fold[fold(name)]
 
@@ -77,15 +76,9 @@ def networks_with(part: str) -> list[str]:
     return [name for name in NETWORKS if part in name or fold(part) in fold(name)]
 
 
-def fold(name: str) -> str:
-    """A name in small letters, with its letters, digits and points alone."""
-    return re.sub(r"[^a-z0-9.]", "", name.lower())
-
-
-def _nearest(name: str, by_fold: Mapping[str, str]) -> str:
+def _nearest(name: str) -> str:
     made = [each for each, row in NETWORKS.items() if fold(row.constructor) == fold(name)]
     if made:
         more = ", ..." if len(made) > 3 else ""
         return f"; {NETWORKS[made[0]].constructor} makes {', '.join(made[:3])}{more}"
-    near = difflib.get_close_matches(fold(name), by_fold, n=3)
-    return f"; did you mean {' or '.join(repr(by_fold[each]) for each in near)}?" if near else ""
+    return did_you_mean(name, NETWORKS, count=3)

@@ -1,7 +1,7 @@
 """The command line: `keras-attn train`, `evaluate`, `export`, `serve` and so on.
 
-A file for each command: its `HELP`, its arguments, and what it runs. A command reads its arguments,
-calls the library and prints what came of it. An error is one line on stderr and exit code 1, with
+A file for each command: its `HELP` and an `EXAMPLE`, its arguments, what of them it checks before
+the library is imported, and what it runs. An error is one line on stderr and exit code 1, with
 the traceback where KERAS_ATTN_TRACEBACK is set; a wrong command line exits with 2. Where nobody
 reads on (`| head`), it ends in silence.
 """
@@ -17,10 +17,14 @@ import traceback
 from collections.abc import Sequence
 
 from keras_attn._version import __version__
+from keras_attn.cli import stages
+from keras_attn.cli.arguments import add_verbosity
 from keras_attn.cli.deployment import export, kit, serve, tensorflow_model_server
 from keras_attn.cli.errors import TRACEBACK, reason
-from keras_attn.cli.inspection import explain, models, predict
-from keras_attn.cli.training import evaluate, finetune, recipes, train
+from keras_attn.cli.inspection import checks, completion, explain, models, predict, runs
+from keras_attn.cli.library import LEVEL
+from keras_attn.cli.parser import Parser
+from keras_attn.cli.training import evaluate, finetune, insert, recipes, train
 
 # Each may `check` its arguments, without Keras and a backend, and imports what it needs where it
 # runs, so that it works where only its own extra is installed.
@@ -28,6 +32,7 @@ COMMANDS = (
     train,
     recipes,
     finetune,
+    insert,
     evaluate,
     export,
     serve,
@@ -36,14 +41,20 @@ COMMANDS = (
     predict,
     explain,
     models,
+    runs,
+    checks,
+    completion,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     parsed = make_parser().parse_args(arguments)
+    stages.quiet = parsed.quiet
+    if parsed.loud:
+        os.environ.setdefault(LEVEL, "0")
     try:
-        if hasattr(parsed, "check"):
+        if parsed.check is not None:
             parsed.check(parsed)
         code = parsed.run(parsed) or 0
         sys.stdout.flush()
@@ -54,9 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # any: a full disk or a broken file has many kinds of them
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return 128 + signal.SIGPIPE  # as any command before `| head`
-        if os.environ.get(TRACEBACK):
+        if parsed.loud or os.environ.get(TRACEBACK):
             traceback.print_exception(error)
-        print(f"keras-attn: error: {reason(error)}", file=sys.stderr)
+        text = parsed.parser.in_its_words(reason(error))
+        print(f"keras-attn: error: {text}", file=sys.stderr)
         return 1
 
 
@@ -70,24 +82,29 @@ def _nobody_reads() -> bool:
     return broken
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="keras-attn",
         description="Train, export, serve and explain image classifiers with attention.",
         epilog="`keras-attn COMMAND --help` explains a command.",
     )
-    parser.add_argument("--version", action="version", version=f"keras-attn {__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"keras-attn {__version__}",
+        help="Print the version and exit.",
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        text = command.HELP
         sub = commands.add_parser(
             command.__name__.rsplit(".", 1)[-1],
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
+            help=command.HELP,
+            description=command.HELP,
+            epilog=f"Example:\n  {command.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(sub)
-        sub.set_defaults(run=command.run)
-        if hasattr(command, "check"):
-            sub.set_defaults(check=command.check)
+        add_verbosity(sub)
+        sub.set_defaults(run=command.run, check=getattr(command, "check", None), parser=sub)
     return parser

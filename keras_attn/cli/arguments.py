@@ -13,17 +13,53 @@ from keras_attn.training.options import option_of
 EPOCHS = 4  # where neither a flag nor a recipe says how many
 
 
+DATA_HELP = (
+    "'digits', a folder with a folder of images for each class, or a name of tensorflow-datasets."
+)
+
+
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """How much a command says; all have it."""
+    group = parser.add_argument_group("what is said").add_mutually_exclusive_group()
+    group.add_argument(
+        "--quiet", action="store_true", help="Say nothing but results, warnings and errors."
+    )
+    group.add_argument(
+        "--verbose",
+        dest="loud",
+        action="store_true",
+        help="Show TensorFlow's log, too, and the traceback of an error.",
+    )
+
+
+def add_overwrite(parser: Any, what: str) -> None:
+    """The flag without which nothing that is there is replaced."""
+    parser.add_argument("--overwrite", action="store_true", help=f"Replace {what}.")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The flag for programs that read the output."""
+    parser.add_argument("--json", action="store_true", help="Print JSON, and nothing else.")
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """The data set of a command that takes a run's own by default."""
+    parser.add_argument("--data", help=f"{DATA_HELP} By default the run's own.")
+    _add_data_dir(parser)
+
+
+def _add_data_dir(parser: Any) -> None:
     parser.add_argument(
-        "--data", help="'digits', or a name of tensorflow-datasets; default: the run's own"
+        "--data-dir",
+        metavar="FOLDER",
+        help="Folder in which tensorflow-datasets has the data set prepared. By default it is its "
+        "own folder, into which it downloads what is missing.",
     )
-    parser.add_argument("--data-dir", help="where tensorflow-datasets has it prepared")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The folder of a run."""
-    parser.add_argument("folder", metavar="run", help="folder of a run, as `train` wrote it")
+    parser.add_argument("folder", metavar="RUN", help="Folder of a run, as `train` writes it.")
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -32,33 +68,50 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     Each flag is `None` where it isn't given: what counts then is the recipe's, or the library's.
     """
     group = parser.add_argument_group("data")
+    group.add_argument("--data", help=f"{DATA_HELP} Default: digits.")
+    _add_data_dir(group)
     group.add_argument(
-        "--data", help="'digits' (default), a folder of images, or a name of tensorflow-datasets"
+        "--image-size",
+        type=int,
+        nargs="+",
+        metavar="SIDE",
+        help="Height and width that images are resized to, or one number for both. By default the "
+        "data set's own.",
     )
-    group.add_argument("--data-dir", help="where tensorflow-datasets has it prepared")
-    group.add_argument("--image-size", type=int, nargs="+", help="H and W, or one for both")
-    group.add_argument("--limit", type=int, help="train on this many images only")
-    group.add_argument("--label-noise", type=float, help="share of wrong labels; default: 0")
-    group.add_argument("--test-share", type=float, help="of a folder; default: 0.2")
+    group.add_argument(
+        "--limit", type=int, metavar="N", help="Train on N images only. By default on all."
+    )
+    group.add_argument(
+        "--label-noise",
+        type=float,
+        metavar="SHARE",
+        help="Share of the training labels that are made wrong. Default: 0.",
+    )
+    group.add_argument(
+        "--test-share",
+        type=float,
+        metavar="SHARE",
+        help="Share of each class that is held out, of a folder that is not split. Default: 0.2.",
+    )
     groups = {"data": group}
     for name in ("schedule", "how it runs"):
         groups[name] = parser.add_argument_group(name)
     _add_options(groups)
     group = groups["how it runs"]
     group.add_argument(
-        "--worker-timeout", type=float, default=300, help="seconds to wait; default: %(default)s"
+        "--worker-timeout",
+        type=float,
+        default=300,
+        metavar="SECONDS",
+        help="Seconds to wait for the other workers. Default: %(default)s.",
     )
     group.add_argument(
         "--restart",
         dest="resume",
         action="store_false",
-        help="discard an unfinished training in the folder, rather than go on with it",
+        help="Discard an unfinished training in the folder, rather than go on with it.",
     )
-    group.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace the finished run in the folder, or train the same one again",
-    )
+    add_overwrite(group, "the finished run in the folder, or train the same one again")
 
 
 def _add_options(groups: dict[str, Any]) -> None:
@@ -75,14 +128,12 @@ def _add_options(groups: dict[str, Any]) -> None:
 
 def _help(text: str, default: Any) -> str:
     default = EPOCHS if default is dataclasses.MISSING else default
-    text = text.removesuffix(".").replace("%", "%%")
-    if text[1].islower():  # not of SGD
-        text = text[0].lower() + text[1:]
+    text = text.replace("%", "%%")
     if default is None or isinstance(default, bool):  # said in the text, or that of a switch
         return text
     if isinstance(default, tuple):
         default = " ".join(map(str, default))
-    return f"{text}; default: {default}"
+    return f"{text} Default: {default}."
 
 
 def given_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from keras_attn._extras import explain_missing
 TRACEBACK = "KERAS_ATTN_TRACEBACK"
 # Their messages are written for users, here and elsewhere.
 PLAIN = (ValueError, OSError, RuntimeError, ArithmeticError)
-# What the library says to Python's users, and the flags for the same.
-FLAGS = {"`resume=False`": "`--restart`", "`overwrite=True`": "`--overwrite`"}
 
 
 def reason(error: Exception) -> str:
@@ -29,8 +27,6 @@ def reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"out of memory: {text}" if text else "out of memory"
     if isinstance(error, PLAIN):
-        for python, flag in FLAGS.items():
-            text = text.replace(python, flag)
         return text or type(error).__name__
     [*_, last] = traceback.extract_tb(error.__traceback__) or [None]
     place = f"{last.filename}:{last.lineno}; " if last else ""

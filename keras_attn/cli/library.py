@@ -1,12 +1,28 @@
-"""The library, which a command imports once its arguments have been checked: it takes seconds."""
+"""The library, which a command imports once its arguments have been checked: it takes seconds.
+
+What TensorFlow writes on stderr as it starts is no news, whatever its log level, and is left out.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import signal
 import sys
+from collections.abc import Iterator
 
 from keras_attn import _startup
 from keras_attn.cli.stages import stage
-from keras_attn.cli.stderr import without_start_up_lines
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+# Lines of absl's log below an error; and what it calls errors where there is no GPU.
+_START_UP = re.compile(
+    rb"[IW]\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] "
+    rb"|WARNING: All log messages before absl::InitializeLog\(\) is called"
+    rb"|To enable the following instructions: "
+    rb"|E\d{4} .* (failed call to cuInit|Unable to register cu\w+ factory)"
+)
 
 
 def import_library() -> None:
@@ -31,3 +47,45 @@ def _described() -> str:
     devices = [device.name for device in tf.config.list_physical_devices("GPU")]
     where = f"{len(devices)} GPU{'s' if len(devices) > 1 else ''}" if devices else "the CPU"
     return f"imported Keras {keras.__version__} and TensorFlow {tf.__version__}, on {where}"
+
+
+@contextlib.contextmanager
+def without_start_up_lines() -> Iterator[None]:
+    """Keeps those lines from stderr; all others, and those of a crash, get there.
+
+    Some are written before a log level counts. A process beside this one reads what is written and
+    passes the rest on, so that nothing is lost where this one ends at once. TF_CPP_MIN_LOG_LEVEL=0
+    asks for all of it.
+    """
+    if os.environ.setdefault(LEVEL, "2") == "0" or not hasattr(os, "fork"):
+        yield
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    reading, writing = os.pipe()
+    reader = os.fork()
+    if reader == 0:
+        os.close(writing)
+        _pass_on(reading, stderr)
+    os.close(reading)
+    os.dup2(writing, 2)
+    os.close(writing)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.waitpid(reader, 0)
+
+
+def _pass_on(reading: int, stderr: int) -> None:
+    """Copies the other lines until nobody writes any more; ends this process."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what Ctrl-C leaves to say is still to come
+        with open(reading, "rb") as lines, open(stderr, "wb", buffering=0) as out:
+            for line in lines:
+                if not _START_UP.match(line):
+                    out.write(line)
+    finally:
+        os._exit(0)

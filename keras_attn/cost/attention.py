@@ -91,49 +91,44 @@ def _numbers(row: dict[str, str]) -> tuple[int, int, float | None, float | None]
     return int(row["parameters"]), int(row["macs"]), forward, step
 
 
-def attention_table(path: str | os.PathLike = ATTENTION_COSTS) -> str:
-    """The table as `keras-attn models --attention` prints it, with its notes.
+def attention_cells(path: str | os.PathLike = ATTENTION_COSTS) -> list[dict[str, str]]:
+    """The table in words: heading -> cell, a kind each.
 
     Args:
         path: A file of `write_attention_costs`; by default that of this version.
 
-    Returns:
-        Lines of text, a kind each.
-
     Example:
 
-    >>> print(attention_table().splitlines()[0].split()[:4])
-    ['kind', 'layer', 'parameters', 'of']
+    >>> attention_cells()[0]["layer"]
+    'SqueezeExcite'
     """
-    costs, run = attention_rows(path), _read(path)[1]
+    rows = attention_rows(path)
+    base = rows["none"]
+    return [
+        {
+            "kind": kind,
+            "layer": row.layer,
+            "parameters": f"{row.parameters:+,}",
+            "of all": f"{row.parameters / base.parameters:+.1%}",
+            "MMACs": f"{row.macs / 1e6:+,.1f}",
+            "forward ms": "-" if row.forward_ms is None else f"{row.forward_ms:+.2f}",
+            "step ms": "-" if row.step_ms is None else f"{row.step_ms:+.2f}",
+            "stands": row.stands,
+        }
+        for kind, row in rows.items()
+        if kind != "none"
+    ]
+
+
+def attention_notes(path: str | os.PathLike = ATTENTION_COSTS) -> str:
+    """What the table's columns are, and how they were measured.
+
+    Args:
+        path: A file of `write_attention_costs`; by default that of this version.
+    """
+    costs, run = read_attention_costs(path)
     base = costs["none"]
-    rows: list[tuple[str, ...]] = [
-        ("kind", "layer", "parameters", "of all", "MMACs", "forward ms", "step ms", "stands")
-    ]
-    for kind, cost in costs.items():
-        if kind == "none":
-            continue
-        rows.append(
-            (
-                kind,
-                cost.layer,
-                f"{cost.parameters:+,}",
-                f"{cost.parameters / base.parameters:+.1%}",
-                f"{cost.macs / 1e6:+,.1f}",
-                *("-" if x is None else f"{x:+.2f}" for x in (cost.forward_ms, cost.step_ms)),
-                cost.stands,
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if 2 <= i < 7 else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    notes = NOTES.format(parameters=base.parameters, gmacs=base.macs / 1e9, run=run)
-    return "\n".join(lines) + "\n" + notes
+    return NOTES.format(parameters=base.parameters, gmacs=base.macs / 1e9, run=run)
 
 
 _STANDS = {"standard": "on each branch", "convolution": "for the 3x3", "post": "behind blocks"}

@@ -44,6 +44,7 @@ def write_kit(
     image: str = IMAGE,
     claim: str = "models",
     cores: int = 4,
+    overwrite: bool = False,
 ) -> pathlib.Path:
     """Writes configuration, Compose, Kubernetes and KServe files and clients for a model.
 
@@ -52,11 +53,12 @@ def write_kit(
 
     Args:
         model: Base folder of the model, as `export_saved_model` wrote it.
-        out: The folder; it must not be there, or be empty.
+        out: The folder; it must not be there, be empty, or be a kit that `overwrite` replaces.
         name: The model's name. Default: the folder's.
         image: Container image of TF Serving. `<image>-gpu` is taken for GPUs.
         claim: The persistent volume claim that holds the model's folder, by its name.
         cores: Cores of each server: as many batches run at once, and Kubernetes is asked for them.
+        overwrite: Whether to replace a kit in `out`, whole, once the new one has been written.
 
     Returns:
         The folder.
@@ -90,7 +92,12 @@ def write_kit(
     if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
         raise ValueError(f"`cores` must be a positive integer. Received: cores={cores!r}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"`out` must be a new folder, or empty. Received: out={os.fspath(out)!r}")
+        is_kit = all((out / file).is_file() for file in (*IN_CONFIGMAP.values(), *PROGRAMS))
+        if not is_kit or not overwrite:
+            hint = "; `overwrite=True` replaces the kit that is there" if is_kit else ""
+            raise ValueError(
+                f"`out` must be a new folder, or empty. Received: out={os.fspath(out)!r}{hint}"
+            )
 
     served = versions[-2:]
     labels = dict(zip(("stable", "canary"), served, strict=False))
@@ -125,8 +132,12 @@ def write_kit(
             shutil.copy(CLIENTS / program, folder / program)
         os.chmod(folder, 0o755)
         try:
+            if overwrite and place.exists():
+                os.replace(place, work / "earlier")
             os.replace(folder, place)
         except OSError as error:
+            if (work / "earlier").exists():
+                os.replace(work / "earlier", place)
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
             raise ValueError(

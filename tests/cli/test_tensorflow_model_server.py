@@ -103,9 +103,9 @@ def test_flags_that_mean_nothing_here_are_named_once(served, caplog):
             "`--batching_parameters_file` is set without `--enable_batching`",
         ),
         ("--model_base_path=/m --enable_batching=1", 2, "must be true or false. Received: 1"),
-        ("--model_base_path=/m --prot=1", 2, "unrecognized arguments: --prot=1"),
-        ("--model_base=/m", 2, "unrecognized arguments: --model_base=/m"),
-        ("--model_base_path=/m --port=a", 2, "invalid int value: 'a'"),
+        ("--model_base_path=/m --prot=1", 2, "has no flag --prot; did you mean --port?"),
+        ("--model_base=/m", 2, "has no flag --model_base; did you mean --model_base_path?"),
+        ("--model_base_path=/m --port=a", 2, "`--port` must be a whole number. Received: a"),
     ],
 )
 def test_mistakes(served, capsys, arguments, code, message):

@@ -59,6 +59,8 @@ def run(tmp_path):
         ("recipes", "digits_se_resnet8"),
         ("recipes cifar10_se_resnet20", "Result: "),
         ("recipes cifar10_se_resnet20 --out my.toml", "my.toml"),
+        ("runs .", "no runs in ."),
+        ("completion fish", "complete -c keras-attn"),
     ],
 )
 def test_what_is_in_the_package(run, command, printed):
@@ -78,11 +80,14 @@ def test_what_is_in_the_package(run, command, printed):
         ("train --model resnet20_cifar --data ./none --out o", 1, "which is not there"),
         ("train --model resnet20_cifar --data cifar10 --data-dir none --out o", 1, "prepared"),
         ("train --model resnet20_cifar --out file/o", 1, "is a file"),
-        ("train --model resnet20_cifra --out o", 1, "'resnet20_cifar'"),
+        ("train --model resnet20_cifra --out o", 1, "did you mean resnet20_cifar"),
         ("train --recipe cifar10_resnet21 --out o", 1, "cifar10_resnet20"),
         ("train --config none.toml --out o", 1, "none.toml"),
         ("finetune --weights none --out o", 1, "must be the folder of a run"),
         ("finetune --weights none --model nope --out o", 1, "keras-attn models"),
+        ("insert none.keras --attention se --where x --out o.keras", 1, "which is not there"),
+        ("insert file --attention sse2 --where x --out o.keras", 1, "did you mean sse?"),
+        ("runs none", 1, "must be a folder of runs"),
         ("evaluate none", 1, "must be the folder of a run"),
         ("export none --out o", 1, "must be the folder of a run"),
         ("predict --run none file", 1, "must be the folder of a run"),
@@ -128,7 +133,7 @@ def test_stderr_has_our_lines_alone_and_the_layers_are_registered(tmp_path):
 
 CRASHES = """
 import os
-from keras_attn.cli.stderr import without_start_up_lines
+from keras_attn.cli.library import without_start_up_lines
 with without_start_up_lines():
     os.write(2, b"I0000 00:00:1795645368.117122    8195 port.cc:153] oneDNN is on\\n")
     os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called ...\\n")

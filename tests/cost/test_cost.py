@@ -25,7 +25,8 @@ from keras_attn.cost import (
 from keras_attn.cost.attention import (
     ATTENTION_COSTS,
     AttentionCost,
-    attention_table,
+    attention_cells,
+    attention_notes,
     read_attention_costs,
 )
 from keras_attn.cost.attention_count import count_attention_costs, write_attention_costs
@@ -376,7 +377,7 @@ def test_models_counts_a_part_of_them(capsys, tmp_path):
 
 def test_models_without_a_match(capsys):
     assert main(["models", "se_renset"]) == 1
-    assert "did you mean 'se_resnet" in capsys.readouterr().err
+    assert "did you mean se_resnet" in capsys.readouterr().err
 
 
 def test_the_docstrings_example():
@@ -412,15 +413,17 @@ def test_the_table_of_attention_is_what_is_counted():
 
 
 def test_attention_is_printed_with_its_notes(tmp_path):
-    lines = attention_table().splitlines()
-    for kind in insertion.KINDS:
-        [line] = [line for line in lines if line.startswith(f"{kind} ")]
-        assert insertion.KINDS[kind].layer.__name__ in line
-    assert "issue 24" in attention_table()
+    rows = attention_cells()
+    assert [row["kind"] for row in rows] == list(insertion.KINDS)
+    for row in rows:
+        kind = insertion.KINDS[row["kind"]]
+        assert row["layer"] == kind.layer.__name__ and row["stands"].endswith(kind.source)
+    assert "issue 24" in attention_notes()
 
     costs = {"none": AttentionCost(100, 10**9, 50.0, 150.0), "se": AttentionCost(5, 10**6, 1.25)}
     write_attention_costs(costs, tmp_path / "some.csv", "by hand")
     assert read_attention_costs(tmp_path / "some.csv") == (costs, "by hand")
-    line = attention_table(tmp_path / "some.csv").splitlines()[1]
-    assert line.split()[:7] == ["se", "SqueezeExcite", "+5", "+5.0%", "+1.0", "+1.25", "-"]
+    [row] = attention_cells(tmp_path / "some.csv")
+    cells = ["se", "SqueezeExcite", "+5", "+5.0%", "+1.0", "+1.25", "-"]
+    assert list(row.values())[:7] == cells
     assert ATTENTION_COSTS.exists()

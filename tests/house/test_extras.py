@@ -20,7 +20,7 @@ from keras_attn.cli import main
 from keras_attn.cli.inspection import predict
 
 # h5py comes with Keras; `client` is a file beside serving/clients/load.py.
-CORE = {"keras", "numpy", "h5py", "filelock", "keras_attn", "client"}
+CORE = {"keras", "numpy", "h5py", "filelock", "rich", "shtab", "keras_attn", "client"}
 # Module -> what installs it, where the names differ; protobuf comes with TensorFlow.
 PACKAGES = {
     "PIL": "pillow",

@@ -111,7 +111,7 @@ def test_wrong_recipes(parts, message):
 
 
 def test_an_unknown_name():
-    with pytest.raises(ValueError, match="must be a recipe, as .*cifar10_se_resnet20"):
+    with pytest.raises(ValueError, match="did you mean .*cifar10_se_resnet20"):
         get_recipe("cifar_se_resnet20")
 
 

@@ -6,33 +6,54 @@ import argparse
 import sys
 from typing import Any
 
-from keras_attn.cli.arguments import add_run
+from keras_attn.cli.arguments import add_overwrite, add_run
 from keras_attn.cli.paths import check_new_file, check_out_folder
 from keras_attn.cli.runs import check_run, load_run
+from keras_attn.cli.stages import stage
 
-HELP = "write a SavedModel version folder for a server, and ONNX or TFLite files"
+HELP = "Write a SavedModel version folder for a server, and ONNX or TFLite files."
+EXAMPLE = "keras-attn export runs/digits --out served/digits --onnx digits.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_run(parser)
     parser.add_argument(
-        "--out", required=True, help="the model's base folder; a version goes into it"
+        "--out",
+        required=True,
+        metavar="FOLDER",
+        help="Base folder of the model, into which a new version goes beside those there.",
     )
-    parser.add_argument("--version", type=int, help="default: the next one")
+    parser.add_argument(
+        "--version",
+        type=int,
+        metavar="N",
+        help="Number of the version, which must be a new one. By default the next one.",
+    )
     parser.add_argument(
         "--no-fold",
         action="store_true",
-        help="leave BatchNormalization as it is, rather than fold it into the convolutions",
+        help="Leave BatchNormalization as it is, rather than fold it into the convolutions.",
     )
     group = parser.add_argument_group("other formats, made from that SavedModel")
-    group.add_argument("--onnx", metavar="FILE", help="write ONNX, too: NAME.onnx")
-    group.add_argument("--opset", type=int, choices=(17, 18), default=17, help="of ONNX")
-    group.add_argument("--tflite", metavar="FILE", help="write TFLite, too: NAME.tflite")
-    group.add_argument("--int8", metavar="FILE", help="write TFLite with int8 arithmetic, too")
+    group.add_argument("--onnx", metavar="FILE", help="Write this ONNX file, NAME.onnx, too.")
     group.add_argument(
-        "--calibrate", metavar="FOLDER", help="of image files, some hundred; --int8 needs it"
+        "--opset",
+        type=int,
+        choices=(17, 18),
+        default=17,
+        help="Version of ONNX's operations, 17 or 18. Default: %(default)s.",
     )
+    group.add_argument("--tflite", metavar="FILE", help="Write this TFLite file, too.")
+    group.add_argument(
+        "--int8", metavar="FILE", help="Write this TFLite file with int8 arithmetic, too."
+    )
+    group.add_argument(
+        "--calibrate",
+        metavar="FOLDER",
+        help="Folder of some hundred image files that --int8 takes its ranges from.",
+    )
+    add_overwrite(group, "the files of these formats; a version is never replaced")
 
 
 def check(args: argparse.Namespace) -> None:
@@ -43,7 +64,7 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("`--int8` and `--calibrate` must be given together, or neither")
     for name, suffix in (("onnx", ".onnx"), ("tflite", ".tflite"), ("int8", ".tflite")):
         if getattr(args, name) is not None:
-            check_new_file(name, getattr(args, name), suffix)
+            check_new_file(name, getattr(args, name), suffix=suffix, overwrite=args.overwrite)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,24 +74,28 @@ def run(args: argparse.Namespace) -> None:
 
     shape = record.image_shape()
     images: Any = _read_images(args.calibrate, shape) if args.calibrate else None
-    saved_model = export.export_saved_model(
-        model,
-        args.out,
-        class_names=record.class_names(model),
-        version=args.version,
-        preprocessing=export.Preprocessing(size=shape[:2]),
-        fold=not args.no_fold,
-        record=record,
-    )
+    with stage("writing the SavedModel, loading it back and comparing it"):
+        saved_model = export.export_saved_model(
+            model,
+            args.out,
+            class_names=record.class_names(model),
+            version=args.version,
+            preprocessing=export.Preprocessing(size=shape[:2]),
+            fold=not args.no_fold,
+            record=record,
+        )
     _say("exported, loaded back and compared", saved_model)
     if args.onnx:
-        path = export.export_onnx(saved_model, args.onnx, opset=args.opset)
+        with stage("converting to ONNX, running it and comparing it"):
+            path = export.export_onnx(saved_model, args.onnx, opset=args.opset)
         _say("converted, run by ONNX Runtime and compared", path)
     if args.tflite:
-        path = export.export_tflite(saved_model, args.tflite)
+        with stage("converting to TFLite, running it and comparing it"):
+            path = export.export_tflite(saved_model, args.tflite)
         _say("converted, run by LiteRT and compared", path)
     if args.int8:
-        path = export.export_tflite_int8(saved_model, args.int8, images)
+        with stage("quantizing to int8, running it and comparing it"):
+            path = export.export_tflite_int8(saved_model, args.int8, images)
         _say("quantized, run by LiteRT and compared", path)
 
 

@@ -17,68 +17,94 @@ FILES = (
     "ssl_config_file",
 )
 
-HELP = "serve exported networks over TF Serving's REST and gRPC protocols"
+HELP = "Serve exported networks over TF Serving's REST and gRPC protocols."
+EXAMPLE = "keras-attn serve served/digits --port 8501"
 
 # Options of `ServerOptions` that are a number, a path or a switch: their flags bear their names.
-NUMBERS = {
-    "max_body_bytes": (int, "a longer request is refused"),
-    "max_arriving_bytes": (int, "of all REST bodies that are not whole yet"),
-    "max_pixels": (int, "that the images of one request may come to, decoded and resized"),
-    "max_connections": (int, "that may be open, for each of the two protocols"),
-    "timeout_keep_alive": (float, "seconds that a REST connection may idle"),
-    "timeout_head": (float, "seconds for the head of a REST request, and for handshakes"),
-    "timeout_body": (float, "seconds in which a body must begin, and an answer be taken up"),
-    "min_body_rate": (float, "bytes a second of a REST body, on average"),
-    "rest_api_timeout_in_ms": (int, "after which a REST request gets 504; 0 for never"),
-    "grpc_socket_path": (str, "a Unix socket for gRPC, in addition to its port"),
-    "grpc_channel_arguments": (str, "further arguments of gRPC: name=value,name=value"),
-    "max_requests": (int, "that may be under way or waiting"),
-    "request_threads": (int, "for each of the two protocols"),
-    "file_system_poll_wait_seconds": (float, "between looks for new versions; 0 for one look"),
-    "model_config_file_poll_wait_seconds": (float, "between readings of the file; 0 for one"),
-    "max_num_load_retries": (int, "of a version that can't be loaded and has not changed"),
-    "load_retry_interval_seconds": (float, "between them"),
-    "saved_model_tags": (str, "of the graph to serve, with commas between; default: serve"),
-    "num_request_iterations_for_warmup": (int, "how often each warm-up request is replayed"),
-    "drain_seconds": (float, "that a stop waits for the requests that are under way"),
-    "ssl_config_file": (str, "an SSLConfig in text format: TLS for both protocols"),
+# Name -> type, what it is, and the default.
+NUMBERS: dict[str, tuple[type, str, object]] = {
+    "max_body_bytes": (int, "Bytes of the longest request that is taken.", 64 * 2**20),
+    "max_arriving_bytes": (int, "Bytes that all REST bodies may have that arrive.", 2**30),
+    "max_pixels": (int, "Pixels of all images of a request, decoded and resized.", 2**26),
+    "max_connections": (int, "Connections that may be open, for each protocol.", 1024),
+    "timeout_keep_alive": (float, "Seconds that a REST connection may idle.", 75.0),
+    "timeout_head": (float, "Seconds for the head of a request and for handshakes.", 20.0),
+    "timeout_body": (float, "Seconds in which a body, or reading an answer, must begin.", 20.0),
+    "min_body_rate": (float, "Bytes a second of a REST body, on average.", 1000.0),
+    "rest_api_timeout_in_ms": (int, "Milliseconds until REST gives 504; 0 for never.", 30_000),
+    "grpc_socket_path": (str, "Unix socket for gRPC, in addition to its port.", None),
+    "grpc_channel_arguments": (str, "More arguments of gRPC: name=value,name=value.", ""),
+    "max_requests": (int, "Predictions that may be under way or waiting.", 256),
+    "request_threads": (int, "Requests worked on at once, for each protocol.", 64),
+    "file_system_poll_wait_seconds": (float, "Seconds between looks for versions; 0: once.", 1.0),
+    "model_config_file_poll_wait_seconds": (
+        float,
+        "Seconds between readings of the file of models; 0: once.",
+        0.0,
+    ),
+    "max_num_load_retries": (int, "How often a load that failed is tried again.", 5),
+    "load_retry_interval_seconds": (float, "Seconds between tries to load.", 60.0),
+    "saved_model_tags": (str, "Tags of the graph to serve, with commas between.", "serve"),
+    "num_request_iterations_for_warmup": (int, "How often a warm-up request is replayed.", 1),
+    "drain_seconds": (float, "Seconds that a stop waits for requests under way.", 30.0),
+    "ssl_config_file": (str, "File with an SSLConfig: TLS for both protocols.", None),
 }
 SWITCHES = {
-    "allow_version_labels_for_unavailable_models": "a new label may name a version not loaded",
-    "enable_per_model_batching_parameters": "a version's batching_params.pbtxt decides for it",
-    "enable_serialization_as_tensor_content": "gRPC's replies hold tensor_content",
-    "rest_api_enable_cors_support": "pages of other sites may ask",
+    "allow_version_labels_for_unavailable_models": "Let a new label name a version not loaded.",
+    "enable_per_model_batching_parameters": "Let a version's batching_params.pbtxt decide for it.",
+    "enable_serialization_as_tensor_content": "Let gRPC's replies hold tensor_content.",
+    "rest_api_enable_cors_support": "Let pages of other sites ask.",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("path", nargs="?", help="the model's base folder, as `export` wrote it")
-    parser.add_argument("--model-config-file", help="instead of it: a models.config of TF Serving")
-    parser.add_argument("--name", help="name in the URL; default: the folder's")
-    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=8501, help="of REST; default: %(default)s")
-    parser.add_argument("--grpc-port", type=int, default=8500, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, default=1, help="processes; default: %(default)s")
-    parser.add_argument("--no-grpc", action="store_true", help="REST only")
-    parser.add_argument("--no-page", action="store_true", help="no page at / to try images on")
     parser.add_argument(
-        "--no-reload-config",
-        action="store_true",
-        help="gRPC callers may not change which models are served",
-    )
-    parser.add_argument("--no-warmup", action="store_true", help="don't replay warm-up requests")
-    parser.add_argument(
-        "--enable-batching", action="store_true", help="run waiting requests as one batch"
+        "path",
+        nargs="?",
+        metavar="FOLDER",
+        help="Base folder of the model, as `export` wrote it; or else give --model-config-file.",
     )
     parser.add_argument(
-        "--batching-parameters-file", help="the same, by a file of BatchingParameters"
+        "--model-config-file",
+        metavar="FILE",
+        help="A models.config of TF Serving, with several models, in place of the folder.",
+    )
+    parser.add_argument("--name", help="Name in the URL. By default that of the folder.")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="Address to listen at. Default: %(default)s."
+    )
+    for flag, port, text in (
+        ("--port", 8501, "Port of REST; 0 takes a free one."),
+        ("--grpc-port", 8500, "Port of gRPC; 0 takes a free one."),
+        ("--workers", 1, "Number of processes that serve."),
+    ):
+        parser.add_argument(
+            flag, type=int, default=port, metavar="N", help=f"{text} Default: {port}."
+        )
+    for flag, text in (
+        ("--no-grpc", "Serve REST only."),
+        ("--no-page", "Have no page at / to try images on."),
+        ("--no-reload-config", "Don't let gRPC callers change which models are served."),
+        ("--no-warmup", "Don't replay the warm-up requests of a SavedModel."),
+        ("--enable-batching", "Run waiting requests as one batch, with TF Serving's defaults."),
+    ):
+        parser.add_argument(flag, action="store_true", help=text)
+    parser.add_argument(
+        "--batching-parameters-file",
+        metavar="FILE",
+        help="File of BatchingParameters; it turns on batching, too.",
     )
     parser.add_argument(
-        "--monitoring-config-file", help="a MonitoringConfig; default: metrics at TF Serving's path"
+        "--monitoring-config-file",
+        metavar="FILE",
+        help="File with a MonitoringConfig. By default metrics are at TF Serving's path.",
     )
-    for name, (kind, text) in NUMBERS.items():
-        parser.add_argument(_flag(name), type=kind, help=text)
+    for name, (kind, text, default) in NUMBERS.items():
+        said = f" Default: {default}." if default not in (None, "") else " By default none."
+        parser.add_argument(
+            _flag(name), type=kind, metavar="TEXT" if kind is str else "N", help=text + said
+        )
     for name, text in SWITCHES.items():
         parser.add_argument(_flag(name), action="store_true", help=text)
 
@@ -107,6 +133,10 @@ def check(args: argparse.Namespace) -> None:
         check_port(name, getattr(args, name))
         if getattr(args, name):
             bind(args.host, getattr(args, name)).close()
+    for name, (kind, _, _) in NUMBERS.items():
+        value = getattr(args, name)
+        if kind is not str and value is not None and value < 0:
+            raise ValueError(f"`{name}` must not be negative. Received: {name}={value}")
     if args.workers < 1:
         raise ValueError(f"`workers` must be a positive integer. Received: workers={args.workers}")
 

@@ -12,7 +12,10 @@ from typing import Any
 
 from keras_attn.cli.deployment import serve
 
-HELP = "serve with the flags of a tensorflow_model_server, as a script for that one gives them"
+HELP = "Serve with the flags of a tensorflow_model_server, as a script for that one gives them."
+EXAMPLE = (
+    "keras-attn tensorflow_model_server --rest_api_port=8501 --model_base_path=$PWD/served/digits"
+)
 
 # All flags of TF Serving with their defaults, whose types are theirs.
 FLAGS: dict[str, bool | int | float | str] = {
@@ -67,26 +70,27 @@ FLAGS: dict[str, bool | int | float | str] = {
 }
 # Those that mean something here, under another name or in another unit.
 TRANSLATED = {
-    "port": "of gRPC; 0 for a free one beside --grpc_socket_path",
-    "rest_api_port": "of REST; 0 hides it from other machines",
-    "rest_api_num_threads": "how many REST requests are worked on at once",
-    "grpc_max_threads": "how many gRPC requests are worked on at once",
-    "enable_batching": "run waiting requests as one batch",
-    "batching_parameters_file": "a file of BatchingParameters",
-    "model_config_file": "a models.config",
-    "model_name": "name in the URL",
-    "model_base_path": "the model's base folder",
-    "load_retry_interval_micros": "between tries to load a version",
-    "enable_model_warmup": "replay the warm-up requests of a SavedModel",
-    "version": "print the version and exit",
-    "monitoring_config_file": "a MonitoringConfig",
-    "enable_grpc_healthcheck_service": "it is always there",
+    "port": "Port of gRPC; 0 for a free one beside --grpc_socket_path.",
+    "rest_api_port": "Port of REST; 0 hides it from other machines.",
+    "rest_api_num_threads": "REST requests worked on at once; 0 for serve's default.",
+    "grpc_max_threads": "gRPC requests worked on at once; 0 for serve's default.",
+    "enable_batching": "Run waiting requests as one batch.",
+    "batching_parameters_file": "File of BatchingParameters.",
+    "model_config_file": "File of models, a models.config.",
+    "model_name": "Name in the URL.",
+    "model_base_path": "Base folder of the model.",
+    "load_retry_interval_micros": "Microseconds between tries to load a version.",
+    "enable_model_warmup": "Replay the warm-up requests of a SavedModel.",
+    "version": "Print the version and exit.",
+    "monitoring_config_file": "File with a MonitoringConfig.",
+    "enable_grpc_healthcheck_service": "Is always there.",
 }
 
+PASSED_OVER = "Is passed over."
 ABSENT = {
-    "enable_profiler": "passed over: there is no profiler service",
-    "prefer_tflite_model": "passed over: only saved_model.pb is served, no model.tflite",
-    "use_alts_credentials": "passed over: TLS is by --ssl_config_file alone",
+    "enable_profiler": "Is passed over: there is no profiler service.",
+    "prefer_tflite_model": "Is passed over: only saved_model.pb is served, no model.tflite.",
+    "use_alts_credentials": "Is passed over: TLS is by --ssl_config_file alone.",
 }
 
 
@@ -94,13 +98,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.allow_abbrev = False
     for name, default in FLAGS.items():
-        text = TRANSLATED.get(name) or serve.NUMBERS.get(name, ("", ""))[1]
-        text = text or serve.SWITCHES.get(name) or ABSENT.get(name, "passed over")
+        text = TRANSLATED.get(name) or (serve.NUMBERS[name][1] if name in serve.NUMBERS else "")
+        text = text or serve.SWITCHES.get(name) or ABSENT.get(name, PASSED_OVER)
+        if default != "" and name != "version":
+            text += f" Default: {str(default).lower()}."
         kind: Any = _boolean if isinstance(default, bool) else type(default)
         optional: dict[str, Any] = (
             {"nargs": "?", "const": True} if isinstance(default, bool) else {}
         )
         parser.add_argument(f"--{name}", type=kind, default=default, help=text, **optional)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    if not args.version:
+        translate(args)
 
 
 def run(args: argparse.Namespace) -> None:

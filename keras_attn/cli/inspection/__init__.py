@@ -1,1 +1,1 @@
-"""The commands that look at networks and what they answer: models, predict, explain."""
+"""The commands that look at what there is: models, runs, predict, explain, checks, completion."""

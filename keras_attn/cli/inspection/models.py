@@ -1,43 +1,74 @@
-"""`keras-attn models`: list the networks with what they cost, or their weights."""
+"""`keras-attn models`: list the networks with what they cost, their weights, or attention."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from keras_attn._hints import did_you_mean
+from keras_attn.cli.arguments import add_json, add_overwrite
 from keras_attn.cli.library import import_library
+from keras_attn.cli.paths import check_new_file
+from keras_attn.cli.stages import say
+from keras_attn.cli.tables import print_json, print_table
 
-HELP = "list the networks, with what they cost"
+if TYPE_CHECKING:
+    from keras_attn.applications.common.names import Network
+    from keras_attn.cost.table import Cost
+
+HELP = "List the networks with what they cost, their pretrained weights, or the attention."
+EXAMPLE = "keras-attn models se_resnet --weights"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("part", nargs="?", default="", help="only names with this in them")
     parser.add_argument(
-        "--count", action="store_true", help="build and count each now: minutes for all of them"
+        "part",
+        nargs="?",
+        default="",
+        metavar="NAME",
+        help="List only those with this in their names. By default all.",
     )
-    parser.add_argument("--csv", metavar="FILE", help="write names and costs to this file, too")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--weights",
         action="store_true",
-        help="the pretrained weights that there are; of a single set its card",
+        help="List the pretrained weights that there are, or show the card of a single set.",
+    )
+    what.add_argument(
+        "--attention",
+        action="store_true",
+        help="List what each kind of attention adds to ResNet-50.",
     )
     parser.add_argument(
-        "--attention", action="store_true", help="what each kind of attention adds to ResNet-50"
+        "--count",
+        action="store_true",
+        help="Build each network and count now, which takes minutes for all of them.",
     )
+    parser.add_argument("--csv", metavar="FILE", help="Write names and costs to this file, too.")
+    add_json(parser)
+    add_overwrite(parser, "the file of --csv")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Checks the arguments."""
+    if args.csv:
+        check_new_file("csv", args.csv, overwrite=args.overwrite)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     if args.attention:
-        from keras_attn.cost.attention import attention_table
+        _attention(args)
+    elif args.weights:
+        _weights(args)
+    else:
+        _networks(args)
 
-        print(attention_table())
-        return
-    if args.weights:
-        _print_weights(args.part)
-        return
+
+def _networks(args: argparse.Namespace) -> None:
     from keras_attn.applications.common.names import NETWORKS, network_name, networks_with
     from keras_attn.cost.table import read_costs, write_costs
 
@@ -46,23 +77,17 @@ def run(args: argparse.Namespace) -> None:
     costs = {}
     for i, name in enumerate(names, start=1):
         if name not in known:
-            print(f"[{i}/{len(names)}] counting {name} ...", file=sys.stderr, flush=True)
+            say(f"[{i}/{len(names)}] counting {name} ...")
         costs[name] = known[name] if name in known else _count(name)
-    _print_models({name: NETWORKS[name] for name in names}, costs)
     if args.csv:
         write_costs(costs, args.csv)
+    if args.json:
+        print_json([_described(name, NETWORKS[name], costs[name]) for name in names])
+    else:
+        _print_networks({name: NETWORKS[name] for name in names}, costs)
 
 
-def _print_weights(part: str) -> None:
-    from keras_attn.weights.sources.card import find_sets, weights_card, weights_table
-
-    sets = find_sets(part)
-    if not sets:
-        raise ValueError(f"No weights have {part!r} in their names. `keras-attn models --weights`")
-    print(weights_card(sets[0]) if len(sets) == 1 else weights_table(part))
-
-
-def _count(name: str) -> Any:
+def _count(name: str) -> Cost:
     import_library()
     import keras
 
@@ -74,15 +99,25 @@ def _count(name: str) -> Any:
     return cost
 
 
-def _print_models(entries: dict[str, Any], costs: dict[str, Any]) -> None:
+def _described(name: str, network: Network, cost: Cost) -> dict[str, Any]:
+    return {
+        "name": name,
+        "constructor": network.constructor,
+        "arguments": dict(network.arguments),
+        "input_shape": list(cost.input_shape),
+        "parameters": cost.parameters,
+        "trainable": cost.trainable,
+        "macs": cost.macs,
+        "published": dataclasses.asdict(network.published) if network.published else None,
+        "source": network.source,
+    }
+
+
+def _print_networks(networks: Mapping[str, Network], costs: Mapping[str, Cost]) -> None:
     """The table: what we count, what is published, and how far apart they are."""
-    rows = [("name", "input", "weights", "trainable", "GMACs", "GFLOPs", *_PUBLISHED, "source")]
-    notes: list[str] = []
-    for name, entry in entries.items():
-        cost, published = costs[name], entry.published
-        size = "x".join(map(str, cost.input_shape[:2]))
-        ours = (f"{cost.parameters:,}", f"{cost.trainable:,}")
-        compute = (f"{cost.macs / 1e9:.3f}", f"{cost.flops / 1e9:.3f}")
+    rows, notes = [], []
+    for name, network in networks.items():
+        cost, published = costs[name], network.published
         theirs, note = ("",) * 4, ""
         if published:
             of_counts = {"all": cost.parameters, "trainable": cost.trainable}
@@ -96,25 +131,44 @@ def _print_models(entries: dict[str, Any], costs: dict[str, Any]) -> None:
             if published.note:
                 notes += [] if published.note in notes else [published.note]
                 note = f" [{notes.index(published.note) + 1}]"
-        rows.append((name, size, *ours, *compute, *theirs, entry.source + note))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
-    print(_CONVENTION)
-    for i, note in enumerate(notes, start=1):
-        print(f"[{i}] {note}")
+        cells = (
+            name,
+            "x".join(map(str, cost.input_shape[:2])),
+            f"{cost.parameters:,}",
+            f"{cost.trainable:,}",
+            f"{cost.macs / 1e9:.3f}",
+            f"{cost.flops / 1e9:.3f}",
+            *theirs,
+            network.source + note,
+        )
+        rows.append(dict(zip(_COLUMNS, cells, strict=True)))
+    listed = "".join(f"\n[{i}] {note}" for i, note in enumerate(notes, start=1))
+    print_table(
+        rows,
+        narrow=("name", "weights", "GMACs", "their weights", "their cost"),
+        right=",".join(_COLUMNS[1:-1]),
+        notes=_CONVENTION + listed,
+    )
 
 
-_PUBLISHED = ("published", "differs", "published", "differs")
+_COLUMNS = (
+    "name",
+    "input",
+    "weights",
+    "trainable",
+    "GMACs",
+    "GFLOPs",
+    "their weights",
+    "differ",
+    "their cost",
+    "differs",
+    "source",
+)
 _CONVENTION = """
 weights: all, the moving statistics of BatchNormalization among them.
 GMACs, GFLOPs: convolutions, dense layers and attention's products for one image, nothing else;
   one multiply-accumulate (MAC) is two FLOPs, whatever a paper calls them.
-published: as its source prints it, and "=" where ours rounds to that, else how ours differs."""
+theirs: as the source prints it; "=" where ours rounds to that, else how ours differs."""
 
 
 def _difference(published: str, ours: int) -> str:
@@ -123,4 +177,41 @@ def _difference(published: str, ours: int) -> str:
     if not published:
         return ""
     value, rounding = printed_value(published)
-    return "=" if abs(ours - value) <= rounding else f"{ours / value - 1:+.1%}"
+    if abs(ours - value) <= rounding:
+        return "="
+    difference = f"{ours / value - 1:+.1%}"
+    return "<0.1%" if difference in ("+0.0%", "-0.0%") else difference
+
+
+def _weights(args: argparse.Namespace) -> None:
+    from keras_attn.weights.sources import card
+
+    sets = card.find_sets(args.part)
+    if not sets:
+        known = [name for each in card.SETS for name in (each.metadata.tag, each.metadata.network)]
+        raise ValueError(
+            "`part` must be in the name of a network that has weights, or in a tag. "
+            f"Received: part={args.part!r}{did_you_mean(args.part, known)}"
+        )
+    if args.json:
+        print_json([{**each.metadata.as_dict(), "url": each.file.url} for each in sets])
+    elif len(sets) == 1:
+        print(card.weights_card(sets[0]))
+    else:
+        rows = [dict(zip(card.HEADER, card.row(each), strict=True)) for each in sets]
+        print_table(rows, narrow=("weights=", "network", "licence", "top-1"), notes=card.FOOTER)
+
+
+def _attention(args: argparse.Namespace) -> None:
+    from keras_attn.cost import attention
+
+    if args.json:
+        rows = attention.attention_rows()
+        print_json({kind: dataclasses.asdict(row) for kind, row in rows.items()})
+        return
+    print_table(
+        [row for row in attention.attention_cells() if args.part in row["kind"]],
+        narrow=("kind", "layer", "parameters", "of all", "MMACs", "step ms"),
+        right="parameters,of all,MMACs,forward ms,step ms",
+        notes=attention.attention_notes(),
+    )

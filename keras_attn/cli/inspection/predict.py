@@ -5,20 +5,36 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from keras_attn.cli.arguments import add_json
 from keras_attn.cli.paths import check_file
 from keras_attn.cli.runs import check_run, load_run
+from keras_attn.cli.tables import print_json
 
-HELP = "classify an image file, here or on a server"
+HELP = "Classify an image file, by a run or on a server."
+EXAMPLE = "keras-attn predict --run runs/digits cat.png --top 3"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", dest="folder", help="folder of a run")
-    source.add_argument("--server", help="URL of a served model: http://HOST:PORT/v1/models/NAME")
-    parser.add_argument("image", help="an image file, such as PNG or JPEG")
-    parser.add_argument("--labels", help="with --server: file with a class name a line")
-    parser.add_argument("--top", type=int, default=3, help="how many classes; default: %(default)s")
+    source.add_argument("--run", dest="folder", metavar="RUN", help="Folder of a run.")
+    source.add_argument(
+        "--server",
+        metavar="URL",
+        help="URL of a served model, such as http://HOST:PORT/v1/models/NAME.",
+    )
+    parser.add_argument("image", metavar="IMAGE", help="An image file, such as PNG or JPEG.")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="File with the name of a class on each line, for --server."
+    )
+    parser.add_argument(
+        "--top",
+        type=int,
+        default=3,
+        metavar="N",
+        help="How many classes to print, the likeliest first. Default: %(default)s.",
+    )
+    add_json(parser)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -28,6 +44,8 @@ def check(args: argparse.Namespace) -> None:
     if args.folder:
         check_run(args.folder)
     check_file("image", args.image)
+    if args.labels:
+        check_file("labels", args.labels)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -61,5 +79,8 @@ def run(args: argparse.Namespace) -> None:
                     f"Received: {args.labels} with {len(names)} lines"
                 )
     ranked = sorted(zip(probabilities, names, strict=True), reverse=True)
+    if args.json:
+        print_json([{"class": name, "probability": share} for share, name in ranked[: args.top]])
+        return
     for probability, name in ranked[: args.top]:
         print(f"{probability:7.2%}  {name}")

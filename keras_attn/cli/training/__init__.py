@@ -1,1 +1,1 @@
-"""The commands that make a network: train, finetune, evaluate, recipes."""
+"""The commands that make a network: train, finetune, insert, evaluate, recipes."""

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from keras_attn.cli.arguments import add_data, add_run
+from keras_attn.cli.arguments import add_data, add_json, add_run
 from keras_attn.cli.library import import_library
 from keras_attn.cli.output import print_metrics
 from keras_attn.cli.runs import check_run, load_run
+from keras_attn.cli.stages import warn
 
-HELP = "measure a trained network on held-out images"
+HELP = "Measure a trained network on held-out images."
+EXAMPLE = "keras-attn evaluate runs/digits"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_run(parser)
     add_data(parser)
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=128,
+        metavar="N",
+        help="Images in a batch; the result is the same. Default: %(default)s.",
+    )
+    add_json(parser)
 
 
 def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
     from keras_attn.data.options import check_data_place
 
+    if args.batch_size < 1:
+        raise ValueError(
+            f"`batch_size` must be a positive integer. Received: batch_size={args.batch_size}"
+        )
     check_run(args.folder)
     if args.data:
         check_data_place(args.data, args.data_dir)
@@ -41,9 +53,8 @@ def run(args: argparse.Namespace) -> None:
         args.data or own["name"], data_dir=args.data_dir, seed=own["seed"], **options
     )
     if not args.data and data.fingerprint() != own["fingerprint"]:
-        print(
-            "keras-attn: warning: the data differ from those that were trained on: images that are "
-            "held out now may have been among them",
-            file=sys.stderr,
+        warn(
+            "the data differ from those that were trained on: images that are held out now may "
+            "have been among them"
         )
     print_metrics(training.evaluate(model, data, batch_size=args.batch_size), data.test_size)

@@ -15,7 +15,10 @@ from keras_attn.cli.paths import check_out_folder
 from keras_attn.cli.runs import check_run, load_run
 from keras_attn.data.options import DATA_OPTIONS
 
-HELP = "train a network that has weights on other data"
+HELP = "Train a network that has weights on other data."
+EXAMPLE = (
+    "keras-attn finetune --weights runs/digits --data photos --image-size 32 --out runs/photos"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,24 +26,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         required=True,
-        help="folder of a run; or with --model a file of weights or their tag, see `keras-attn "
-        "models --weights`",
+        help="Folder of a run; or, with --model, a file of weights or their tag, see `keras-attn "
+        "models --weights`.",
     )
-    parser.add_argument("--model", help="name of the network, see `keras-attn models`")
-    parser.add_argument("--out", required=True, help="the run's folder: model, history, record")
+    parser.add_argument("--model", help="Name of the network, see `keras-attn models`.")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FOLDER",
+        help="Folder that the model, its history and its record go to.",
+    )
     group = parser.add_argument_group("what is trained")
-    group.add_argument("--through", metavar="STAGE", help="the last stage that stays frozen")
+    group.add_argument(
+        "--through", metavar="STAGE", help="Name of the last stage that stays frozen."
+    )
     group.add_argument(
         "--unfreeze-every",
         type=int,
         metavar="EPOCHS",
-        help="train the head alone first, and a stage more after each so many epochs",
+        help="Train the head alone at first, and one stage more after each so many epochs.",
     )
     group.add_argument(
         "--layer-decay",
         type=float,
         default=1.0,
-        help="each stage's share of the learning rate of the one behind it; default: 1",
+        metavar="SHARE",
+        help="Learning rate of a stage as a share of that of the stage behind it. "
+        "Default: %(default)s.",
     )
     add_training(parser)
 
@@ -76,6 +88,8 @@ def run(args: argparse.Namespace) -> None:
 
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     given = given_options(args)
+    if args.quiet:
+        given["verbose"] = 0
     data_options = {name: given.pop(name) for name in DATA_OPTIONS if name in given}
     name, data_name = given.pop("model", None), given.pop("data", "digits")
     if name is None:

@@ -13,20 +13,26 @@ from keras_attn.cli.paths import check_out_folder
 if TYPE_CHECKING:
     from keras_attn.training.recipes.recipe import Recipe
 
-HELP = "train a network on a data set"
+HELP = "Train a network on a data set."
+EXAMPLE = "keras-attn train --model se_resnet20_cifar --data digits --epochs 4 --out runs/digits"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What isn't given is the recipe's, or else the library's own."""
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--recipe", help="start from this recipe, see `keras-attn recipes`")
+    start.add_argument("--recipe", help="Start from this recipe, see `keras-attn recipes`.")
     start.add_argument(
         "--config",
         metavar="FILE",
-        help="start from a file of a recipe, see `keras-attn recipes NAME --out FILE`",
+        help="Start from a file of a recipe, see `keras-attn recipes NAME --out FILE`.",
     )
-    parser.add_argument("--model", help="name of the network, see `keras-attn models`")
-    parser.add_argument("--out", required=True, help="the run's folder: model, history, record")
+    parser.add_argument("--model", help="Name of the network, see `keras-attn models`.")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FOLDER",
+        help="Folder that the model, its history and its record go to.",
+    )
     add_training(parser)
 
 
@@ -34,8 +40,9 @@ def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
     from keras_attn.data.options import check_data_place
 
-    args.recipe = _recipe(args).changed(**given_options(args))
-    check_data_place(args.recipe.data, args.data_dir)
+    said = {"verbose": 0} if args.quiet else {}
+    args.start = _recipe(args).changed(**given_options(args), **said)
+    check_data_place(args.start.data, args.data_dir)
     check_out_folder(args.out)
 
 
@@ -45,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     from keras_attn.training.placement.strategy import kind_of
     from keras_attn.training.recipes import run_recipe
 
-    recipe = args.recipe
+    recipe = args.start
     if isinstance(recipe.training.strategy, str):  # before TensorFlow reads any data
         strategy = kind_of(recipe.training.strategy).start_process(args.worker_timeout)
         if strategy is None:
@@ -73,4 +80,4 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         return read_recipe(args.config)
     if args.model:
         return Recipe(model=args.model, data="digits", training=TrainingConfig(epochs=EPOCHS))
-    raise ValueError("`train` needs `--model` or `--recipe`, or `--config`. Received: none")
+    raise ValueError("`train` needs `--model`, `--recipe` or `--config`. Received: none of them")

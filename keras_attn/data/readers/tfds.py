@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_attn._hints import did_you_mean
 from keras_attn.data import splits
 from keras_attn.data.file_digest import digest_files
 from keras_attn.data.image_dataset import ImageDataset
@@ -136,6 +137,8 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any
         raise ValueError(
             "`name` must be 'digits', a folder of images, or a data set that tensorflow-datasets "
             f"knows (tensorflow.org/datasets/catalog). Received: name={name!r}"
+            f"{did_you_mean(name, ['digits', *tfds.list_builders()])}"
+            f"{did_you_mean(name, ['digits', *tfds.list_builders()])}"
         ) from error
     if data_dir is None:
         builder.download_and_prepare()

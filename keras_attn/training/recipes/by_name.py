@@ -1,7 +1,6 @@
 """The recipes of all tables, by their names."""
 
-import difflib
-
+from keras_attn._hints import did_you_mean, fold
 from keras_attn.training.recipes import cifar, digits, imagenet
 from keras_attn.training.recipes.entry import Entry
 from keras_attn.training.recipes.recipe import Recipe
@@ -40,7 +39,11 @@ def get_recipe(name: str) -> tuple[Recipe, str]:
         >>> get_recipe("cifar10_se_resnet20")[0].training.augment
         ('crop', 'flip')
     """
-    if name not in RECIPES:
-        near = difflib.get_close_matches(str(name), RECIPES, n=3) or recipe_names()
-        raise ValueError(f"`name` must be a recipe, as {', '.join(near)}. Received: name={name!r}")
-    return RECIPES[name].recipe, RECIPES[name].record(name)
+    by_fold = {fold(each): each for each in RECIPES}
+    if not isinstance(name, str) or fold(name) not in by_fold:
+        raise ValueError(
+            "`recipe` must be one of those that `keras-attn recipes` lists. "
+            f"Received: recipe={name!r}{did_you_mean(name, RECIPES, count=3)}"
+        )
+    known = by_fold[fold(name)]
+    return RECIPES[known].recipe, RECIPES[known].record(known)

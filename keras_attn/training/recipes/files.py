@@ -48,19 +48,22 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         raise ValueError(f"{os.fspath(path)}: {error}") from error
 
 
-def write_recipe(path: str | os.PathLike[str], recipe: Recipe, about: str = "") -> None:
+def write_recipe(
+    path: str | os.PathLike[str], recipe: Recipe, about: str = "", *, overwrite: bool = False
+) -> None:
     """Writes a recipe to a TOML file, with all options of a training.
 
     Args:
-        path: File, which must not be there yet: it may be somebody's work.
+        path: File, which must not be there yet, as it may be somebody's work.
         recipe: Recipe to write.
         about: Text for its head, such as a recipe's record.
+        overwrite: Whether to replace a file that is there.
 
     Raises:
         FileExistsError: If the file is there.
         OSError: If it can't be written.
     """
-    if os.path.lexists(path):
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(
             f"`path` must be a file that is not there yet. Received: path={os.fspath(path)!r}"
         )

@@ -12,9 +12,9 @@ import numpy as np
 
 from keras_attn._staging import clear_left_overs
 from keras_attn.training.config import defaults
-from keras_attn.training.run_folder.files import BEST_FILE, HISTORY_FILE, remove
+from keras_attn.training.run_folder.files import BEST_FILE, HISTORY_FILE, UNFINISHED, remove
 
-FOLDER = "unfinished"  # in a run's folder, for as long as the training has not ended
+FOLDER = UNFINISHED
 FILES = ("epoch-*.npz", ".writing*", "writing-*", HISTORY_FILE, BEST_FILE)
 KEPT = 2  # the older one is for the case that a disk loses the newer
 

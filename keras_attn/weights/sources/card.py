@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from keras_attn._hints import fold
 from keras_attn.weights.metadata import IMAGENET_MEAN, IMAGENET_STD
 from keras_attn.weights.sources import SETS, WeightSet
 
@@ -32,11 +33,11 @@ def weights_table(part: str = "") -> str:
     >>> print(weights_table("senet154.gluon").splitlines()[1].split()[:2])
     ['SENet154', 'timm/senet154.gluon_in1k']
     """
-    rows = [HEADER, *(_row(each) for each in _with(part))]
+    rows = [HEADER, *(row(each) for each in _with(part))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        for cells in rows
     ]
     return "\n".join([*lines, FOOTER])
 
@@ -95,11 +96,12 @@ def find_sets(part: str) -> list[WeightSet]:
 def _with(part: str) -> Iterable[WeightSet]:
     text = part.lower().removeprefix("hf://")
     for each in SETS:
-        if text in each.metadata.tag.lower() or text in each.metadata.network.lower():
+        if text in each.metadata.tag.lower() or fold(part) in fold(each.metadata.network):
             yield each
 
 
-def _row(each: WeightSet) -> tuple[str, ...]:
+def row(each: WeightSet) -> tuple[str, ...]:
+    """A set as a row of the table."""
     data = each.metadata
     return (
         data.network,

@@ -16,8 +16,8 @@ import pytest
 from helpers.layer_contract import assert_close
 from helpers.network_checks import LAYER_NAMES, as_trained, layer_names, pixels, read_layer_names
 from keras_attn import applications
+from keras_attn._hints import fold
 from keras_attn.applications import MODELS, get_model
-from keras_attn.applications.common.names import fold
 from keras_attn.applications.common.registry import Entry, Published, printed_value
 from keras_attn.cost import read_costs
 
@@ -137,8 +137,8 @@ def test_an_entrys_arguments_yield_to_the_users():
 @pytest.mark.parametrize(
     "name, hint",
     [
-        ("se_resnet56_cifr", "did you mean 'se_resnet56_cifar'"),
-        ("resnet_5", "did you mean 'resnet50'"),
+        ("se_resnet56_cifr", "did you mean se_resnet56_cifar"),
+        ("resnet_5", "did you mean resnet50"),
         ("CIFARResNet", "CIFARResNet makes resnet20_cifar, "),
         ("transformer", "lists. Received: model='transformer'"),
         (None, "lists. Received: model=None"),

@@ -226,8 +226,15 @@ def test_nothing_is_overwritten(model, tmp_path, capsys):
     assert "README.md" in capsys.readouterr().out
     (tmp_path / "kit" / "models.config").write_text("mine")
     assert main(["kit", "--model", str(model), "--out", str(tmp_path / "kit")]) == 1
-    assert "`out` must be a new folder" in capsys.readouterr().err
+    assert "`--overwrite` replaces the kit that is there" in capsys.readouterr().err
     assert (tmp_path / "kit" / "models.config").read_text() == "mine"
+    command = ["kit", "--model", str(model), "--out", str(tmp_path / "kit"), "--overwrite"]
+    assert main(command) == 0
+    assert (tmp_path / "kit" / "models.config").read_text() != "mine"
+    assert [path.name for path in tmp_path.iterdir() if "kit" in path.name] == ["kit"]
+    (tmp_path / "kit" / "client.py").unlink()  # no kit any more: somebody's folder
+    assert main(command) == 1
+    assert "`--out` must be a new folder, or empty" in capsys.readouterr().err
 
 
 def test_the_guides_commands_exist(kit):
