@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print("keras-attn: stopped", file=sys.stderr)
+        hint = f"; {parsed.stopped}" if parsed.stopped else ""
+        print(f"keras-attn: stopped{hint}", file=sys.stderr)
         return 130
     except Exception as error:  # any: a full disk or a broken file has many kinds of them
         if isinstance(error, BrokenPipeError) and _nobody_reads():
@@ -106,5 +107,10 @@ def make_parser() -> Parser:
         )
         command.add_arguments(sub)
         add_verbosity(sub)
-        sub.set_defaults(run=command.run, check=getattr(command, "check", None), parser=sub)
+        sub.set_defaults(
+            run=command.run,
+            check=getattr(command, "check", None),
+            stopped=getattr(command, "STOPPED", None),
+            parser=sub,
+        )
     return parser

@@ -5,23 +5,23 @@ What TensorFlow writes on stderr as it starts is no news, whatever its log level
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
 
 from keras_attn import _startup
 from keras_attn.cli.stages import stage
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-# Lines of absl's log below an error; and what it calls errors where there is no GPU.
+# Lines of absl's log below an error, LiteRT's greeting, and what TensorFlow calls an error where
+# there is no GPU, or no AVX-512.
 _START_UP = re.compile(
     rb"[IW]\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] "
     rb"|WARNING: All log messages before absl::InitializeLog\(\) is called"
     rb"|To enable the following instructions: "
-    rb"|E\d{4} .* (failed call to cuInit|Unable to register cu\w+ factory)"
+    rb"|E\d{4} .* (failed call to cuInit|Unable to register cu\w+ factory|oneDNN supports DT_)"
+    rb"|INFO: (Created TensorFlow Lite|Initialized TensorFlow Lite)"
 )
 
 
@@ -30,7 +30,8 @@ def import_library() -> None:
     if "keras" in sys.modules:
         _startup.import_all()
         return
-    with stage("importing Keras") as said, without_start_up_lines():
+    leave_out_start_up_lines()
+    with stage("importing Keras") as said:
         _startup.import_all()
         said(_described())
 
@@ -49,34 +50,26 @@ def _described() -> str:
     return f"imported Keras {keras.__version__} and TensorFlow {tf.__version__}, on {where}"
 
 
-@contextlib.contextmanager
-def without_start_up_lines() -> Iterator[None]:
-    """Keeps those lines from stderr; all others, and those of a crash, get there.
+def leave_out_start_up_lines() -> None:
+    """Keeps those lines from stderr, to the end of this process and of those that it starts.
 
-    Some are written before a log level counts. A process beside this one reads what is written and
-    passes the rest on, so that nothing is lost where this one ends at once. TF_CPP_MIN_LOG_LEVEL=0
-    asks for all of it.
+    Some are written before a log level counts. From here on the file descriptor 2 leads to a
+    process beside this one, which passes on what else is written, so that nothing is lost where
+    this one ends at once. Python's own `sys.stderr` stays what it was. TF_CPP_MIN_LOG_LEVEL=0 asks
+    for all of it.
     """
     if os.environ.setdefault(LEVEL, "2") == "0" or not hasattr(os, "fork"):
-        yield
         return
     sys.stderr.flush()
     stderr = os.dup(2)
     reading, writing = os.pipe()
-    reader = os.fork()
-    if reader == 0:
+    if os.fork() == 0:
         os.close(writing)
         _pass_on(reading, stderr)
     os.close(reading)
     os.dup2(writing, 2)
     os.close(writing)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.waitpid(reader, 0)
+    sys.stderr = open(stderr, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
 
 
 def _pass_on(reading: int, stderr: int) -> None:

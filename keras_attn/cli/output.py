@@ -1,20 +1,45 @@
-"""What several commands print."""
+"""What several commands read, print and say."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_attn.cli.stages import say, stage
+from keras_attn.training.run_folder.files import UNFINISHED
+
+if TYPE_CHECKING:
+    from keras_attn.data import ImageDataset
+
+
+def read_data(name: str, **options: Any) -> ImageDataset:
+    """A data set, and a line on what is in it."""
+    from keras_attn.data import load_dataset
+
+    with stage(f"reading {name}") as said:
+        data = load_dataset(name, **options)
+        said(
+            f"read {data.name}: {data.train_size:,} images to train on, {data.test_size:,} held "
+            f"out, {data.num_classes} classes"
+        )
+    return data
+
+
+def say_where_it_goes_on(args: argparse.Namespace) -> None:
+    """A line where an earlier training in the folder was stopped."""
+    states = Path(args.out, UNFINISHED).glob("epoch-*.npz")
+    epoch = max((int(path.stem.removeprefix("epoch-")) for path in states), default=0)
+    if epoch and args.resume:
+        say(f"going on after epoch {epoch} of the training that was stopped; --restart begins anew")
 
 
 def say_if_finished(was_finished: bool, out: str | os.PathLike[str]) -> None:
-    """A line on stderr where a training found that it had been done before."""
+    """What to do where a training found, as its log says, that it had been done before."""
     if was_finished:
-        print(
-            f"keras-attn: {os.fspath(out)} is finished already, with the same arguments: nothing "
-            "was trained; --overwrite trains again",
-            file=sys.stderr,
-        )
+        say(f"--overwrite trains {os.fspath(out)} again")
 
 
 def print_metrics(metrics: dict[str, float], images: int) -> None:

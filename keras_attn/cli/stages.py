@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -47,3 +48,24 @@ def _watched(text: str) -> Iterator[None]:
         if watched:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+class _Log(logging.Handler):
+    """Lines of the library's log, as ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        (warn if record.levelno >= logging.WARNING else say)(record.getMessage())
+
+
+@contextlib.contextmanager
+def library_log() -> Iterator[None]:
+    """Says what the library logs."""
+    logger, handler = logging.getLogger("keras_attn"), _Log(logging.INFO)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)

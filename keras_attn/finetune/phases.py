@@ -66,7 +66,8 @@ class Phase:
 
         Args:
             whole: Options of all phases together.
-            is_last: Whether it is the last phase, the only one that may keep its best epoch.
+            is_last: Whether it is the last phase, the only one that may keep its best epoch, and
+                end early.
         """
         return dataclasses.replace(
             whole,
@@ -74,6 +75,7 @@ class Phase:
             learning_rate_factors=self.learning_rate_factors(),
             weight_decay_factors=self.weight_decay_factors(),
             keep_best=whole.keep_best and is_last,
+            patience=whole.patience if is_last else None,
         )
 
     def report(self, learning_rate: float) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class Progress(keras.callbacks.Callback):
         identity: Options of the training, and what tells its network and data from others.
         state: State that it goes on from.
         keep_best: Whether to keep the network of the best epoch, too.
+        patience: Number of evaluations without a higher accuracy after which the training ends.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Progress(keras.callbacks.Callback):
         state: checkpoint.State | None,
         *,
         keep_best: bool = False,
+        patience: int | None = None,
     ) -> None:
         super().__init__()
         self.out = out
@@ -43,6 +45,7 @@ class Progress(keras.callbacks.Callback):
         self.seconds_before = state.seconds if state else 0.0
         self.start = time.perf_counter()
         self.keep_best = keep_best
+        self.patience = patience
 
     def seconds(self) -> float:
         """How long the training has taken, with what was before it was stopped."""
@@ -53,6 +56,13 @@ class Progress(keras.callbacks.Callback):
         known = enumerate(self.history.get("val_accuracy", []), start=1)
         accuracy, epoch = max((value, -i) for i, value in known if value is not None)
         return {"epoch": -epoch, "accuracy": accuracy}
+
+    def is_over(self) -> bool:
+        """Whether patience has run out, which the history alone decides: also after a stop."""
+        known = [value for value in self.history.get("val_accuracy", []) if value is not None]
+        if self.patience is None or not known:
+            return False
+        return len(known) - 1 - known.index(max(known)) >= self.patience
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock."""
@@ -80,6 +90,8 @@ class Progress(keras.callbacks.Callback):
                     self.network.save(beside)
             checkpoint.save_state(self.out, state)
             write_history(self.out / checkpoint.FOLDER / HISTORY_FILE, self.history)
+        if self.is_over():
+            self.model.stop_training = True
 
 
 class StopAtNaN(keras.callbacks.Callback):

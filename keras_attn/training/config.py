@@ -174,6 +174,15 @@ class TrainingConfig:
             group=RUN,
         ),
     ] = False
+    patience: Annotated[
+        int | None,
+        COUNT(
+            "Number of evaluations on the held-out images without a higher accuracy after which "
+            "the training ends early. The learning rate falls as for all `epochs`. Without one, "
+            "it doesn't end early.",
+            group=RUN,
+        ),
+    ] = None
     deterministic: Annotated[
         bool,
         BOOL("Whether TensorFlow must give the same bits in each run, which is slower.", group=RUN),

@@ -101,7 +101,14 @@ def train(
                 checkpoint.put_state(network, model.optimizer, state)
             placement.decorrelate(network)
             writes_to = folder if placement.is_chief else None
-            progress = Progress(writes_to, network, identity, state, keep_best=config.keep_best)
+            progress = Progress(
+                writes_to,
+                network,
+                identity,
+                state,
+                keep_best=config.keep_best,
+                patience=config.patience,
+            )
             watching = [*callbacks, *_callbacks(network, config, placement, progress)]
             with placement.explained_failures():
                 _fit(model, dataset, config, placement, progress, watching, steps_per_epoch)
@@ -185,7 +192,7 @@ def _fit(
         validation_data=placement.validation_batches(dataset, config.batch_size),
         validation_freq=config.evaluate_every,
         initial_epoch=progress.epoch,
-        epochs=config.epochs,
+        epochs=progress.epoch if progress.is_over() else config.epochs,
         steps_per_epoch=steps_per_epoch,
         verbose=_verbosity(config.verbose) if placement.is_chief else 0,
         callbacks=callbacks,
@@ -213,6 +220,8 @@ def _keep(
     )
     if config.keep_best:
         record["best"] = progress.best()
+    if config.patience is not None:
+        record["epochs"] = progress.epoch
     paths = save_run(
         folder,
         network,

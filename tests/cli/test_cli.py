@@ -24,6 +24,7 @@ from keras_attn.cli.deployment import export
 from keras_attn.cli.training import recipes
 from keras_attn.export.exported import exported
 from keras_attn.serving import start_server
+from keras_attn.training.callbacks import Progress
 
 COMMANDS = [
     "train",
@@ -102,9 +103,43 @@ def test_a_finished_run_is_not_replaced(run_folder, capsys):
     assert f"{run_folder} is finished already" in output.err
     assert json.loads(output.out.splitlines()[0])["images"] == 360
     assert main([*command.split(), "--seed", "1", "--out", str(run_folder)]) == 1
-    err = capsys.readouterr().err
-    assert "seed was 0 and is 1" in err and "--overwrite" in err and len(err.splitlines()) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "seed was 0 and is 1" in error and "`--overwrite`" in error
     assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+
+
+def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    command = [
+        "train",
+        "--recipe",
+        "digits_se_resnet8",
+        "--limit",
+        "64",
+        "--image-size",
+        "8",
+        "--epochs",
+        "2",
+    ]
+    command += ["--batch-size", "32", "--out", str(tmp_path / "run")]
+    on_epoch_end = Progress.on_epoch_end
+
+    def stops(self, epoch, logs=None):
+        on_epoch_end(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "on_epoch_end", stops)
+        assert main(command) == 130
+    printed = capsys.readouterr().err
+    assert "read digits: 64 images to train on, 360 held out, 10 classes" in printed
+    assert "stopped; the same command goes on after the last epoch that was finished" in printed
+    assert main(["runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[1:5] == ["unfinished", "-", "-", "1"]
+    assert main(command) == 0
+    assert "going on after epoch 1 of the training that was stopped" in capsys.readouterr().err
+    assert main([*command, "--overwrite", "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "" and "Epoch" not in printed.out
 
 
 def test_evaluate_repeats_the_runs_numbers(run_folder, capsys):
@@ -418,3 +453,11 @@ def test_the_demo_says_what_went_wrong(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert demo.main(["--out", str(tmp_path / "file")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_json_for_programs(run_folder, image_file, capsys):
+    assert main(["predict", "--run", str(run_folder), str(image_file), "--json", "--top", "2"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first.keys() == {"class", "probability"} and first["probability"] > second["probability"]
+    assert main(["evaluate", str(run_folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 360

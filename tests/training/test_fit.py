@@ -223,6 +223,45 @@ def test_a_stopped_training_goes_on(dataset, tmp_path):
     assert not (tmp_path / "run" / "unfinished").exists()
 
 
+SLOW = {**QUICK, "epochs": 9, "learning_rate": 1e-9, "warmup": 0.0}  # the accuracy stays
+
+
+@pytest.mark.filterwarnings("ignore:Early stopping conditioned on metric:UserWarning")  # Keras's
+@pytest.mark.parametrize(
+    ("patience", "every", "epochs"), [(1, 1, 2), (2, 1, 3), (1, 2, 4), (2, 3, 9), (9, 1, 9)]
+)
+def test_patience_ends_a_training_where_keras_would(dataset, tmp_path, patience, every, epochs):
+    quick = {**SLOW, "evaluate_every": every}
+    result = train(build_model, dataset, tmp_path / "ours", **quick, patience=patience)
+    assert len(result.history["loss"]) == epochs
+    theirs = keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=patience)
+    by_keras = train(build_model, dataset, tmp_path / "theirs", **quick, callbacks=[theirs])
+    assert result.history == by_keras.history
+    again = train(build_model, dataset, tmp_path / "ours", **quick, patience=patience)
+    assert again.was_finished and again.history == result.history
+
+
+@pytest.mark.parametrize("stopped_in", ["epoch", "end"])
+def test_patience_is_the_same_after_a_stop(dataset, tmp_path, stopped_in):
+    def fails(logs=None):
+        raise KeyboardInterrupt
+
+    quick = {**SLOW, "patience": 2, "keep_best": True}
+    whole = train(build_model, dataset, tmp_path / "whole", **quick)
+    at_end = keras.callbacks.LambdaCallback(on_train_end=fails)
+    stop = Stop(2) if stopped_in == "epoch" else at_end
+    with pytest.raises(KeyboardInterrupt):
+        train(build_model, dataset, tmp_path / "run", **quick, callbacks=[stop])
+    epochs = []
+    seen = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epochs.append(epoch))
+    result = train(build_model, dataset, tmp_path / "run", **quick, callbacks=[seen])
+    assert epochs == ([2] if stopped_in == "epoch" else [])
+    np.testing.assert_allclose(weights_of(result), weights_of(whole), rtol=0, atol=1e-6)
+    assert len(result.history["loss"]) == 3
+    record = load_run(tmp_path / "run")[1]
+    assert record["epochs"] == 3 and record["best"]["epoch"] == 1
+
+
 def test_an_unfinished_training_can_be_discarded(dataset, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(build_model, dataset, tmp_path, **QUICK, callbacks=[Stop(1)])

@@ -69,7 +69,7 @@ def _read(folder: Path) -> dict[str, Any]:
         return found | {
             "network": record["model"]["name"],
             "data": record["data"]["name"],
-            "epochs": record["arguments"].get("epochs"),
+            "epochs": record.get("epochs", record["arguments"].get("epochs")),
             "accuracy": record["metrics"].get("accuracy"),
             "loss": record["metrics"].get("loss"),
             "minutes": record["seconds"] / 60,

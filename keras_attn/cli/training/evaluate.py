@@ -6,9 +6,9 @@ import argparse
 
 from keras_attn.cli.arguments import add_data, add_json, add_run
 from keras_attn.cli.library import import_library
-from keras_attn.cli.output import print_metrics
+from keras_attn.cli.output import print_metrics, read_data
 from keras_attn.cli.runs import check_run, load_run
-from keras_attn.cli.stages import warn
+from keras_attn.cli.stages import stage, warn
 
 HELP = "Measure a trained network on held-out images."
 EXAMPLE = "keras-attn evaluate runs/digits"
@@ -49,12 +49,12 @@ def run(args: argparse.Namespace) -> None:
     model, record = load_run(args.folder)
     own = record["data"]
     options = dict(own["options"]) if not args.data else {"image_size": record.image_shape()[:2]}
-    data = training.load_dataset(
-        args.data or own["name"], data_dir=args.data_dir, seed=own["seed"], **options
-    )
+    data = read_data(args.data or own["name"], data_dir=args.data_dir, seed=own["seed"], **options)
     if not args.data and data.fingerprint() != own["fingerprint"]:
         warn(
             "the data differ from those that were trained on: images that are held out now may "
             "have been among them"
         )
-    print_metrics(training.evaluate(model, data, batch_size=args.batch_size), data.test_size)
+    with stage(f"evaluated on {data.test_size} images"):
+        metrics = training.evaluate(model, data, batch_size=args.batch_size)
+    print_metrics(metrics, data.test_size)

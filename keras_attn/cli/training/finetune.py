@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from keras_attn.cli.arguments import EPOCHS, add_training, given_options
 from keras_attn.cli.library import import_library
-from keras_attn.cli.output import print_metrics, say_if_finished
+from keras_attn.cli.output import (
+    print_metrics,
+    read_data,
+    say_if_finished,
+    say_where_it_goes_on,
+)
 from keras_attn.cli.paths import check_out_folder
 from keras_attn.cli.runs import check_run, load_run
+from keras_attn.cli.stages import library_log
 from keras_attn.data.options import DATA_OPTIONS
 
 HELP = "Train a network that has weights on other data."
+STOPPED = "the same command goes on after the last epoch that was finished"
 EXAMPLE = (
     "keras-attn finetune --weights runs/digits --data photos --image-size 32 --out runs/photos"
 )
@@ -84,9 +90,8 @@ def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     import_library()
     from keras_attn.finetune import finetune
-    from keras_attn.training import TrainingConfig, load_dataset
+    from keras_attn.training import TrainingConfig
 
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
     given = given_options(args)
     if args.quiet:
         given["verbose"] = 0
@@ -102,20 +107,22 @@ def run(args: argparse.Namespace) -> None:
                 f"Received: --mixed-precision {given['mixed_precision']}, a run with {trained_in}"
             )
     config = TrainingConfig(**{"epochs": EPOCHS, **given})
-    data = load_dataset(data_name, data_dir=args.data_dir, seed=config.seed, **data_options)
-    result = finetune(
-        _builder(args.weights, name, data),
-        data,
-        args.out,
-        config,
-        through=args.through,
-        unfreeze_every=args.unfreeze_every,
-        layer_decay=args.layer_decay,
-        keep_best=given.get("keep_best"),
-        source=args.weights,
-        resume=args.resume,
-        overwrite=args.overwrite,
-    )
+    data = read_data(data_name, data_dir=args.data_dir, seed=config.seed, **data_options)
+    say_where_it_goes_on(args)
+    with library_log():
+        result = finetune(
+            _builder(args.weights, name, data),
+            data,
+            args.out,
+            config,
+            through=args.through,
+            unfreeze_every=args.unfreeze_every,
+            layer_decay=args.layer_decay,
+            keep_best=given.get("keep_best"),
+            source=args.weights,
+            resume=args.resume,
+            overwrite=args.overwrite,
+        )
     say_if_finished(result.run.was_finished, args.out)
     for phase in result.report["phases"]:
         print(

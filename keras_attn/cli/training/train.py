@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 
 from keras_attn.cli.arguments import EPOCHS, add_training, given_options
 from keras_attn.cli.library import import_library
-from keras_attn.cli.output import print_metrics, say_if_finished
+from keras_attn.cli.output import (
+    print_metrics,
+    read_data,
+    say_if_finished,
+    say_where_it_goes_on,
+)
 from keras_attn.cli.paths import check_out_folder
+from keras_attn.cli.stages import library_log, say
 
 if TYPE_CHECKING:
     from keras_attn.training.recipes.recipe import Recipe
 
 HELP = "Train a network on a data set."
+STOPPED = "the same command goes on after the last epoch that was finished"
 EXAMPLE = "keras-attn train --model se_resnet20_cifar --data digits --epochs 4 --out runs/digits"
 
 
@@ -58,10 +65,24 @@ def run(args: argparse.Namespace) -> None:
         if strategy is None:
             return
         recipe = recipe.changed(strategy=strategy)
-    result, data = run_recipe(
-        recipe, args.out, data_dir=args.data_dir, resume=args.resume, overwrite=args.overwrite
+    data = read_data(
+        recipe.data,
+        data_dir=args.data_dir,
+        seed=recipe.training.seed,
+        **recipe.data_options,
     )
+    say_where_it_goes_on(args)
+    with library_log():
+        result, _ = run_recipe(
+            recipe, args.out, dataset=data, resume=args.resume, overwrite=args.overwrite
+        )
     say_if_finished(result.was_finished, args.out)
+    epochs = len(result.history["loss"])
+    if epochs < recipe.training.epochs and not result.was_finished:
+        say(
+            f"ended after {epochs} of {recipe.training.epochs} epochs: {recipe.training.patience} "
+            "evaluations without a higher accuracy"
+        )
     print_metrics(result.metrics, data.test_size)
     for name, path in result.paths.items():
         print(f"{name:8} {path}")

@@ -19,6 +19,7 @@ def run_recipe(
     out: str | os.PathLike[str],
     *,
     data_dir: str | os.PathLike[str] | None = None,
+    dataset: ImageDataset | None = None,
     seed: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = True,
@@ -30,6 +31,7 @@ def run_recipe(
         recipe: Recipe that says what to do.
         out: Folder of the run.
         data_dir: Folder in which tensorflow-datasets has the data prepared.
+        dataset: The recipe's data, where they have been loaded already.
         seed: Seed of the choice of images and of wrong labels, and of the training. `None` means
             the recipe's own.
         callbacks: Keras callbacks to run as well.
@@ -49,7 +51,9 @@ def run_recipe(
         'digits'
     """
     config = recipe.training if seed is None else dataclasses.replace(recipe.training, seed=seed)
-    data = load_dataset(recipe.data, data_dir=data_dir, seed=config.seed, **recipe.data_options)
+    data = dataset or load_dataset(
+        recipe.data, data_dir=data_dir, seed=config.seed, **recipe.data_options
+    )
     entry = get_model(recipe.model)
 
     def build_model() -> keras.Model:

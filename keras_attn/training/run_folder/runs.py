@@ -147,7 +147,7 @@ def load_result(folder: Path, record: Mapping[str, Any]) -> TrainResult:
         ValueError: If one of them is damaged.
     """
     history = read_history(folder / HISTORY_FILE)
-    epochs = record["arguments"].get("epochs")
+    epochs = record.get("epochs", record["arguments"].get("epochs"))
     if {len(values) for values in history.values()} != {epochs}:
         found = len(next(iter(history.values())))
         raise ValueError(f"{folder / HISTORY_FILE} has {found} of {epochs} epochs")
