@@ -93,6 +93,7 @@ def test_the_librarys_words_become_flags(text, said):
         ("recipes Digits-SE-ResNet9", "did you mean digits_se_resnet8"),
         ("models timm/legcy_senet --weights", "did you mean timm/legacy_senet154.in1k?"),
         ("models se_resnt", "did you mean se_resnet50 "),
+        ("models --attention cbma", "did you mean cbam?"),
     ],
 )
 def test_what_may_have_been_meant(command, message, capsys):

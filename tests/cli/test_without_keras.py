@@ -85,6 +85,12 @@ def test_what_is_in_the_package(run, command, printed):
         ("train --config none.toml --out o", 1, "none.toml"),
         ("finetune --weights none --out o", 1, "must be the folder of a run"),
         ("finetune --weights none --model nope --out o", 1, "keras-attn models"),
+        ("finetune --weights pictures --model resnet50 --out o", 1, "a folder"),
+        (
+            "finetune --weights timm/seresnet50.ra_in1k --model SEResNet50 --out o",
+            1,
+            "did you mean timm/seresnet50.ra2_in1k?",
+        ),
         ("insert none.keras --attention se --where x --out o.keras", 1, "which is not there"),
         ("insert file --attention sse2 --where x --out o.keras", 1, "did you mean sse?"),
         ("runs none", 1, "must be a folder of runs"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import importlib.util
 import platform
 from typing import Any
@@ -63,6 +62,8 @@ def lacking() -> dict[str, list[str]]:
 
 
 def _version(package: str) -> str | None:
+    import importlib.metadata  # as slow as all the rest of the command line
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

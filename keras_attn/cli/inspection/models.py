@@ -205,12 +205,18 @@ def _weights(args: argparse.Namespace) -> None:
 def _attention(args: argparse.Namespace) -> None:
     from keras_attn.cost import attention
 
+    costs = attention.attention_rows()
+    kinds = [kind for kind in costs if args.part in kind and kind != "none"]
+    if not kinds:
+        raise ValueError(
+            "`part` must be in the name of a kind of attention. "
+            f"Received: part={args.part!r}{did_you_mean(args.part, costs)}"
+        )
     if args.json:
-        rows = attention.attention_rows()
-        print_json({kind: dataclasses.asdict(row) for kind, row in rows.items()})
+        print_json({kind: dataclasses.asdict(costs[kind]) for kind in kinds})
         return
     print_table(
-        [row for row in attention.attention_cells() if args.part in row["kind"]],
+        [row for row in attention.attention_cells() if row["kind"] in kinds],
         narrow=("kind", "layer", "parameters", "of all", "MMACs", "step ms"),
         right="parameters,of all,MMACs,forward ms,step ms",
         notes=attention.attention_notes(),

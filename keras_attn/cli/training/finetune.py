@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_attn._hints import did_you_mean
 from keras_attn.cli.arguments import EPOCHS, add_training, given_options
 from keras_attn.cli.library import import_library
 from keras_attn.cli.output import (
@@ -65,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
-    from keras_attn.applications.common.names import network_name
+    from keras_attn.applications.common.names import NETWORKS, network_name
     from keras_attn.data.options import check_data_options, check_data_place
     from keras_attn.training.config import OPTIONS, TrainingConfig
 
@@ -77,6 +79,7 @@ def check(args: argparse.Namespace) -> None:
     check_out_folder(args.out)
     if args.model is not None:
         args.model = network_name(args.model)
+        _check_weights(args.weights, NETWORKS[args.model].constructor)
     elif not Path(args.weights, "run.json").exists():
         raise ValueError(
             "`--weights` must be the folder of a run, or else `--model` must name the network. "
@@ -133,6 +136,26 @@ def run(args: argparse.Namespace) -> None:
     print_metrics(result.run.metrics, data.test_size)
     for kind, path in {**result.run.paths, "report": Path(args.out, "finetune.json")}.items():
         print(f"{kind:8} {path}")
+
+
+def _check_weights(weights: str, constructor: str) -> None:
+    """Raises a ValueError where `weights` is no file and no tag that there is."""
+    from keras_attn.weights.sources import SETS
+
+    if os.path.isfile(weights) or weights in ("imagenet", "cifar10") or "hf://" in weights:
+        return
+    if os.path.isdir(weights):
+        raise IsADirectoryError(
+            "`weights` must be a file or a tag, as `model` is given. "
+            f"Received: weights={weights!r}, a folder"
+        )
+    tags = [each.metadata.tag for each in SETS if each.metadata.network == constructor]
+    if weights not in tags:
+        raise ValueError(
+            "`weights` must be a file that is there, or one of the tags that `keras-attn models "
+            f"{constructor} --weights` lists. Received: weights={weights!r}"
+            f"{did_you_mean(weights, tags)}"
+        )
 
 
 def _builder(weights: str, name: str | None, data: Any) -> Callable[[], Any]:
