@@ -118,11 +118,14 @@ def _add_options(groups: dict[str, Any]) -> None:
     """A flag for each option of a training that a command line can say."""
     for field in dataclasses.fields(TrainingConfig):
         option = option_of(field)
-        if option.rule.flag:
+        arguments = dict(option.rule.flag)
+        if arguments.get("type") in (int, float):
+            arguments.setdefault("metavar", "N" if arguments["type"] is int else "X")
+        if arguments:
             groups[option.group].add_argument(
                 "--" + field.name.replace("_", "-"),
                 help=_help(option.text, field.default),
-                **option.rule.flag,
+                **arguments,
             )
 
 
