@@ -60,8 +60,8 @@ def test_flags_have_every_option():
     for name in set(FIELDS) - WITHOUT_FLAG:
         assert actions[name].default is None and actions[name].help
         assert actions[name].option_strings == ["--" + name.replace("_", "-")]
-    assert actions["batch_size"].help.endswith("; default: 128")
-    assert actions["milestones"].help.endswith("; default: 0.5 0.75")
+    assert actions["batch_size"].help.endswith(". Default: 128.")
+    assert actions["milestones"].help.endswith(". Default: 0.5 0.75.")
     assert actions["optimizer"].help.startswith("SGD")
     given = vars(parser.parse_args(["--augment", "--milestones", "0.2", "0.4", "--jit-compile"]))
     assert (given["augment"], given["milestones"], given["jit_compile"]) == ([], [0.2, 0.4], True)

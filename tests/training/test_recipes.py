@@ -161,7 +161,7 @@ EVERY_OTHER = TrainingConfig(
     accumulation_steps=2, learning_rate_factors={'st"age*': 0.5, "ä": 2},
     weight_decay_factors={"x": 0.0}, label_smoothing=0.25, augment=(), mixed_precision="float16",
     synchronized=True, strategy="mirrored", jit_compile=False, steps_per_execution=4,
-    evaluate_every=6, deterministic=True, seed=8, tensorboard=True, verbose=2,
+    evaluate_every=6, patience=7, deterministic=True, seed=8, tensorboard=True, verbose=2,
 )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def test_a_line_of_a_file_is_free_to_be_used(tmp_path):
     names = tuple(f"# {name} = " for name in OPTIONS)
     used = [line.removeprefix("# ") if line.startswith(names) else line for line in lines]
     parsed = tomllib.loads("\n".join(used))
-    assert len(parsed["training"]) == len(OPTIONS) - 5  # without a value at their defaults
+    assert len(parsed["training"]) == len(OPTIONS) - 6  # without a value at their defaults
     assert Recipe.of(parsed) == recipe_of()
 
 

@@ -87,6 +87,7 @@ def test_run_json(run, dataset):
         "steps_per_execution": 1,
         "evaluate_every": 1,
         "keep_best": False,
+        "patience": None,
         "deterministic": False,
         "seed": 6,
     }
