@@ -68,8 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 128 + signal.SIGPIPE  # as any command before `| head`
         if parsed.loud or os.environ.get(TRACEBACK):
             traceback.print_exception(error)
-        text = parsed.parser.in_its_words(reason(error))
-        print(f"keras-attn: error: {text}", file=sys.stderr)
+        stages.say_error(parsed.parser.in_its_words(reason(error)))
         return 1
 
 

@@ -5,6 +5,7 @@ What TensorFlow writes on stderr as it starts is no news, whatever its log level
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -51,7 +52,7 @@ def _described() -> str:
 
 
 def leave_out_start_up_lines() -> None:
-    """Keeps those lines from stderr, to the end of this process and of those that it starts.
+    """Keeps those lines and TensorFlow's warnings from stderr, also of processes started here.
 
     Some are written before a log level counts. From here on the file descriptor 2 leads to a
     process beside this one, which passes on what else is written, so that nothing is lost where
@@ -60,6 +61,8 @@ def leave_out_start_up_lines() -> None:
     """
     if os.environ.setdefault(LEVEL, "2") == "0" or not hasattr(os, "fork"):
         return
+    for logger in ("tensorflow", "absl"):  # whose warnings are about our code, not the user's
+        logging.getLogger(logger).setLevel(logging.ERROR)
     sys.stderr.flush()
     stderr = os.dup(2)
     reading, writing = os.pipe()
@@ -76,6 +79,8 @@ def _pass_on(reading: int, stderr: int) -> None:
     """Copies the other lines until nobody writes any more; ends this process."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what Ctrl-C leaves to say is still to come
+        os.dup2(reading, 0)  # whoever reads stdout doesn't wait for this process
+        os.dup2(stderr, 1)
         with open(reading, "rb") as lines, open(stderr, "wb", buffering=0) as out:
             for line in lines:
                 if not _START_UP.match(line):

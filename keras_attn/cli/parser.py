@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from keras_attn._hints import did_you_mean
+from keras_attn.cli.stages import say_error
 
 NUMBERS: dict[Any, str] = {int: "a whole number", float: "a number"}
 
@@ -43,7 +45,8 @@ class Parser(argparse.ArgumentParser):
             message = self._no_flag(misspelt[0])
         message = re.sub(r"^argument ([^:]+): ", r"`\1`: ", message)
         hint = "" if "did you mean" in message else f"; see `{self.prog} --help`"
-        self.exit(2, f"keras-attn: error: {message}{hint}\n")
+        say_error(message + hint)
+        sys.exit(2)
 
     def _no_flag(self, text: str) -> str:
         flag = text.partition("=")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,18 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     """A line that is said in any case."""
-    print(f"keras-attn: warning: {text}", file=sys.stderr, flush=True)
+    print(f"keras-attn: {_coloured('warning:', 33)} {text}", file=sys.stderr, flush=True)
+
+
+def say_error(text: str) -> None:
+    """The line that a command fails with."""
+    print(f"keras-attn: {_coloured('error:', 31)} {text}", file=sys.stderr, flush=True)
+
+
+def _coloured(word: str, colour: int) -> str:
+    """The word in one of ANSI's colours, on a terminal that has them."""
+    has_colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    return f"\x1b[1;{colour}m{word}\x1b[0m" if has_colours else word
 
 
 @contextlib.contextmanager
