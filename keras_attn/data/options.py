@@ -1,5 +1,6 @@
 """What a data set is asked for, and the rules of it, which need no image."""
 
+import difflib
 import numbers
 import os
 from pathlib import Path
@@ -41,6 +42,11 @@ def check_data_place(
     name = os.fspath(name)
     if name == "digits":
         return
+    if difflib.get_close_matches(name, ["digits"], cutoff=0.8) and not Path(name).is_dir():
+        raise ValueError(
+            "`name` must be 'digits', a folder of images, or a data set of tensorflow-datasets. "
+            f"Received: name={name!r}; did you mean digits?"
+        )
     if is_folder(name, data_dir):
         if not Path(name).expanduser().is_dir():
             raise FileNotFoundError(

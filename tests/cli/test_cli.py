@@ -178,6 +178,8 @@ def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
     assert main(["export", str(run_folder), "--out", str(base), "--version", "7"]) == 0
     assert sorted(path.name for path in base.iterdir()) == ["1", "7"]
     capsys.readouterr()
+    assert main(["export", str(run_folder), "--out", str(base), "--version", "7"]) == 1
+    assert "`--version` must be a new one" in capsys.readouterr().err
     assert main(["predict", "--run", str(run_folder), str(image_file)]) == 0
     here = capsys.readouterr().out
     labels = base / "7" / "assets" / "labels.txt"

@@ -78,6 +78,7 @@ def test_what_is_in_the_package(run, command, printed):
         ("train --model resnet20_cifar --epochs 0 --out o", 1, "must be a positive integer"),
         ("train --model resnet20_cifar --limit 0 --out o", 1, "must be a positive integer"),
         ("train --model resnet20_cifar --data ./none --out o", 1, "which is not there"),
+        ("train --model resnet20_cifar --data digts --out o", 1, "did you mean digits?"),
         ("train --model resnet20_cifar --data cifar10 --data-dir none --out o", 1, "prepared"),
         ("train --model resnet20_cifar --out file/o", 1, "is a file"),
         ("train --model resnet20_cifra --out o", 1, "did you mean resnet20_cifar"),

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from keras_attn._versions import find_versions
 from keras_attn.cli.arguments import add_overwrite, add_run
 from keras_attn.cli.paths import check_new_file, check_out_folder
 from keras_attn.cli.runs import check_run, load_run
@@ -60,6 +61,11 @@ def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
     check_run(args.folder)
     check_out_folder(args.out)
+    if args.version is not None and args.version in find_versions(args.out):
+        raise FileExistsError(
+            "`version` must be a new one: a server may be serving what is there. "
+            f"Received: version={args.version}, which is in {args.out}"
+        )
     if bool(args.int8) != bool(args.calibrate):
         raise ValueError("`--int8` and `--calibrate` must be given together, or neither")
     for name, suffix in (("onnx", ".onnx"), ("tflite", ".tflite"), ("int8", ".tflite")):
