@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Unpack
+from typing import Unpack
 
 import keras
 
@@ -15,6 +15,7 @@ from keras_attn.applications.common.blocks import convolution, norm_relu
 from keras_attn.applications.common.construction import OF_CIFAR10, construct, level
 from keras_attn.applications.common.network import Common, network
 from keras_attn.layers import PreActivationBottleneck
+from keras_attn.typing import Tensor
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def ResidualAttentionCIFAR(
     return construct(body, OF_CIFAR10, f"residual_attention{depth}_cifar", **common)
 
 
-def _body(count: int, modules: Modules, mask_depths: tuple[int, int, int], x: Any) -> Any:
+def _body(count: int, modules: Modules, mask_depths: tuple[int, int, int], x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 4, W / 4, 256)."""
     x = norm_relu(convolution(x, 16, name="stem_conv"), "stem")
     for i, (filters, mask_depth) in enumerate(zip(FILTERS, mask_depths, strict=True)):

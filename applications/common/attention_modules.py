@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from keras_attn.layers import AttentionModule
 from keras_attn.layers.residual_attention.attention_module import UNITS
+from keras_attn.typing import Tensor
 
 MaskActivation: TypeAlias = Literal["mixed", "channel", "spatial"]
 Learning: TypeAlias = Literal["residual", "naive"]
@@ -43,7 +44,7 @@ class Modules:
                 f"Received: mask_activation={self.mask_activation!r}"
             )
 
-    def __call__(self, x: Any, filters: int, mask_depth: int, name: str) -> Any:
+    def __call__(self, x: Tensor, filters: int, mask_depth: int, name: str) -> Tensor:
         """Puts a module on a map (B, H, W, C); the output is (B, H, W, filters)."""
         if self.masks:
             return AttentionModule(

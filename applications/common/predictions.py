@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_attn.typing import Tensor
 from keras_attn.weights import get_metadata
 
 Decoded = list[list[tuple[str, str, float]]]
@@ -20,7 +20,7 @@ def labels_of(model: keras.Model | None) -> str | tuple[str, ...] | None:
     return None if metadata is None else metadata.labels
 
 
-def name_predictions(preds: Any, names: Sequence[tuple[str, str]], top: int) -> Decoded:
+def name_predictions(preds: Tensor, names: Sequence[tuple[str, str]], top: int) -> Decoded:
     """The classes of each image by falling score.
 
     Args:

@@ -55,7 +55,7 @@ class Entry:
 
 def _read() -> dict[str, Entry]:
     entries = {}
-    table = resources.files(__package__).joinpath("networks.csv").read_text(encoding="utf-8")
+    table = resources.files(str(__package__)).joinpath("networks.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines()):
         construct, images = CONSTRUCTORS[row["constructor"]]
         published = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import Literal, TypeAlias, Unpack
 
 import keras
 from keras import layers
@@ -14,6 +14,7 @@ from keras_attn.applications.common.construction import OF_IMAGENET, construct, 
 from keras_attn.applications.common.network import Common
 from keras_attn.kinds import PLACEMENTS, Attention, Block, Places
 from keras_attn.layers import CeilMaxPooling2D
+from keras_attn.typing import Tensor
 
 FILTERS = (64, 128, 256, 512)
 SIDES = (56, 28, 14, 7)  # of the stages' maps, for an image of 224
@@ -154,7 +155,7 @@ def places_of(variant: Variant) -> Places:
     return IN_BOTTLENECKS if variant.bottleneck else IN_BASIC_BLOCKS
 
 
-def _body(variant: Variant, attention: Attention, how: Geometry, x: Any) -> Any:
+def _body(variant: Variant, attention: Attention, how: Geometry, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, filters)."""
     deep = how.stem or (((64, 2), (64, 1), (128, 1)) if variant.deep_stem else None)
     if deep is None:
@@ -175,8 +176,8 @@ def _body(variant: Variant, attention: Attention, how: Geometry, x: Any) -> Any:
 
 
 def _block(
-    x: Any, block: Block, strides: int, variant: Variant, attention: Attention, how: Geometry
-) -> Any:
+    x: Tensor, block: Block, strides: int, variant: Variant, attention: Attention, how: Geometry
+) -> Tensor:
     """relu(branch(x) + shortcut(x))."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
     attend = attention.within(block)
@@ -223,7 +224,7 @@ def _block(
     return attend(x, "post")
 
 
-def _projection(x: Any, block: Block, strides: int, variant: Variant, how: Geometry) -> Any:
+def _projection(x: Tensor, block: Block, strides: int, variant: Variant, how: Geometry) -> Tensor:
     """The shortcut of a block that changes the map's shape."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
     size = variant.projection_size if strides > 1 else 1

@@ -1,6 +1,10 @@
 """Checks of constructor arguments, worded alike in every layer."""
 
+from typing import SupportsIndex
+
 import keras
+
+from keras_attn.typing import Shape
 
 
 def check_positive_int(name: str, value: object) -> int:
@@ -55,11 +59,11 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
 def check_data_format(value: str | None) -> str:
     """Returns `value`, or Keras's global image data format where it is `None`."""
     if value is None:
-        return keras.config.image_data_format()
+        return str(keras.config.image_data_format())
     return check_choice("data_format", value, ("channels_last", "channels_first"))
 
 
-def check_channels(layer: str, input_shape: tuple, data_format: str) -> int:
+def check_channels(layer: str, input_shape: Shape, data_format: str) -> int:
     """Returns the number of an input's channels, or raises if it isn't known."""
     channels = input_shape[3 if data_format == "channels_last" else 1]
     if channels is None:
@@ -72,7 +76,7 @@ def check_channels(layer: str, input_shape: tuple, data_format: str) -> int:
 
 def _check_int(name: str, value: object, minimum: int, rule: str) -> int:
     # numpy integers count; bool is an int in Python and never what is meant here.
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
     number = value.__index__()
     if number < minimum:
