@@ -92,7 +92,7 @@ class ServerOptions:
     page: bool = True
     drain_seconds: float = 30.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in (
             "max_body_bytes",
             "max_arriving_bytes",
