@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -216,7 +216,7 @@ def _write(
     *,
     assets: Sequence[pathlib.Path],
 ) -> None:
-    module = tf.Module()
+    module = cast(Any, tf.Module())
     module.network = [variable.value for variable in model.variables]
     module.files = [tf.saved_model.Asset(str(path)) for path in assets]
     functions = {}

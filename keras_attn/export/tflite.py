@@ -182,7 +182,8 @@ def _converted(converter: tf.lite.TFLiteConverter) -> bytes:
             _native_stderr_dropped(),
         ):  # of the age of the interpreter that it calibrates with
             warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-            return converter.convert()
+            content: bytes = converter.convert()
+            return content
     except Exception as error:  # its exceptions have no common class
         raise RuntimeError(
             f"TFLite can't run the network with built-in operators alone: {_reason(error)}"

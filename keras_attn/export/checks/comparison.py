@@ -134,7 +134,9 @@ def make_cases(
                 if value.dtype != object
             }
             moved = functools.partial(run_moved, signature.answer, model, image, generator)
-            cases.append(Case(signature.name, {signature.spec.name: fed}, expected, limits, moved))
+            cases.append(
+                Case(signature.name, {str(signature.spec.name): fed}, expected, limits, moved)
+            )
     return cases
 
 
@@ -167,7 +169,7 @@ def run_moved(
     """
 
     def moved(value: tf.Tensor) -> tf.Tensor:
-        steps = step * generator.choice([-1.0, 1.0], value.shape)
+        steps = step * generator.choice([-1.0, 1.0], np.shape(value))
         return value * tf.constant(1 + steps, value.dtype)
 
     weights = [w for w in model.weights if keras.backend.is_float_dtype(w.dtype)]
@@ -288,7 +290,8 @@ def _clear(scores: np.ndarray, limit: float) -> np.ndarray:
     apart = -np.diff(scores, axis=-1) > 2 * limit  # (B, k - 1)
     first = np.ones((len(scores), 1), bool)
     # The last one's next class isn't known.
-    return np.concatenate([first, apart], -1) & np.concatenate([apart, ~first], -1)
+    clear: np.ndarray = np.concatenate([first, apart], -1) & np.concatenate([apart, ~first], -1)
+    return clear
 
 
 def image_shapes(input_shape: tuple[int | None, ...]) -> list[tuple[int, ...]]:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-Endpoint = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+from keras_attn.typing import Tensor
+
+Endpoint = Callable[[Tensor], dict[str, tf.Tensor]]
 
 
 def check_image_model(model: keras.Model) -> None:

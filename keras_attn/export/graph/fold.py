@@ -54,7 +54,7 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
 
 def _pairs(graph: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """Name of the convolution -> the BatchNormalization that alone reads its output."""
-    readers: dict[str, list] = {}
+    readers: dict[str, list[keras.layers.Layer]] = {}
     uses: dict[str, int] = {}
     for nodes in graph._nodes_by_depth.values():
         for node in nodes:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_attn.applications.common.preprocessing import Normalisation
 from keras_attn.applications.imagenet import class_names_of_imagenet
 from keras_attn.export.graph.decoding import decode_image
+from keras_attn.typing import Tensor
 from keras_attn.weights import get_metadata
 
 
@@ -80,7 +81,7 @@ class Preprocessing:
         cut = tf.ensure_shape(cut, (None, height, width, pixels.shape[-1]))
         return tf.round(tf.clip_by_value(cut, 0.0, 255.0))
 
-    def normalise(self, pixels: tf.Tensor) -> tf.Tensor:
+    def normalise(self, pixels: Tensor) -> tf.Tensor:
         """Pixel values -> what the network takes."""
         pixels = tf.cast(pixels, tf.float32)
         if self.mean is not None:

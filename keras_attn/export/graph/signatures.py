@@ -10,7 +10,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import keras
 import tensorflow as tf
@@ -18,6 +19,7 @@ import tensorflow as tf
 from keras_attn.export.graph.attention import attention_endpoint
 from keras_attn.export.graph.endpoint import image_endpoint
 from keras_attn.export.graph.preprocessing import Preprocessing
+from keras_attn.typing import Tensor
 
 DEFAULT = "serving_default"
 UINT8 = "serve_uint8"
@@ -27,6 +29,7 @@ TOP_K = 5
 FILES = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
 Outputs = dict[str, tf.Tensor]
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Signature:
 
     name: str
     spec: tf.TensorSpec
-    read: Callable[[tf.Tensor], tf.Tensor]
+    read: Callable[[Tensor], tf.Tensor]
     answer: Callable[[tf.Tensor], Outputs]
 
     def run(self, value: tf.Tensor) -> Outputs:
@@ -125,7 +128,7 @@ class _TopClasses:
         return {"labels": tf.gather(tf.constant(self.names), classes), "scores": scores}
 
 
-def main_output(outputs: dict) -> tf.Tensor:
+def main_output(outputs: Mapping[str, T]) -> T:
     """What classes are ranked by."""
     return outputs["probabilities"] if "probabilities" in outputs else outputs["outputs"]
 
@@ -133,7 +136,10 @@ def main_output(outputs: dict) -> tf.Tensor:
 def _decoder(preprocessing: Preprocessing, channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """Files -> pixel values: one graph, which is large, for all who read files."""
     decode = functools.partial(preprocessing.decode, channels=channels)
-    return tf.function(decode, input_signature=[FILES], autograph=False)
+    graph: Callable[[tf.Tensor], tf.Tensor] = tf.function(
+        decode, input_signature=[FILES], autograph=False
+    )
+    return graph
 
 
 def _of_pixels(
