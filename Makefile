@@ -28,10 +28,11 @@ $(READY): pyproject.toml
 demo: $(READY)  ## train on real digits, export, serve, predict, draw the attention
 	@$(BIN)/python -m keras_attn.demo --out demo
 
-lint: $(READY)  ## ruff and mypy
+lint: $(READY)  ## ruff, mypy and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright
 
 check: lint test  ## lint, types and the fast suite: what a commit must pass
 
