@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_attn._keras import parts_of
 from keras_attn.layers._empty import AnyBatch
 
 
@@ -93,7 +94,7 @@ def _then_keeping(build: Callable[..., None]) -> Callable[..., None]:
 
 def _parts(layer: keras.layers.Layer, prefix: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
     """The parts and their parts, by names within the layer."""
-    for part in layer._layers:
+    for part in parts_of(layer):
         name = f"{prefix}{part.name}"
         yield name, part
         yield from _parts(part, f"{name}/")

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_attn._keras import layers_of
 from keras_attn.export.checks.loaders import LOADERS, Arrays, LoaderMissingError
 from keras_attn.export.graph.endpoint import call_on_images
 from keras_attn.export.graph.preprocessing import Preprocessing
@@ -220,7 +221,7 @@ def check_saved_model(
 
 def _bound(model: keras.Model) -> float:
     """How far a graph of the network may be from it, relative to the greatest value over 1."""
-    coarsest = max(EPSILON.get(layer.compute_dtype, 0.0) for layer in model._flatten_layers())
+    coarsest = max(EPSILON.get(layer.compute_dtype, 0.0) for layer in layers_of(model))
     return max(MAX_DIFFERENCE, 8 * coarsest)
 
 
