@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, Unpack
 
 import keras
 
+from keras_attn._checks import check_one_of
 from keras_attn.applications.common.attention_modules import Learning, MaskActivation, Modules
 from keras_attn.applications.common.blocks import convolution, norm_relu, padded_max_pool
 from keras_attn.applications.common.construction import OF_IMAGENET, Images, construct, level
@@ -214,10 +215,7 @@ def _residual_attention(
     geometry: Geometry,
     **common: Unpack[Common],
 ) -> keras.Model:
-    if geometry not in ("caffe", "pytorchcv"):
-        raise ValueError(
-            f"`geometry` must be one of 'caffe', 'pytorchcv'. Received: geometry={geometry!r}"
-        )
+    check_one_of("geometry", geometry, ("caffe", "pytorchcv"))
     options = {
         "mask_pooling": "ceil" if geometry == "caffe" else "padded",
         "add_targets": geometry == "pytorchcv",

@@ -8,6 +8,7 @@ from typing import Unpack
 
 import keras
 
+from keras_attn._checks import check_one_of
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
 from keras_attn.applications.common.attention_modules import Learning, MaskActivation, Modules
@@ -82,9 +83,7 @@ def ResidualAttentionCIFAR(
     >>> model.count_params()
     1164730
     """
-    if depth not in VARIANTS:
-        listed = ", ".join(map(str, VARIANTS))
-        raise ValueError(f"`depth` must be one of {listed}. Received: depth={depth!r}")
+    check_one_of("depth", depth, VARIANTS)
     if len(mask_depths) != len(FILTERS):
         raise ValueError(
             f"`mask_depths` must have one entry per stage. Received: mask_depths={mask_depths!r}"

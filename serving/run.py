@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 
+from keras_attn._checks import check_positive_int
 from keras_attn.serving.config import ServerConfig, read_config
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.process.signals import Signals
@@ -51,8 +52,7 @@ def serve(
     keras_attn.serving.serve("exports/digits", port=8501, grpc_port=8500)
     ```
     """
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
+    workers = check_positive_int("workers", workers)
     config = read_config(
         path,
         name=name,

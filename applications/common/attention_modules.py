@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from keras_attn._checks import check_one_of
 from keras_attn.layers import AttentionModule
 from keras_attn.layers.residual_attention.attention_module import UNITS
 from keras_attn.typing import Tensor
@@ -37,12 +38,7 @@ class Modules:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        activations = get_args(MaskActivation)
-        if self.mask_activation not in activations:
-            raise ValueError(
-                f"`mask_activation` must be one of {', '.join(map(repr, activations))}. "
-                f"Received: mask_activation={self.mask_activation!r}"
-            )
+        check_one_of("mask_activation", self.mask_activation, get_args(MaskActivation))
 
     def __call__(self, x: Tensor, filters: int, mask_depth: int, name: str) -> Tensor:
         """Puts a module on a map (B, H, W, C); the output is (B, H, W, filters)."""

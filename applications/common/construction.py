@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import keras
 
+from keras_attn._checks import check_one_of, check_positive_int
 from keras_attn.applications.common.preprocessing import CIFAR, IMAGENET, Normalisation
 from keras_attn.typing import Activation, Shape, Tensor
 from keras_attn.weights import Choice, LevelMarker, set_normalisation
@@ -194,18 +195,14 @@ def _check(
     classifier_activation: Activation,
     pyramid_outputs: bool | Sequence[str],
 ) -> None:
-    if pooling not in (None, "avg", "max"):
-        raise ValueError(
-            f"`pooling` must be one of None, 'avg', 'max'. Received: pooling={pooling!r}"
-        )
+    check_one_of("pooling", pooling, (None, "avg", "max"))
     if pyramid_outputs and include_top:
         raise ValueError(
             "`pyramid_outputs` needs `include_top=False`. Received: include_top=True, "
             f"pyramid_outputs={pyramid_outputs!r}"
         )
-    is_count = isinstance(classes, int) and not isinstance(classes, bool) and classes > 0
-    if include_top and not is_count:
-        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    if include_top:
+        check_positive_int("classes", classes)
     if include_top and weights is not None:
         activation = keras.activations.get(classifier_activation)
         if activation not in (keras.activations.softmax, keras.activations.linear):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn._checks import check_one_of
 from keras_attn.typing import Tensor
 from keras_attn.weights import Metadata, get_metadata, get_normalisation
 
@@ -57,11 +58,7 @@ class Normalisation:
     ) -> Tensor:
         """Normalises an array or a tensor of pixels, RGB or of `channels`, as `apply` does."""
         data_format = data_format or keras.config.image_data_format()
-        if data_format not in ("channels_last", "channels_first"):
-            raise ValueError(
-                "`data_format` must be one of 'channels_last', 'channels_first'. "
-                f"Received: data_format={data_format!r}"
-            )
+        check_one_of("data_format", data_format, ("channels_last", "channels_first"))
         axis = -1 if data_format == "channels_last" else -3
         if len(x.shape) not in (3, 4) or x.shape[axis] not in (3, channels):
             raise ValueError(

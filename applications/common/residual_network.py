@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, Unpack
 import keras
 from keras import layers
 
+from keras_attn._checks import check_one_of
 from keras_attn.applications.common.blocks import convolution, norm, norm_relu, padded_max_pool
 from keras_attn.applications.common.construction import OF_IMAGENET, construct, level
 from keras_attn.applications.common.network import Common
@@ -141,9 +142,7 @@ def residual_network(
     Returns:
         A functional model.
     """
-    if geometry not in GEOMETRIES:
-        listed = ", ".join(map(repr, GEOMETRIES))
-        raise ValueError(f"`geometry` must be one of {listed}. Received: geometry={geometry!r}")
+    check_one_of("geometry", geometry, GEOMETRIES)
     if default_name is None:
         default_name = f"{attention.name}_{variant.name}" if attention.name else variant.name
     body = partial(_body, variant, attention, GEOMETRIES[geometry])

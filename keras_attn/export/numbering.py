@@ -5,6 +5,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 
+from keras_attn._checks import check_positive_int
 from keras_attn._versions import MOST, find_versions
 
 
@@ -19,8 +20,7 @@ def check_version(version: int | None, base: pathlib.Path) -> None:
     if version is None:
         _next_version(taken)
         return
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError(f"`version` must be a positive integer. Received: version={version!r}")
+    version = check_positive_int("version", version)
     if version > MOST:
         raise ValueError(
             f"`version` must be at most {MOST}, the greatest that TF Serving reads. "

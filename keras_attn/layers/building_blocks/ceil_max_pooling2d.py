@@ -7,9 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._empty import AnyBatch
 from keras_attn.layers._shapes import ceil_div
-from keras_attn.layers._validation import check_data_format, check_positive_int
+from keras_attn.layers._validation import check_data_format
 from keras_attn.typing import Shape, Size, Tensor
 
 

@@ -7,13 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._empty import AnyBatch
-from keras_attn.layers._validation import (
-    check_channels,
-    check_choice,
-    check_data_format,
-    check_positive_int,
-)
+from keras_attn.layers._validation import check_channels, check_choice, check_data_format
 from keras_attn.layers.building_blocks.average_pool import average_pool_same
 from keras_attn.typing import Shape, Tensor
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_positive_int
 from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 MIN_BOTTLENECK_CHANNELS = 8  # the authors'

@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._base import clone_initializer
 from keras_attn.layers._composed import ComposedAttentionLayer, built
 from keras_attn.layers._shapes import ceil_div
-from keras_attn.layers._validation import check_choice, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.average_pool import average_pool_padded
 from keras_attn.layers.building_blocks.batch_normalization import BatchNormalization
 from keras_attn.layers.gates._bottleneck import bottleneck_width

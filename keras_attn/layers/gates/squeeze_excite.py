@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer
-from keras_attn.layers._validation import check_choice, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.gates._bottleneck import bottleneck_width
 from keras_attn.typing import Activation, Constraint, Initializer, Regularizer, Shape, Tensor
 

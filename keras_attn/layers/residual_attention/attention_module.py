@@ -8,12 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_non_negative_int, check_positive_int
 from keras_attn.layers._base import AttentionLayer, clone_initializer
-from keras_attn.layers._validation import (
-    check_choice,
-    check_non_negative_int,
-    check_positive_int,
-)
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.ceil_max_pooling2d import (
     ceil_max_pool,
     ceil_pooled_length,

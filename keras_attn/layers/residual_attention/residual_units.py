@@ -11,9 +11,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._base import clone_initializer
 from keras_attn.layers._parts import LayerOfParts
-from keras_attn.layers._validation import check_channels, check_data_format, check_positive_int
+from keras_attn.layers._validation import check_channels, check_data_format
 from keras_attn.layers.building_blocks.batch_normalization import BatchNormalization
 from keras_attn.layers.building_blocks.grouped_conv2d import GroupedConv2D
 from keras_attn.typing import Initializer, Shape, Tensor

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_divisible, check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
-from keras_attn.layers._validation import check_divisible, check_positive_int
 from keras_attn.layers.self_attention.self_attention_2d import split_heads
 from keras_attn.typing import Initializer, Shape, Tensor
 

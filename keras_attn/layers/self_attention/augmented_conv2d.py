@@ -8,14 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_non_negative_int, check_pair, check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
 from keras_attn.layers._shapes import ceil_div
-from keras_attn.layers._validation import (
-    check_choice,
-    check_non_negative_int,
-    check_pair,
-    check_positive_int,
-)
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.average_pool import average_pool_same
 from keras_attn.layers.building_blocks.resize import resize_bilinear
 from keras_attn.layers.self_attention.self_attention_2d import IMPLEMENTATIONS, SelfAttention2D

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn.layers._validation import check_pair
+from keras_attn._checks import check_pair
 from keras_attn.layers.self_attention._heads import RelativeHeadsLayer
 from keras_attn.layers.self_attention.self_attention_2d import attention_map
 from keras_attn.typing import Constraint, Initializer, Regularizer, Shape, Tensor

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_non_negative_int, check_positive_int
 from keras_attn.layers._shapes import ceil_div
-from keras_attn.layers._validation import check_non_negative_int, check_positive_int
 from keras_attn.layers.self_attention._heads import RelativeHeadsLayer
 from keras_attn.layers.self_attention._softmax import softmax_places
 from keras_attn.layers.self_attention.relative_positions import relative_positions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_attn.layers._validation import check_positive_int
+from keras_attn._checks import check_positive_int
 from keras_attn.layers.building_blocks.resize import interpolation_matrix
 from keras_attn.typing import Size, Tensor
 

@@ -7,13 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_divisible, check_pair, check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
-from keras_attn.layers._validation import (
-    check_choice,
-    check_divisible,
-    check_pair,
-    check_positive_int,
-)
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.self_attention.chunked_attention import Chunk, attend, chunk_within
 from keras_attn.layers.self_attention.fused_attention import attend_fused
 from keras_attn.layers.self_attention.relative_positions import (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_attn._checks import check_one_of
 from keras_attn.training.placement import strategies
 from keras_attn.training.placement.base import Placement
 from keras_attn.training.placement.plain_keras import PlainKeras
@@ -22,11 +23,7 @@ STRATEGIES = tuple(
 
 def check_name(strategy: Any) -> None:
     """Raises a ValueError unless `strategy` is the name of one."""
-    if strategy not in STRATEGIES:
-        raise ValueError(
-            f"`strategy` must be one of {', '.join(map(repr, STRATEGIES))}. "
-            f"Received: strategy={strategy!r}"
-        )
+    check_one_of("strategy", strategy, STRATEGIES)
 
 
 def kind_of(name: str) -> type[Placement]:
