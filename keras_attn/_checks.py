@@ -16,7 +16,7 @@ def check_int(
     Args:
         name: Name of the argument, for the error.
         value: The argument.
-        rule: What the argument must be, for the error, such as "a positive integer".
+        rule: The rule for the error, behind "must be", such as "a positive integer".
         least: The lowest value.
         most: The highest value.
 

@@ -32,7 +32,7 @@ def serve(
     Args:
         path: The base folder of a model, which holds `<version>/saved_model.pb`. The highest
             version is served, and a higher one as soon as it is there.
-        name: What clients call the model, `/v1/models/<name>`. Default: the name of the folder.
+        name: Name of the model for clients, `/v1/models/<name>`. Default: the name of the folder.
         model_config_file: Instead of `path`, a `models.config` as TF Serving reads it: several
             models, their version policies and labels.
         host: The address to listen at. `"0.0.0.0"` is reached from other machines; there is no
@@ -85,7 +85,7 @@ def start_server(
 
     Args:
         path: The base folder of a model. This and the others are as in `serve`.
-        name: What clients call the model.
+        name: Name of the model for clients.
         model_config_file: Instead of `path`.
         host: The address to listen at.
         port: The port of REST; 0 takes a free one.

@@ -20,7 +20,7 @@ class Modules:
     """How a network makes its attention modules.
 
     Attributes:
-        mask_activation: That of the masks.
+        mask_activation: Activation of the masks.
         masks: Whether there are masks; without them there are the units of the trunk.
         learning: How mask and trunk are put together.
         unit: `AttentionModule`'s name of the residual unit.

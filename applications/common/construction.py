@@ -33,7 +33,7 @@ class Images:
         size: Side of the input where none is given.
         classes: How many classes there are.
         min_size: Least side of the input.
-        normalisation: What pixels in 0..255 need, where the weights don't say.
+        normalisation: Normalisation of pixels in 0..255, where the weights don't say.
     """
 
     size: int
@@ -67,13 +67,13 @@ def construct(
     """Makes a network: input, preprocessing, body, head; then loads its weights.
 
     Args:
-        body: From the image (B, H, W, C) to the last feature map.
-        images: What the network was made for.
+        body: Function of the image (B, H, W, C), which gives the last feature map.
+        images: The images that the network was made for.
         default_name: Name of the model where the user gave none.
         dropout: Rate before the classifier.
         include_top: As in `Common`, and so are the others.
         include_preprocessing: The same.
-        weights: What `choose` made of the user's `weights`, or `None`.
+        weights: The `Choice` that `choose` made of the user's `weights`, or `None`.
         input_tensor: As in `Common`.
         input_shape: The same.
         pooling: The same.

@@ -72,7 +72,7 @@ def network(
     something else. Its signature and its docstring list the arguments of `Common`.
 
     Args:
-        images: What the network was made for.
+        images: The images that the network was made for.
         like: A constructor of the same arguments, whose docstring says what they are.
 
     Returns:

@@ -133,7 +133,7 @@ def residual_network(
 
     Args:
         variant: The network.
-        attention: What stands in its blocks.
+        attention: The attention in its blocks.
         geometry: A key of `GEOMETRIES`.
         default_name: Name of the model where the user gave none; by default the variant's, with
             that of the attention.

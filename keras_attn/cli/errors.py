@@ -21,7 +21,7 @@ def reason(error: Exception) -> str:
     the traceback.
 
     Args:
-        error: What a command raised.
+        error: The exception that a command raised.
     """
     if isinstance(error, ImportError):
         return _one_line(explain_missing(error))

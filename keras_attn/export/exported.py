@@ -21,7 +21,7 @@ def exported(path: str | os.PathLike[str], notes: Iterable[str]) -> ExportedPath
 
     Args:
         path: Where.
-        notes: What is to be known.
+        notes: Sentences about the export that its user should know.
     """
     made = ExportedPath(path)
     made.notes = tuple(notes)

@@ -34,7 +34,7 @@ def move_version(folder: pathlib.Path, base: pathlib.Path, version: int | None) 
     """Moves what was written into its place, whole.
 
     Args:
-        folder: What was written, on the same disk.
+        folder: The folder that was written, on the same disk.
         base: The model's base folder.
         version: The number. `None` for the next one, whatever other exports did in the meantime.
 

@@ -9,7 +9,7 @@ def reason_of(error: Exception) -> str:
     """The first line of an exception that says something; of TensorFlow's, without its graph.
 
     Args:
-        error: What was raised.
+        error: The exception that was raised.
     """
     if isinstance(error, tf.errors.OpError):
         # {{function_node ...}} what [Op:Name] name: ...

@@ -44,7 +44,7 @@ def export_tflite(
     Args:
         saved_model: A version folder, as `export_saved_model` wrote it.
         path: The file, which ends in `.tflite`.
-        bound: Of the difference, relative to the greatest value where that is over 1.
+        bound: Largest difference, relative to the greatest value where that is over 1.
 
     Returns:
         The path of the file. Its `notes` say where XNNPACK refuses it.

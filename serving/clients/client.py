@@ -30,7 +30,7 @@ class ServerError(RuntimeError):
 
     Attributes:
         status: Status of the HTTP reply.
-        message: What the reply says.
+        message: The reply's text.
     """
 
     def __init__(self, status: int, message: str):

@@ -36,7 +36,7 @@ class ModelSession:
 
     Attributes:
         signature_defs: The signatures as the SavedModel has them.
-        signatures: What each takes and gives.
+        signatures: The inputs and outputs of each signature.
         decodes_images: Whether an operation of the graph decodes images.
         needs_xla: The names of the functions that only run where XLA is on. TF Serving has it off.
     """

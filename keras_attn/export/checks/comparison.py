@@ -113,7 +113,8 @@ def make_cases(
     Args:
         model: The network: what `serving_default` must equal.
         signatures: Those of `model` itself, as `make_signatures` gives them.
-        preprocessing: What range `serving_default` takes; 0..1 where it isn't known.
+        preprocessing: The steps that give the range of `serving_default`, which is 0..1 where they
+            aren't known.
     """
     generator = np.random.default_rng(0)
     bound = _bound(model)
@@ -163,10 +164,10 @@ def run_moved(
 
     Args:
         answer: Runs `model`.
-        model: Whose weights are moved.
-        image: What `answer` takes.
+        model: The network whose weights are moved.
+        image: The images that `answer` takes.
         generator: Draws the directions.
-        step: Relative to the value.
+        step: Size of a step, relative to the value.
     """
 
     def moved(value: tf.Tensor) -> tf.Tensor:
@@ -197,7 +198,7 @@ def check_saved_model(
 
     Args:
         folder: The SavedModel.
-        cases: What to run.
+        cases: The cases to run.
 
     Returns:
         A record for each loader, case and output: its greatest difference, and the bound.

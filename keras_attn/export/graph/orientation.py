@@ -34,7 +34,7 @@ def set_upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
 
     Args:
         image: `(H, W, C)`.
-        exif: What `exif_of_jpeg` and the like give.
+        exif: The file's EXIF, as `exif_of_jpeg` and the like give it.
     """
 
     def turned(swap: bool, backwards: list[int]) -> tf.Tensor:

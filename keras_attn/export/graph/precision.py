@@ -62,7 +62,7 @@ def compare_precisions(
     Args:
         model: The network in 16 bits.
         copy: The one in float32.
-        image: What both are run on, `(B, H, W, C)`.
+        image: The images that both are run on, `(B, H, W, C)`.
         policies: The names of the dtype policies in `model`.
 
     Returns:

@@ -26,8 +26,8 @@ class Preprocessing:
             just fits into it, and its centre is cut out, as timm and torchvision evaluate. `None`
             resizes the whole image, whatever its proportions, as `keras_attn.training` reads files.
         interpolation: `"bilinear"` or `"bicubic"`.
-        mean: What is subtracted from each channel, in pixel values 0..255. `None` for nothing.
-        std: What each channel is then divided by, in pixel values. `None` for nothing.
+        mean: Value that is subtracted from each channel, in pixel values 0..255. `None` for none.
+        std: Value that each channel is then divided by, in pixel values. `None` for none.
 
     Example:
         >>> as_timm = Preprocessing((224, 224), crop=0.875, interpolation="bicubic",

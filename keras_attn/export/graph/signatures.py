@@ -38,9 +38,10 @@ class Signature:
 
     Attributes:
         name: Its name.
-        spec: What it takes.
-        read: From that to floats `(B, H, W, C)`: the network's image, or its pixel values.
-        answer: From those to the outputs.
+        spec: Shape and dtype of that tensor.
+        read: Function of that tensor, which gives floats `(B, H, W, C)`: the network's image, or
+            its pixel values.
+        answer: Function of those floats, which gives the outputs.
     """
 
     name: str
@@ -69,7 +70,7 @@ def make_signatures(
 
     Args:
         model: A network that `check_image_model` accepts.
-        preprocessing: What stands between pixels and the network; `None` where it isn't known.
+        preprocessing: The steps between pixels and the network; `None` where they aren't known.
         class_names: The names of the classes; their numbers where there are none.
         top_k: How many labels `serve_bytes` gives.
 

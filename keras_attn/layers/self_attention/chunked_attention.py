@@ -49,7 +49,7 @@ def attend(
         keys: Keys as the product takes them, (A, d, M).
         v: Values, (A, M, e).
         places: (M, p), the same for all of A and not trained; `None` where p is 0.
-        chunk: What to take at a time; `None` takes all at once, and keeps the map for the
+        chunk: The part to take at a time; `None` takes all at once, and keeps the map for the
             backward pass.
 
     Returns:

@@ -74,7 +74,7 @@ def check_dataset(dataset: Any) -> None:
     """Raises unless it is a data set of real numbers that are all in the file.
 
     Args:
-        dataset: What was found.
+        dataset: The dataset that was found.
 
     Raises:
         ValueError: If it is of anything else.

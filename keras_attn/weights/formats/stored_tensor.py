@@ -16,7 +16,7 @@ class StoredTensor:
 
     Attributes:
         shape: Its shape.
-        dtype: Of the array that is read. bfloat16 is read as float32.
+        dtype: Dtype of the array that is read. bfloat16 is read as float32.
         read: Reads the array.
     """
 

@@ -75,7 +75,7 @@ class TensorPickle:
         file: Where they are read from.
 
     Attributes:
-        storages: What the tensors so far lie in, by key.
+        storages: The storages of the tensors so far, by key.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

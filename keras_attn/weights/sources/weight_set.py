@@ -16,7 +16,7 @@ class WeightSet:
     """A set of weights that can be had.
 
     Attributes:
-        metadata: What belongs to it.
+        metadata: The set's metadata.
         naming: How its file names the weights; `None` for a file of our own.
         file: Its file and where it is.
         arguments: The constructor's arguments that it was trained with. They are taken where the
