@@ -70,7 +70,7 @@ def compare(
     Args:
         reference: The SavedModel.
         run: The conversion, from images to named outputs.
-        what: Its name, for the error.
+        what: Name of the format, for the error.
         bound: Largest difference, relative to the greatest value where that is over 1; where the
             SavedModel's own bound is wider, that holds.
 

@@ -20,7 +20,7 @@ def exported(path: str | os.PathLike[str], notes: Iterable[str]) -> ExportedPath
     """Makes one.
 
     Args:
-        path: Where.
+        path: The path that the export was written to.
         notes: Sentences about the export that its user should know.
     """
     made = ExportedPath(path)

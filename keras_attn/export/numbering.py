@@ -13,7 +13,7 @@ def check_version(version: int | None, base: pathlib.Path) -> None:
     """Raises ValueError unless a version can be exported into a model's base folder.
 
     Args:
-        version: Its number; `None` for the next one.
+        version: Number of the version; `None` for the next one.
         base: The folder. It need not exist.
     """
     taken = find_versions(base)

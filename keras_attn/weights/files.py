@@ -76,8 +76,8 @@ def load_tensors(model: keras.Model, path: Path, tensors: Tensors, naming: Namin
     Args:
         model: The network.
         path: The file, for the error.
-        tensors: Its tensors.
-        naming: How it names them.
+        tensors: The file's tensors.
+        naming: The naming of those tensors.
 
     Returns:
         What was done.

@@ -23,8 +23,8 @@ class Metadata:
         network: The constructor.
         source: Who trained or published it, and where.
         licence: As the source gives it; `""` where it gives none.
-        top1: Its accuracy in percent, as the source gives it; `None` where it gives none.
-        top1_on: On which images, and at which size.
+        top1: Top-1 accuracy in percent, as the source gives it; `None` where it gives none.
+        top1_on: The images of that accuracy, and their size.
         size: Side of the images that `top1` is for, or that it was trained with.
         crop: Share of the resized image's side that is cropped from its centre; the short side is
             resized to `size / crop`.

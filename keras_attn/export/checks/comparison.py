@@ -54,7 +54,7 @@ class Case:
     """What is fed to a signature, and what the network gives for it, run eagerly.
 
     Attributes:
-        signature: Its name.
+        signature: Name of the signature.
         feeds: The one input.
         expected: The right outputs.
         limits: How far each output that is a number may be from that, but for the network's noise.

@@ -37,7 +37,7 @@ class Signature:
     """A function of one tensor.
 
     Attributes:
-        name: Its name.
+        name: Name of the signature.
         spec: Shape and dtype of that tensor.
         read: Function of that tensor, which gives floats `(B, H, W, C)`: the network's image, or
             its pixel values.

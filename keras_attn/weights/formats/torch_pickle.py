@@ -72,7 +72,7 @@ class TensorPickle:
     """Runs the pickles of one file.
 
     Args:
-        file: Where they are read from.
+        file: The file that they are read from.
 
     Attributes:
         storages: The storages of the tensors so far, by key.
