@@ -38,7 +38,7 @@ class Entry:
         construct: Its constructor.
         input_size: Side of the default input, in pixels.
         source: Paper and section, or the authors' file.
-        arguments: What the name fixes of the constructor's arguments.
+        arguments: The constructor's arguments that the name fixes.
         published: Numbers to compare with, only such as were read and not recalled.
     """
 
@@ -55,7 +55,7 @@ class Entry:
 
 def _read() -> dict[str, Entry]:
     entries = {}
-    table = resources.files(__package__).joinpath("networks.csv").read_text(encoding="utf-8")
+    table = resources.files(str(__package__)).joinpath("networks.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines()):
         construct, images = CONSTRUCTORS[row["constructor"]]
         published = None

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_attn.typing import Size, Tensor
+
 # Always applied in this order: first what moves the picture, then what changes its values, last
 # what mixes one image with another. With both mixes, MixUp's images are those that CutMix cuts.
 AUGMENTATIONS = (
@@ -69,7 +71,7 @@ def check_augment(augment: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in AUGMENTATIONS if name in augment)
 
 
-def resized_crop_sides(uniform: Any, height: int, width: int) -> tuple[Any, Any]:
+def resized_crop_sides(uniform: Any, height: Size, width: Size) -> tuple[Any, Any]:
     """The sides of the parts that "random_resized_crop" draws; one above 1 sticks out.
 
     Args:
@@ -131,7 +133,9 @@ class KerasAugmentation:
         """The augmentations that are Keras's layers, in their order."""
         return tuple(self._layers)
 
-    def __call__(self, images: Any, labels: Any, draws: dict[str, Callable[[], Any]]) -> Any:
+    def __call__(
+        self, images: Tensor, labels: Tensor, draws: dict[str, Callable[[], Tensor]]
+    ) -> tuple[Tensor, Tensor]:
         """Augments a batch.
 
         Args:
@@ -155,7 +159,7 @@ class GivenSeeds(keras.random.SeedGenerator):
 
     def __init__(self) -> None:
         super().__init__(seed=0)
-        self.draw: Callable[[], Any] | None = None
+        self.draw: Callable[[], Tensor] | None = None
 
     def next(self, ordered: bool = True) -> Any:
         """The next seed."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn._checks import check_int
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.data.label_noise import check_label_noise, label_shifts
 from keras_attn.data.readers.digits import SIZE as DIGITS_SIZE
@@ -76,10 +77,9 @@ def load_dataset(
         )
     name = os.fspath(name)
     size = _checked_size(image_size)
-    if limit is not None and (not _is_integer(limit) or limit <= 0):
-        raise ValueError(f"`limit` must be a positive integer or None. Received: limit={limit!r}")
-    if not _is_integer(seed) or seed < 0:
-        raise ValueError(f"`seed` must be an integer, 0 or more. Received: seed={seed!r}")
+    if limit is not None:
+        limit = check_int("limit", limit, "a positive integer or None")
+    seed = check_int("seed", seed, "an integer, 0 or more", least=0)
     check_label_noise(label_noise)
     if isinstance(test_share, bool) or not isinstance(test_share, float) or not 0 < test_share < 1:
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn._checks import check_int
 from keras_attn.data.splits import ArraySplit, RandomAccessSplit, Split
 
 
@@ -130,8 +131,7 @@ class ImageDataset:
 
 def check_seed(seed: Any) -> None:
     """Raises a ValueError unless `seed` is one that Keras takes."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={seed!r}")
+    check_int("seed", seed, "an integer from 0 to 2**32 - 1", least=0, most=2**32 - 1)
 
 
 def _check_split(

@@ -43,9 +43,9 @@ class RemoteFile:
     """A file of weights and where it is.
 
     Attributes:
-        url: Its address. An address `hf://owner/name/file` is one of the Hugging Face hub, and
-            `file://...` a file that the package brings.
-        sha256: Its SHA-256 or the beginning of it, `"md5:..."` where the source gives that, or
+        url: Address of the file: `hf://owner/name/file` is one of the Hugging Face hub, and
+            `file://...` one that the package brings.
+        sha256: SHA-256 of the file, or the beginning of it; `"md5:..."` where the source gives that,
             `None` where it gives neither.
         by_hand: Whether the address is a page for a person, from which no program can fetch.
     """
@@ -61,7 +61,7 @@ def fetch(file: RemoteFile) -> Path:
     A download that was interrupted goes on where it stopped.
 
     Args:
-        file: What and where.
+        file: The file, and where it is.
 
     Returns:
         The path of the complete file.
@@ -167,10 +167,10 @@ def _download(url: str, partial: Path, validator: Path, file: RemoteFile) -> Non
 
     Args:
         url: Address that is asked.
-        partial: Where the file goes, and where its beginning may be.
-        validator: Where the source's mark of this very version is kept, so that the rest is of
+        partial: Path that the file goes to, and where its beginning may be.
+        validator: Path where the source's mark of this very version is kept, so that the rest is of
             the same one.
-        file: What it is.
+        file: The file that is downloaded.
     """
     for path in (partial, validator):
         if path.is_symlink():  # who made it, chose where we would write

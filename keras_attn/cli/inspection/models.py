@@ -74,7 +74,9 @@ def _count(entry: Any) -> Any:
 
 def _print_models(entries: dict[str, Any], costs: dict[str, Any]) -> None:
     """The table: what we count, what is published, and how far apart they are."""
-    rows = [("name", "input", "weights", "trainable", "GMACs", "GFLOPs", *_PUBLISHED, "source")]
+    rows: list[tuple[str, ...]] = [
+        ("name", "input", "weights", "trainable", "GMACs", "GFLOPs", *_PUBLISHED, "source")
+    ]
     notes: list[str] = []
     for name, entry in entries.items():
         cost, published = costs[name], entry.published

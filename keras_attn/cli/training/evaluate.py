@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from keras_attn.cli.arguments import add_data, add_run
 from keras_attn.cli.output import print_metrics
@@ -25,7 +26,9 @@ def run(args: argparse.Namespace) -> None:
 
     model, record = load_run(args.folder)
     own = record["data"]
-    options = dict(own["options"]) if not args.data else {"image_size": record.image_shape()[:2]}
+    options: dict[str, Any] = (
+        dict(own["options"]) if not args.data else {"image_size": record.image_shape()[:2]}
+    )
     data = training.load_dataset(
         args.data or own["name"], data_dir=args.data_dir, seed=own["seed"], **options
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_attn._checks import check_one_of
 from keras_attn.training.placement import strategies
 from keras_attn.training.placement.base import Placement
 from keras_attn.training.placement.plain_keras import PlainKeras
@@ -22,17 +23,14 @@ STRATEGIES = tuple(
 
 def check_name(strategy: Any) -> None:
     """Raises a ValueError unless `strategy` is the name of one."""
-    if strategy not in STRATEGIES:
-        raise ValueError(
-            f"`strategy` must be one of {', '.join(map(repr, STRATEGIES))}. "
-            f"Received: strategy={strategy!r}"
-        )
+    check_one_of("strategy", strategy, STRATEGIES)
 
 
 def kind_of(name: str) -> type[Placement]:
     """The placement of a strategy's name, one of `STRATEGIES`."""
     module = importlib.import_module(f"{strategies.__name__}.{name.replace('-', '_')}")
-    return module.PLACEMENT
+    placement: type[Placement] = module.PLACEMENT
+    return placement
 
 
 def get_strategy(name: str, *, timeout: float = 300.0) -> "tf.distribute.Strategy":
@@ -85,8 +83,9 @@ def place(strategy: "str | tf.distribute.Strategy") -> Placement:
         return PlainKeras()
     if isinstance(strategy, str):
         strategy = get_strategy(strategy)
-    placement: Any = kind_for(strategy)
-    return placement(strategy)
+    kind: Any = kind_for(strategy)
+    placement: Placement = kind(strategy)
+    return placement
 
 
 def kind_for(strategy: "str | tf.distribute.Strategy") -> type[Placement]:

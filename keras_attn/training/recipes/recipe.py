@@ -161,7 +161,9 @@ def run_recipe(
     return result, data
 
 
-def _check_keys(what: str, given: Mapping[str, Any], known: Sequence[str] | Mapping) -> None:
+def _check_keys(
+    what: str, given: Mapping[str, Any], known: Sequence[str] | Mapping[str, Any]
+) -> None:
     """Raises a ValueError that names the first unknown key, and what may have been meant."""
     for key in given:
         if key not in known:
