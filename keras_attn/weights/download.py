@@ -45,8 +45,8 @@ class RemoteFile:
     Attributes:
         url: Address of the file: `hf://owner/name/file` is one of the Hugging Face hub, and
             `file://...` one that the package brings.
-        sha256: SHA-256 of the file, or the beginning of it; `"md5:..."` where the source gives that,
-            `None` where it gives neither.
+        sha256: SHA-256 of the file, or the beginning of it; `"md5:..."` where the source gives
+            that, `None` where it gives neither.
         by_hand: Whether the address is a page for a person, from which no program can fetch.
     """
 
