@@ -9,7 +9,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check
 # TensorFlow's start-up chatter is no news in what these targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo lint check test test-slow test-backends test-browser coverage test-wheel \
+.PHONY: help install demo lint check test test-slow test-backends test-browser test-newest-keras coverage test-wheel \
   test-extras test-tensorflow-serving reliability bench results clean
 .DEFAULT_GOAL := help
 
@@ -28,10 +28,11 @@ $(READY): pyproject.toml
 demo: $(READY)  ## train on real digits, export, serve, predict, draw the attention
 	@$(BIN)/python -m keras_attn.demo --out demo
 
-lint: $(READY)  ## ruff and mypy
+lint: $(READY)  ## ruff, mypy and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright
 
 check: lint test  ## lint, types and the fast suite: what a commit must pass
 
@@ -43,6 +44,15 @@ test-slow: $(READY)  ## what takes minutes
 
 test-backends: $(READY)  ## what runs JAX and PyTorch; one of them: BACKEND=jax
 	$(BIN)/python -m pytest -m "backend and not slow" -k "$(BACKEND)" $(TESTS)
+
+test-newest-keras:  ## the layers and saved weights on the newest Keras there is, in .venv-newest
+	@test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
+	@.venv-newest/bin/python $(PIP) --upgrade "pip>=25"
+	@.venv-newest/bin/python $(PIP) --editable ".[tensorflow,hub]" "pytest>=9,<10"
+	@.venv-newest/bin/python $(PIP) --upgrade keras
+	@.venv-newest/bin/python -c "import keras; print('Keras', keras.__version__)"
+	.venv-newest/bin/python -m pytest -m "not slow and not backend and not browser" \
+	  $(or $(TESTS),tests/layers/test_contract.py tests/weights/test_files.py)
 
 test-browser: $(READY)  ## the server's page, in Chromium (Debian's package `chromium`)
 	$(BIN)/python -m pytest -m browser

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 import keras
 from keras import layers
@@ -17,6 +17,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.kinds import Attention, Block, Places, one_kind
 from keras_attn.layers import CeilMaxPooling2D
+from keras_attn.typing import Tensor
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def SEBNInception(
     return construct(partial(_body, asked), OF_IMAGENET, name, **common)
 
 
-def _body(attention: Attention, x: Any) -> Any:
+def _body(attention: Attention, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, 1024)."""
     x = _conv(x, 64, 7, "stem1", strides=2)
     x = CeilMaxPooling2D(name="stem1_pool")(x)
@@ -130,7 +131,7 @@ def _body(attention: Attention, x: Any) -> Any:
     return level(x, 5)
 
 
-def _inception(x: Any, module: Module, prefix: str) -> Any:
+def _inception(x: Tensor, module: Module, prefix: str) -> Tensor:
     """The module's branches beside each other."""
     branches = []
     if module.single:
@@ -147,12 +148,12 @@ def _inception(x: Any, module: Module, prefix: str) -> Any:
     return layers.Concatenate(channel_axis(), name=f"{prefix}_concat")(branches)
 
 
-def _conv(x: Any, filters: int, size: int, prefix: str, strides: int = 1) -> Any:
+def _conv(x: Tensor, filters: int, size: int, prefix: str, strides: int = 1) -> Tensor:
     x = convolution(x, filters, size, strides=strides, name=f"{prefix}_conv")
     return norm_relu(x, prefix)
 
 
-def _pool(x: Any, module: Module, prefix: str) -> Any:
+def _pool(x: Tensor, module: Module, prefix: str) -> Tensor:
     if module.pool == "max":
         return layers.MaxPooling2D(3, module.strides, "same", name=f"{prefix}_pool")(x)
     x = layers.ZeroPadding2D(1, name=f"{prefix}_pool_pad")(x)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from keras_attn.applications import imagenet
@@ -14,6 +12,7 @@ from keras_attn.applications.common.predictions import (
     numbered,
 )
 from keras_attn.applications.common.preprocessing import CIFAR, preprocess_as
+from keras_attn.typing import Tensor
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 CIFAR100 = """
@@ -31,8 +30,8 @@ train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 
 
 def preprocess_input(
-    x: Any, data_format: str | None = None, *, model: keras.Model | None = None
-) -> Any:
+    x: Tensor, data_format: str | None = None, *, model: keras.Model | None = None
+) -> Tensor:
     """Normalises RGB pixels as networks of 32x32 images take them: (x / 255 - mean) / std.
 
     Mean and deviation are those of CIFAR-10's training images, or what a given model asks for;
@@ -59,7 +58,7 @@ def preprocess_input(
     return preprocess_as(CIFAR, x, data_format, model)
 
 
-def decode_predictions(preds: Any, top: int = 5, *, model: keras.Model | None = None) -> Decoded:
+def decode_predictions(preds: Tensor, top: int = 5, *, model: keras.Model | None = None) -> Decoded:
     """Names the classes that a CIFAR classifier thinks most likely.
 
     Args:

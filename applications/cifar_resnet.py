@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Unpack
+from typing import Unpack
 
 import keras
 from keras import layers
@@ -24,6 +24,7 @@ from keras_attn.kinds import (
     Positions,
 )
 from keras_attn.layers import ZeroPaddingShortcut2D
+from keras_attn.typing import Tensor
 
 FILTERS = (16, 32, 64)
 SIDES = (32, 16, 8)  # of the stages' maps
@@ -93,7 +94,7 @@ def CIFARResNet(
     return construct(partial(_body, (depth - 2) // 6, asked), OF_CIFAR10, name, **common)
 
 
-def _body(blocks: int, attention: Attention, x: Any) -> Any:
+def _body(blocks: int, attention: Attention, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 4, W / 4, 64)."""
     x = norm_relu(convolution(x, FILTERS[0], name="stem_conv"), "stem")
     for stage, side in enumerate(SIDES, start=1):
@@ -104,7 +105,7 @@ def _body(blocks: int, attention: Attention, x: Any) -> Any:
     return x
 
 
-def _block(x: Any, block: Block, strides: int, attention: Attention) -> Any:
+def _block(x: Tensor, block: Block, strides: int, attention: Attention) -> Tensor:
     """relu(branch(x) + shortcut(x))."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
     attend = attention.within(block)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from importlib import resources
-from typing import Any
 
 import keras
 
@@ -14,6 +13,7 @@ from keras_attn.applications.common.predictions import (
     name_predictions,
     numbered,
 )
+from keras_attn.typing import Tensor
 
 
 @functools.cache
@@ -28,7 +28,7 @@ def classes() -> tuple[tuple[str, str], ...]:
     return tuple((line.split(" ")[0], line.split(" ")[1]) for line in lines)
 
 
-def decode_predictions(preds: Any, top: int = 5, *, model: keras.Model | None = None) -> Decoded:
+def decode_predictions(preds: Tensor, top: int = 5, *, model: keras.Model | None = None) -> Decoded:
     """Names the classes that an ImageNet classifier thinks most likely.
 
     As keras.applications has it, but the names come with the package, not from a download, and

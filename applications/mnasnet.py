@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 import keras
 from keras import layers
@@ -29,6 +29,7 @@ from keras_attn.kinds import (
     one_kind,
 )
 from keras_attn.layers import BatchNormalization, SqueezeExcite
+from keras_attn.typing import Tensor
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _mnasnet(attention: Attention, width: float, **common: Unpack[Common]) -> ke
     return construct(partial(_body, attention, width), OF_IMAGENET, name, DROPOUT, **common)
 
 
-def _body(attention: Attention, width: float, x: Any) -> Any:
+def _body(attention: Attention, width: float, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, 1280)."""
     x = same_convolution(x, _scaled(STEM_FILTERS, width), strides=2, name="stem_conv")
     x = _norm_relu(x, "stem")
@@ -203,7 +204,7 @@ def _body(attention: Attention, width: float, x: Any) -> Any:
     return level(_norm_relu(x, "head"), 5)
 
 
-def _block(x: Any, block: Block, width: float, attention: Attention) -> Any:
+def _block(x: Tensor, block: Block, width: float, attention: Attention) -> Tensor:
     """Widens, convolves depthwise, and narrows; where it fits, plus x."""
     stage, prefix = STAGES[block.stage - 1], block.prefix
     attend = attention.within(block)
@@ -241,11 +242,11 @@ def _scaled(filters: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
-def _norm(x: Any, prefix: str) -> Any:
+def _norm(x: Tensor, prefix: str) -> Tensor:
     """BatchNormalization; the authors' momentum and epsilon aren't the residual networks'."""
     norm = BatchNormalization(axis=channel_axis(), momentum=0.99, epsilon=1e-3, name=f"{prefix}_bn")
     return norm(x)
 
 
-def _norm_relu(x: Any, prefix: str) -> Any:
+def _norm_relu(x: Tensor, prefix: str) -> Tensor:
     return layers.Activation("relu", name=f"{prefix}_relu")(_norm(x, prefix))

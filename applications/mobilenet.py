@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 import keras
 
@@ -18,6 +18,7 @@ from keras_attn.applications.common.network import Common, network
 from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.kinds import Attention, Block, Places, one_kind
+from keras_attn.typing import Tensor
 
 STEM_FILTERS = 32
 # Filters and blocks of each stage; all but the first begin with stride 2.
@@ -66,7 +67,7 @@ def SEMobileNet(
     return construct(partial(_body, asked), OF_IMAGENET, name, **common)
 
 
-def _body(attention: Attention, x: Any) -> Any:
+def _body(attention: Attention, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, 1024)."""
     x = norm_relu(convolution(x, STEM_FILTERS, strides=2, name="stem_conv"), "stem")
     for stage, (filters, blocks) in enumerate(STAGES, start=1):

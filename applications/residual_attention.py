@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import Literal, TypeAlias, Unpack
 
 import keras
 
+from keras_attn._checks import check_one_of
 from keras_attn.applications.common.attention_modules import Learning, MaskActivation, Modules
 from keras_attn.applications.common.blocks import convolution, norm_relu, padded_max_pool
 from keras_attn.applications.common.construction import OF_IMAGENET, Images, construct, level
@@ -16,6 +17,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.layers import CeilMaxPooling2D
 from keras_attn.layers.residual_attention.attention_module import UNITS
+from keras_attn.typing import Tensor
 
 Geometry: TypeAlias = Literal["caffe", "pytorchcv"]
 
@@ -213,10 +215,7 @@ def _residual_attention(
     geometry: Geometry,
     **common: Unpack[Common],
 ) -> keras.Model:
-    if geometry not in ("caffe", "pytorchcv"):
-        raise ValueError(
-            f"`geometry` must be one of 'caffe', 'pytorchcv'. Received: geometry={geometry!r}"
-        )
+    check_one_of("geometry", geometry, ("caffe", "pytorchcv"))
     options = {
         "mask_pooling": "ceil" if geometry == "caffe" else "padded",
         "add_targets": geometry == "pytorchcv",
@@ -226,7 +225,7 @@ def _residual_attention(
     return construct(body, images, variant.name, **common)
 
 
-def _body(variant: Variant, modules: Modules, geometry: str, x: Any) -> Any:
+def _body(variant: Variant, modules: Modules, geometry: str, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, 2048)."""
     unit = UNITS[variant.unit]
     x = norm_relu(convolution(x, 64, 7, strides=2, name="stem_conv"), "stem")

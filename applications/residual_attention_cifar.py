@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Unpack
+from typing import Unpack
 
 import keras
 
+from keras_attn._checks import check_one_of
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
 from keras_attn.applications.common.attention_modules import Learning, MaskActivation, Modules
@@ -15,6 +16,7 @@ from keras_attn.applications.common.blocks import convolution, norm_relu
 from keras_attn.applications.common.construction import OF_CIFAR10, construct, level
 from keras_attn.applications.common.network import Common, network
 from keras_attn.layers import PreActivationBottleneck
+from keras_attn.typing import Tensor
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,7 @@ def ResidualAttentionCIFAR(
     >>> model.count_params()
     1164730
     """
-    if depth not in VARIANTS:
-        listed = ", ".join(map(str, VARIANTS))
-        raise ValueError(f"`depth` must be one of {listed}. Received: depth={depth!r}")
+    check_one_of("depth", depth, VARIANTS)
     if len(mask_depths) != len(FILTERS):
         raise ValueError(
             f"`mask_depths` must have one entry per stage. Received: mask_depths={mask_depths!r}"
@@ -95,7 +95,7 @@ def ResidualAttentionCIFAR(
     return construct(body, OF_CIFAR10, f"residual_attention{depth}_cifar", **common)
 
 
-def _body(count: int, modules: Modules, mask_depths: tuple[int, int, int], x: Any) -> Any:
+def _body(count: int, modules: Modules, mask_depths: tuple[int, int, int], x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 4, W / 4, 256)."""
     x = norm_relu(convolution(x, 16, name="stem_conv"), "stem")
     for i, (filters, mask_depth) in enumerate(zip(FILTERS, mask_depths, strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 import keras
 from keras import layers
@@ -23,6 +23,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.kinds import Attention, Block, Places, one_kind
 from keras_attn.layers import ChannelShuffle2D
+from keras_attn.typing import Tensor
 
 # Table 1 of the paper, the column of 3 groups.
 GROUPS = 3
@@ -75,7 +76,7 @@ def SEShuffleNet(
     return construct(partial(_body, asked), OF_IMAGENET, name, **common)
 
 
-def _body(attention: Attention, x: Any) -> Any:
+def _body(attention: Attention, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, 960)."""
     x = norm_relu(convolution(x, STEM_FILTERS, strides=2, name="stem_conv"), "stem")
     x = level(padded_max_pool(x, "stem_pool"), 2)
@@ -86,7 +87,7 @@ def _body(attention: Attention, x: Any) -> Any:
     return x
 
 
-def _unit(x: Any, block: Block, filters: int, attention: Attention) -> Any:
+def _unit(x: Tensor, block: Block, filters: int, attention: Attention) -> Tensor:
     """The sum of branch and shortcut; where it strides, both beside each other."""
     prefix, strides = block.prefix, 2 if block.number == 1 else 1
     shortcut = x

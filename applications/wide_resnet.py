@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 import keras
 from keras import layers
@@ -25,6 +25,7 @@ from keras_attn.kinds import (
     one_kind,
 )
 from keras_attn.layers import ZeroPaddingShortcut2D
+from keras_attn.typing import Tensor
 
 BLOCKS = 4
 STEM_FILTERS = 16
@@ -139,7 +140,7 @@ def _wide_resnet(attention: Attention, **common: Unpack[Common]) -> keras.Model:
     return construct(partial(_body, attention), OF_CIFAR100, name, **common)
 
 
-def _body(attention: Attention, x: Any) -> Any:
+def _body(attention: Attention, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 4, W / 4, 640)."""
     x = same_convolution(x, STEM_FILTERS, name="stem_conv")
     for stage, side in enumerate(SIDES, start=1):
@@ -152,15 +153,14 @@ def _body(attention: Attention, x: Any) -> Any:
     return level(layers.Activation("relu", name="final_relu")(x), 2)
 
 
-def _block(x: Any, block: Block, strides: int, attention: Attention) -> Any:
+def _block(x: Tensor, block: Block, strides: int, attention: Attention) -> Tensor:
     """branch(x) + shortcut(x), where the branch begins with its BatchNormalization and ReLU."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
     attend = attention.within(block)
     is_first = block.stage == block.number == 1
-    if not is_first:
-        shortcut = attend(x, "identity")
+    shortcut = None if is_first else attend(x, "identity")
     x = norm_relu(attend(x, "pre"), prefix, "1")
-    if is_first:
+    if shortcut is None:
         shortcut = attend(x, "identity")  # the stem has no BatchNormalization of its own
     x = attend.convolution(
         x,

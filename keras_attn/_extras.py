@@ -49,7 +49,7 @@ def explain_missing(error: ImportError) -> str:
     """The message of an import that failed, with the extra that brings the module.
 
     Args:
-        error: What importing raised.
+        error: The exception that importing raised.
     """
     extras = EXTRAS.get((error.name or "").partition(".")[0], ())
     commands = " or ".join(f"`pip install 'keras-attn[{extra}]'`" for extra in extras)

@@ -4,9 +4,12 @@ Methods that are overridden are in their classes: `training/layerwise.py` and
 `training/placement/distributed_model.py`.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+
+from keras_attn.typing import Tensor
 
 
 def layers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -14,11 +17,29 @@ def layers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return list(layer._flatten_layers())
 
 
+def parts_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers that a layer is made of, without those within them."""
+    return list(layer._layers)
+
+
 def rate_of(optimizer: keras.optimizers.Optimizer) -> Any:
     """The learning rate that an optimizer was given: a schedule where it has one."""
     return optimizer._learning_rate
 
 
-def made_by(tensor: Any) -> Any:
+def made_by(tensor: Tensor) -> keras.Operation:
     """The layer, or operation, whose output a symbolic tensor is."""
     return tensor._keras_history.operation
+
+
+def sources_of(tensor: Tensor) -> list[Tensor]:
+    """The symbolic tensors that `made_by(tensor)` made this one of."""
+    history = tensor._keras_history
+    return list(history.operation._inbound_nodes[history.node_index].input_tensors)
+
+
+def calls_of(model: keras.Model) -> Iterator[tuple[keras.Operation, list[keras.Operation]]]:
+    """Each call of an operation in a functional model, with the operations that it reads."""
+    for nodes in model._nodes_by_depth.values():
+        for node in nodes:
+            yield node.operation, [source.operation for source in node.parent_nodes]

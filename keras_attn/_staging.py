@@ -29,7 +29,7 @@ def staging(place: str | os.PathLike[str]) -> Iterator[Path]:
     `place` are removed, too, unless something is in them.
 
     Args:
-        place: What will be written; its folder is made where it is missing.
+        place: Path that will be written; its folder is made where it is missing.
 
     Yields:
         The folder.

@@ -15,7 +15,7 @@ def parse_version(name: str) -> int | None:
     """The version that a folder's name stands for, or `None` where TF Serving passes it over.
 
     Args:
-        name: Of an entry of a model's base folder.
+        name: Name of an entry of a model's base folder.
 
     Returns:
         An integer of 64 bits.

@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import keras
 import numpy as np
@@ -112,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _say(text: str, stream=None) -> None:
+def _say(text: str, stream: TextIO | None = None) -> None:
     print(text, file=stream or sys.stdout, flush=True)
 
 

@@ -88,7 +88,7 @@ class Metrics:
         registry = self._registry
         if MULTIPROCESS in os.environ:
             registry = prometheus_client.CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         for metric in registry.collect():
             full = self._names[metric.name]
             lines.append(f"# TYPE {full} {metric.type}")

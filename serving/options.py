@@ -3,6 +3,7 @@
 import dataclasses
 import os
 
+from keras_attn._checks import check_positive_int
 from keras_attn.serving import metrics
 from keras_attn.serving.batching.options import BatchingOptions
 from keras_attn.serving.grpc.channel_arguments import read_channel_arguments
@@ -92,7 +93,7 @@ class ServerOptions:
     page: bool = True
     drain_seconds: float = 30.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in (
             "max_body_bytes",
             "max_arriving_bytes",
@@ -102,9 +103,7 @@ class ServerOptions:
             "request_threads",
             "num_request_iterations_for_warmup",
         ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+            check_positive_int(name, getattr(self, name))
         for name in (
             "file_system_poll_wait_seconds",
             "model_config_file_poll_wait_seconds",

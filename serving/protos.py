@@ -53,7 +53,8 @@ def read_text_proto(path: str | os.PathLike[str], into: Message) -> Message:
     """
     try:
         with open(path, encoding="utf-8") as file:
-            return text_format.Parse(file.read(), into)
+            text_format.Parse(file.read(), into)
+            return into
     except (text_format.ParseError, UnicodeDecodeError) as error:
         name = into.DESCRIPTOR.name  # TF Serving's logs are searched for the words that follow
         raise ValueError(

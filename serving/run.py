@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 
+from keras_attn._checks import check_positive_int
 from keras_attn.serving.config import ServerConfig, read_config
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.process.signals import Signals
@@ -31,7 +32,7 @@ def serve(
     Args:
         path: The base folder of a model, which holds `<version>/saved_model.pb`. The highest
             version is served, and a higher one as soon as it is there.
-        name: What clients call the model, `/v1/models/<name>`. Default: the name of the folder.
+        name: Name of the model for clients, `/v1/models/<name>`. Default: the name of the folder.
         model_config_file: Instead of `path`, a `models.config` as TF Serving reads it: several
             models, their version policies and labels.
         host: The address to listen at. `"0.0.0.0"` is reached from other machines; there is no
@@ -51,8 +52,7 @@ def serve(
     keras_attn.serving.serve("exports/digits", port=8501, grpc_port=8500)
     ```
     """
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
+    workers = check_positive_int("workers", workers)
     config = read_config(
         path,
         name=name,
@@ -85,7 +85,7 @@ def start_server(
 
     Args:
         path: The base folder of a model. This and the others are as in `serve`.
-        name: What clients call the model.
+        name: Name of the model for clients.
         model_config_file: Instead of `path`.
         host: The address to listen at.
         port: The port of REST; 0 takes a free one.

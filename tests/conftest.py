@@ -1,5 +1,6 @@
 """What every test has: random values that are the same in every run."""
 
+import gc
 import sys
 import unittest.mock
 
@@ -15,6 +16,17 @@ def _seed():
     if "keras" in sys.modules:
         with unittest.mock.patch("tensorflow.random.set_seed"):
             sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_older_is_looked_through():
+    """Garbage is looked for among a module's own objects: those of all tests before it are many.
+
+    A server looks whenever it unloads a model.
+    """
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module", autouse=True)

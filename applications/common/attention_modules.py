@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from keras_attn._checks import check_one_of
 from keras_attn.layers import AttentionModule
 from keras_attn.layers.residual_attention.attention_module import UNITS
+from keras_attn.typing import Tensor
 
 MaskActivation: TypeAlias = Literal["mixed", "channel", "spatial"]
 Learning: TypeAlias = Literal["residual", "naive"]
@@ -18,7 +20,7 @@ class Modules:
     """How a network makes its attention modules.
 
     Attributes:
-        mask_activation: That of the masks.
+        mask_activation: Activation of the masks.
         masks: Whether there are masks; without them there are the units of the trunk.
         learning: How mask and trunk are put together.
         unit: `AttentionModule`'s name of the residual unit.
@@ -36,14 +38,9 @@ class Modules:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        activations = get_args(MaskActivation)
-        if self.mask_activation not in activations:
-            raise ValueError(
-                f"`mask_activation` must be one of {', '.join(map(repr, activations))}. "
-                f"Received: mask_activation={self.mask_activation!r}"
-            )
+        check_one_of("mask_activation", self.mask_activation, get_args(MaskActivation))
 
-    def __call__(self, x: Any, filters: int, mask_depth: int, name: str) -> Any:
+    def __call__(self, x: Tensor, filters: int, mask_depth: int, name: str) -> Tensor:
         """Puts a module on a map (B, H, W, C); the output is (B, H, W, filters)."""
         if self.masks:
             return AttentionModule(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import keras
 from keras import layers
 
 from keras_attn.layers import BatchNormalization, GroupedConv2D
+from keras_attn.typing import Tensor
 
 
 def channel_axis() -> int:
@@ -16,20 +16,20 @@ def channel_axis() -> int:
     return -1 if keras.config.image_data_format() == "channels_last" else 1
 
 
-def norm(x: Any, name: str) -> Any:
+def norm(x: Tensor, name: str) -> Tensor:
     """BatchNormalization over the channels: epsilon 1e-5, momentum 0.9."""
     return BatchNormalization(axis=channel_axis(), momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
-def norm_relu(x: Any, prefix: str, suffix: str = "") -> Any:
+def norm_relu(x: Tensor, prefix: str, suffix: str = "") -> Tensor:
     """BatchNormalization, then ReLU: `{prefix}_bn{suffix}` and `{prefix}_relu{suffix}`."""
     x = norm(x, f"{prefix}_bn{suffix}")
     return layers.Activation("relu", name=f"{prefix}_relu{suffix}")(x)
 
 
 def convolution(
-    x: Any, filters: int, kernel_size: int = 3, *, strides: int = 1, groups: int = 1, name: str
-) -> Any:
+    x: Tensor, filters: int, kernel_size: int = 3, *, strides: int = 1, groups: int = 1, name: str
+) -> Tensor:
     """A convolution without bias, padded by `kernel_size // 2` on every side.
 
     Keras's `same` pads a strided convolution on one side only; the networks' authors pad both.
@@ -51,8 +51,8 @@ def convolution(
 
 
 def depthwise_convolution(
-    x: Any, kernel_size: int = 3, *, strides: int = 1, padding: str = "symmetric", name: str
-) -> Any:
+    x: Tensor, kernel_size: int = 3, *, strides: int = 1, padding: str = "symmetric", name: str
+) -> Tensor:
     """A depthwise convolution without bias, padded by `kernel_size // 2` on every side.
 
     With `padding="same"` it is padded as Keras does, on one side only where it strides. The
@@ -71,7 +71,7 @@ def depthwise_convolution(
     )(x)
 
 
-def padded_max_pool(x: Any, name: str) -> Any:
+def padded_max_pool(x: Tensor, name: str) -> Tensor:
     """A 3x3 max pool of stride 2, padded by 1 on every side, behind a ReLU.
 
     There zeros around the map are as good as the -inf of a padded max pool.
@@ -81,8 +81,8 @@ def padded_max_pool(x: Any, name: str) -> Any:
 
 
 def same_convolution(
-    x: Any, filters: int, kernel_size: int = 3, *, strides: int = 1, name: str
-) -> Any:
+    x: Tensor, filters: int, kernel_size: int = 3, *, strides: int = 1, name: str
+) -> Tensor:
     """A convolution without bias, padded as Keras does: on one side only where it strides."""
     return layers.Conv2D(
         filters,

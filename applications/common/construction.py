@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import sys
 import types
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
+from keras_attn._checks import check_one_of, check_positive_int
 from keras_attn.applications.common.preprocessing import CIFAR, IMAGENET, Normalisation
+from keras_attn.typing import Activation, Shape, Tensor
 from keras_attn.weights import Choice, LevelMarker, set_normalisation
 
 LOGGER = logging.getLogger("keras_attn")
@@ -31,7 +33,7 @@ class Images:
         size: Side of the input where none is given.
         classes: How many classes there are.
         min_size: Least side of the input.
-        normalisation: What pixels in 0..255 need, where the weights don't say.
+        normalisation: Normalisation of pixels in 0..255, where the weights don't say.
     """
 
     size: int
@@ -46,32 +48,32 @@ OF_CIFAR100 = Images(32, 100, 8, CIFAR)
 
 
 def construct(
-    body: Callable[[Any], Any],
+    body: Callable[[Tensor], Tensor],
     images: Images,
     default_name: str,
     dropout: float = 0.0,
     *,
     include_top: bool = True,
     include_preprocessing: bool = False,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
+    weights: str | os.PathLike[str] | Choice | None = None,
+    input_tensor: Tensor = None,
+    input_shape: Shape | None = None,
     pooling: str | None = None,
     classes: int | None = None,
-    classifier_activation: Any = "softmax",
+    classifier_activation: Activation = "softmax",
     pyramid_outputs: bool | Sequence[str] = False,
     name: str | None = None,
 ) -> keras.Model:
     """Makes a network: input, preprocessing, body, head; then loads its weights.
 
     Args:
-        body: From the image (B, H, W, C) to the last feature map.
-        images: What the network was made for.
+        body: Function of the image (B, H, W, C), which gives the last feature map.
+        images: The images that the network was made for.
         default_name: Name of the model where the user gave none.
         dropout: Rate before the classifier.
         include_top: As in `Common`, and so are the others.
         include_preprocessing: The same.
-        weights: What `choose` made of the user's `weights`, or `None`.
+        weights: The `Choice` that `choose` made of the user's `weights`, or `None`.
         input_tensor: As in `Common`.
         input_shape: The same.
         pooling: The same.
@@ -87,6 +89,8 @@ def construct(
         ValueError: Where an argument is wrong, or the weights are another network's.
     """
     classes = images.classes if classes is None else classes
+    if weights is not None and not isinstance(weights, Choice):
+        raise TypeError(f"`weights` must have been chosen by now. Received: weights={weights!r}")
     _check(include_top, weights, pooling, classes, classifier_activation, pyramid_outputs)
     normalisation = images.normalisation
     if weights is not None and weights.metadata is not None:
@@ -131,7 +135,7 @@ def construct(
     return model
 
 
-def level(x: Any, exponent: int) -> Any:
+def level(x: Tensor, exponent: int) -> Tensor:
     """Marks the last map of stride `2**exponent` as level P{exponent} of the feature pyramid.
 
     The marks are layers of their own, so they are there after loading, too. The first one
@@ -140,7 +144,7 @@ def level(x: Any, exponent: int) -> Any:
     return LevelMarker(name=f"P{exponent}")(x)
 
 
-def pyramid_outputs(model: keras.Model) -> dict[str, Any]:
+def pyramid_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """The last map of each stage of a network of `keras_attn.applications`.
 
     Args:
@@ -168,7 +172,9 @@ def pyramid_outputs(model: keras.Model) -> dict[str, Any]:
     return dict(sorted(levels.items()))
 
 
-def _chosen_levels(chosen: bool | Sequence[str], model: keras.Model) -> dict[str, Any]:
+def _chosen_levels(
+    chosen: bool | Sequence[str], model: keras.Model
+) -> dict[str, keras.KerasTensor]:
     levels = pyramid_outputs(model)
     if isinstance(chosen, bool):
         return levels
@@ -183,26 +189,20 @@ def _chosen_levels(chosen: bool | Sequence[str], model: keras.Model) -> dict[str
 
 def _check(
     include_top: bool,
-    weights: Any,
-    pooling: Any,
-    classes: Any,
-    classifier_activation: Any,
-    pyramid_outputs: Any,
+    weights: Choice | None,
+    pooling: str | None,
+    classes: int | None,
+    classifier_activation: Activation,
+    pyramid_outputs: bool | Sequence[str],
 ) -> None:
-    if pooling not in (None, "avg", "max"):
-        raise ValueError(
-            f"`pooling` must be one of None, 'avg', 'max'. Received: pooling={pooling!r}"
-        )
+    check_one_of("pooling", pooling, (None, "avg", "max"))
     if pyramid_outputs and include_top:
         raise ValueError(
             "`pyramid_outputs` needs `include_top=False`. Received: include_top=True, "
             f"pyramid_outputs={pyramid_outputs!r}"
         )
-    is_count = isinstance(classes, int) and not isinstance(classes, bool) and classes > 0
-    if include_top and not is_count:
-        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
-    if weights is not None and not isinstance(weights, Choice):
-        raise TypeError(f"`weights` must have been chosen by now. Received: weights={weights!r}")
+    if include_top:
+        check_positive_int("classes", classes)
     if include_top and weights is not None:
         activation = keras.activations.get(classifier_activation)
         if activation not in (keras.activations.softmax, keras.activations.linear):
@@ -213,9 +213,7 @@ def _check(
             )
 
 
-def _checked_shape(
-    shape: tuple[int | None, ...] | None, images: Images, include_top: bool
-) -> tuple[int | None, ...]:
+def _checked_shape(shape: Shape | None, images: Images, include_top: bool) -> Shape:
     """The input's shape without the batch; dynamic sides where the user wants them."""
     channels_first = keras.config.image_data_format() == "channels_first"
     if shape is None:

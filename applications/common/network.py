@@ -13,6 +13,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 import keras
 
 from keras_attn.applications.common.construction import Images, construct
+from keras_attn.typing import Shape, Tensor
 from keras_attn.weights import Choice, choose
 
 ConstructorT = TypeVar("ConstructorT", bound=Callable[..., keras.Model])
@@ -52,8 +53,8 @@ class Common(TypedDict, total=False):
     include_top: bool
     include_preprocessing: bool
     weights: str | os.PathLike[str] | None
-    input_tensor: Any
-    input_shape: tuple[int | None, ...] | None
+    input_tensor: Tensor
+    input_shape: Shape | None
     pooling: Literal["avg", "max"] | None
     classes: int
     classifier_activation: str | Callable[..., Any] | None
@@ -71,7 +72,7 @@ def network(
     something else. Its signature and its docstring list the arguments of `Common`.
 
     Args:
-        images: What the network was made for.
+        images: The images that the network was made for.
         like: A constructor of the same arguments, whose docstring says what they are.
 
     Returns:
@@ -143,7 +144,7 @@ def _whole_docstring(text: str | None, like: Callable[..., Any] | None) -> str |
     return "\n\n".join([summary, *(sections[name] for name in order)]) + "\n"
 
 
-def _unknown(constructor: str, key: str, value: Any) -> str:
+def _unknown(constructor: str, key: str, value: object) -> str:
     if key in RENAMED:
         return f"`{key}` is no argument of {constructor}: {RENAMED[key]}. Received: {key}={value!r}"
     return f"{constructor}() got an unexpected keyword argument {key!r}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_attn._checks import check_positive_int
+from keras_attn.typing import Tensor
 from keras_attn.weights import get_metadata
 
 Decoded = list[list[tuple[str, str, float]]]
@@ -20,7 +21,7 @@ def labels_of(model: keras.Model | None) -> str | tuple[str, ...] | None:
     return None if metadata is None else metadata.labels
 
 
-def name_predictions(preds: Any, names: Sequence[tuple[str, str]], top: int) -> Decoded:
+def name_predictions(preds: Tensor, names: Sequence[tuple[str, str]], top: int) -> Decoded:
     """The classes of each image by falling score.
 
     Args:
@@ -37,8 +38,7 @@ def name_predictions(preds: Any, names: Sequence[tuple[str, str]], top: int) -> 
             "`decode_predictions` expects a batch of predictions (i.e. a 2D array of shape "
             f"(samples, {len(names)})). Received array with shape: {scores.shape}"
         )
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise ValueError(f"`top` must be a positive integer. Received: top={top!r}")
+    top = check_positive_int("top", top)
     decoded = []
     for row in scores:
         best = np.argsort(-row, kind="stable")[:top]

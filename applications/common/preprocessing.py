@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_attn._checks import check_one_of
+from keras_attn.typing import Tensor
 from keras_attn.weights import Metadata, get_metadata, get_normalisation
 
 
@@ -38,7 +39,7 @@ class Normalisation:
         scale = 255 / (high - low)
         return [scale * (mean - low) for mean in self.mean], [scale * std for std in self.std]
 
-    def apply(self, image: Any) -> Any:
+    def apply(self, image: Tensor) -> Tensor:
         """Puts the normalisation into a network; images without 3 channels are only scaled."""
         axis = -1 if keras.config.image_data_format() == "channels_last" else 1
         if image.shape[axis] != 3:
@@ -52,14 +53,12 @@ class Normalisation:
             name="normalization",
         )(image)
 
-    def preprocess_input(self, x: Any, data_format: str | None = None, *, channels: int = 3) -> Any:
+    def preprocess_input(
+        self, x: Tensor, data_format: str | None = None, *, channels: int = 3
+    ) -> Tensor:
         """Normalises an array or a tensor of pixels, RGB or of `channels`, as `apply` does."""
         data_format = data_format or keras.config.image_data_format()
-        if data_format not in ("channels_last", "channels_first"):
-            raise ValueError(
-                "`data_format` must be one of 'channels_last', 'channels_first'. "
-                f"Received: data_format={data_format!r}"
-            )
+        check_one_of("data_format", data_format, ("channels_last", "channels_first"))
         axis = -1 if data_format == "channels_last" else -3
         if len(x.shape) not in (3, 4) or x.shape[axis] not in (3, channels):
             raise ValueError(
@@ -89,8 +88,8 @@ PIXELS = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), range=(0.0, 25
 
 
 def preprocess_input(
-    x: Any, data_format: str | None = None, *, model: keras.Model | None = None
-) -> Any:
+    x: Tensor, data_format: str | None = None, *, model: keras.Model | None = None
+) -> Tensor:
     """Normalises RGB pixels as a network takes them: (x / 255 - mean) / std.
 
     Mean and deviation are those of ImageNet's training images, or what a given model asks for:
@@ -121,8 +120,8 @@ def preprocess_input(
 
 
 def preprocess_as(
-    default: Normalisation, x: Any, data_format: str | None, model: keras.Model | None
-) -> Any:
+    default: Normalisation, x: Tensor, data_format: str | None, model: keras.Model | None
+) -> Tensor:
     """`preprocess_input` with another normalisation where there is no model, or it doesn't say."""
     if model is None:
         return default.preprocess_input(x, data_format)

@@ -35,7 +35,7 @@ class Entry:
         construct: Its constructor.
         input_size: Side of the default input, in pixels.
         source: Paper and section, or the authors' file.
-        arguments: What the name fixes of the constructor's arguments.
+        arguments: The constructor's arguments that the name fixes.
         published: Numbers to compare with, only such as were read and not recalled.
     """
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import Literal, TypeAlias, Unpack
 
 import keras
 from keras import layers
 
+from keras_attn._checks import check_one_of
 from keras_attn.applications.common.blocks import convolution, norm, norm_relu, padded_max_pool
 from keras_attn.applications.common.construction import OF_IMAGENET, construct, level
 from keras_attn.applications.common.network import Common
 from keras_attn.kinds import PLACEMENTS, Attention, Block, Places
 from keras_attn.layers import CeilMaxPooling2D
+from keras_attn.typing import Tensor
 
 FILTERS = (64, 128, 256, 512)
 SIDES = (56, 28, 14, 7)  # of the stages' maps, for an image of 224
@@ -131,7 +133,7 @@ def residual_network(
 
     Args:
         variant: The network.
-        attention: What stands in its blocks.
+        attention: The attention in its blocks.
         geometry: A key of `GEOMETRIES`.
         default_name: Name of the model where the user gave none; by default the variant's, with
             that of the attention.
@@ -140,9 +142,7 @@ def residual_network(
     Returns:
         A functional model.
     """
-    if geometry not in GEOMETRIES:
-        listed = ", ".join(map(repr, GEOMETRIES))
-        raise ValueError(f"`geometry` must be one of {listed}. Received: geometry={geometry!r}")
+    check_one_of("geometry", geometry, GEOMETRIES)
     if default_name is None:
         default_name = f"{attention.name}_{variant.name}" if attention.name else variant.name
     body = partial(_body, variant, attention, GEOMETRIES[geometry])
@@ -154,7 +154,7 @@ def places_of(variant: Variant) -> Places:
     return IN_BOTTLENECKS if variant.bottleneck else IN_BASIC_BLOCKS
 
 
-def _body(variant: Variant, attention: Attention, how: Geometry, x: Any) -> Any:
+def _body(variant: Variant, attention: Attention, how: Geometry, x: Tensor) -> Tensor:
     """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, filters)."""
     deep = how.stem or (((64, 2), (64, 1), (128, 1)) if variant.deep_stem else None)
     if deep is None:
@@ -175,8 +175,8 @@ def _body(variant: Variant, attention: Attention, how: Geometry, x: Any) -> Any:
 
 
 def _block(
-    x: Any, block: Block, strides: int, variant: Variant, attention: Attention, how: Geometry
-) -> Any:
+    x: Tensor, block: Block, strides: int, variant: Variant, attention: Attention, how: Geometry
+) -> Tensor:
     """relu(branch(x) + shortcut(x))."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
     attend = attention.within(block)
@@ -223,7 +223,7 @@ def _block(
     return attend(x, "post")
 
 
-def _projection(x: Any, block: Block, strides: int, variant: Variant, how: Geometry) -> Any:
+def _projection(x: Tensor, block: Block, strides: int, variant: Variant, how: Geometry) -> Tensor:
     """The shortcut of a block that changes the map's shape."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
     size = variant.projection_size if strides > 1 else 1

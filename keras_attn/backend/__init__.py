@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import keras
 
+from keras_attn.typing import Tensor
+
 __all__ = ["fused_batch_norm", "on_tensorflow_cpu"]
 
 
@@ -15,7 +17,7 @@ def on_tensorflow_cpu() -> bool:
     return False
 
 
-def fused_batch_norm() -> Callable | None:
+def fused_batch_norm() -> Callable[..., tuple[Tensor, Tensor, Tensor]] | None:
     """One operation that normalizes images, where it is better than several of `keras.ops`."""
     return None
 

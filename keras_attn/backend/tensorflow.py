@@ -12,7 +12,7 @@ def on_tensorflow_cpu() -> bool:
     return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
 
 
-def fused_batch_norm() -> Callable | None:
+def fused_batch_norm() -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]] | None:
     """`batch_norm`, for what TensorFlow's own kernels run on a CPU.
 
     XLA, which fuses by itself, would take E[x^2] - E[x]^2 for the variance: less than zero where

@@ -19,7 +19,7 @@ def reason(error: Exception) -> str:
     the traceback.
 
     Args:
-        error: What a command raised.
+        error: The exception that a command raised.
     """
     if isinstance(error, ImportError):
         return _one_line(explain_missing(error))
@@ -40,7 +40,7 @@ def _message(error: Exception) -> str:
     """Without the graph's code that TensorFlow writes behind the first line."""
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(error, tensorflow.errors.OpError):
-        return (error.message or "").strip().partition("\n")[0]
+        return (getattr(error, "message", None) or "").strip().partition("\n")[0]
     return str(error)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_attn.typing import Size, Tensor
+
 # "crop": zero pixels added on each side before the old size is cut out. The CIFAR recipe of
 # "Deep Residual Learning" (He et al. 2015, section 4.2), of SE and of Residual Attention.
 CROP_PADDING = 4
@@ -36,7 +38,7 @@ KERAS_LAYERS: dict[str, tuple[type[keras.Layer], dict[str, Any]]] = {
 _WITH_VALUE_RANGE = ("randaugment", "random_erasing")
 
 
-def resized_crop_sides(uniform: Any, height: int, width: int) -> tuple[Any, Any]:
+def resized_crop_sides(uniform: Any, height: Size, width: Size) -> tuple[Any, Any]:
     """The sides of the parts that "random_resized_crop" draws; one above 1 sticks out.
 
     Args:
@@ -98,7 +100,9 @@ class KerasAugmentation:
         """The augmentations that are Keras's layers, in their order."""
         return tuple(self._layers)
 
-    def __call__(self, images: Any, labels: Any, draws: dict[str, Callable[[], Any]]) -> Any:
+    def __call__(
+        self, images: Tensor, labels: Tensor, draws: dict[str, Callable[[], Tensor]]
+    ) -> tuple[Tensor, Tensor]:
         """Augments a batch.
 
         Args:
@@ -122,7 +126,7 @@ class GivenSeeds(keras.random.SeedGenerator):
 
     def __init__(self) -> None:
         super().__init__(seed=0)
-        self.draw: Callable[[], Any] | None = None
+        self.draw: Callable[[], Tensor] | None = None
 
     def next(self, ordered: bool = True) -> Any:
         """The next seed."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Split(abc.ABC):
         @property
         def labels(self) -> np.ndarray:
             """The label of each image, int64 `(N,)`."""
+            raise NotImplementedError
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
@@ -93,7 +94,7 @@ class ArraySplit(RandomAccessSplit):
     """
 
     images: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -114,7 +115,8 @@ class ArraySplit(RandomAccessSplit):
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of the rows `(n,)`: `(n, H, W, C)`."""
-        return self.images[rows]
+        images: np.ndarray = self.images[rows]
+        return images
 
     def in_memory(self) -> np.ndarray:
         """All images, `(N, H, W, C)`."""
@@ -136,7 +138,7 @@ class FileSplit(RandomAccessSplit):
 
     root: Path
     paths: tuple[str, ...]
-    labels: np.ndarray
+    labels: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]
     image_size: tuple[int, int]
     _kept: list[np.ndarray] = dataclasses.field(default_factory=list, repr=False)
 
@@ -162,7 +164,8 @@ class FileSplit(RandomAccessSplit):
         """The images of the rows `(n,)`: uint8 `(n, H, W, 3)`."""
         images = self.in_memory()
         if images is not None:
-            return images[rows]
+            chosen: np.ndarray = images[rows]
+            return chosen
         return self._decode([self.paths[row] for row in rows])
 
     def in_memory(self) -> np.ndarray | None:
@@ -207,8 +210,14 @@ class StreamSplit(Split):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(H, W, C)` of every image."""
-        height, width, channels = self.dataset.element_spec[0].shape
+        height, width, channels = cast(tuple[int, int, int], self.image_spec.shape)
         return (height, width, channels)
+
+    @property
+    def image_spec(self) -> tf.TensorSpec:
+        """Shape and dtype of every image."""
+        image, _ = cast(tuple[Any, Any], self.dataset.element_spec)
+        return image
 
     def __len__(self) -> int:
         return self.size
@@ -229,7 +238,9 @@ class StreamSplit(Split):
         chosen = np.zeros(self.size, bool)
         chosen[rows] = True
         is_chosen = tf.constant(chosen)
-        kept = self.dataset.enumerate().filter(lambda index, example: is_chosen[index])
+        kept = self.dataset.enumerate().filter(
+            lambda index, example: is_chosen[index]  # pyright: ignore[reportArgumentType]
+        )
         return StreamSplit(
             kept.map(lambda index, example: example), len(rows), self._with("rows", rows)
         )

@@ -70,8 +70,8 @@ def compare(
     Args:
         reference: The SavedModel.
         run: The conversion, from images to named outputs.
-        what: Its name, for the error.
-        bound: Of the difference, relative to the greatest value where that is over 1; where the
+        what: Name of the format, for the error.
+        bound: Largest difference, relative to the greatest value where that is over 1; where the
             SavedModel's own bound is wider, that holds.
 
     Returns:

@@ -20,8 +20,8 @@ def exported(path: str | os.PathLike[str], notes: Iterable[str]) -> ExportedPath
     """Makes one.
 
     Args:
-        path: Where.
-        notes: What is to be known.
+        path: The path that the export was written to.
+        notes: Sentences about the export that its user should know.
     """
     made = ExportedPath(path)
     made.notes = tuple(notes)

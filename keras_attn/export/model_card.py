@@ -24,10 +24,10 @@ def model_card(
 
     Args:
         model: The network.
-        signatures: What it can be asked for.
-        preprocessing: What its signatures do to pixels.
+        signatures: The signatures of its SavedModel.
+        preprocessing: The steps that its signatures do to pixels.
         class_names: The names of its classes.
-        record: What is known of its training, as a run's `run.json` has it.
+        record: The record of its training, as a run's `run.json` has it.
     """
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     lines = [

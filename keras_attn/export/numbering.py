@@ -5,6 +5,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 
+from keras_attn._checks import check_positive_int
 from keras_attn._versions import MOST, find_versions
 
 
@@ -12,15 +13,14 @@ def check_version(version: int | None, base: pathlib.Path) -> None:
     """Raises ValueError unless a version can be exported into a model's base folder.
 
     Args:
-        version: Its number; `None` for the next one.
+        version: Number of the version; `None` for the next one.
         base: The folder. It need not exist.
     """
     taken = find_versions(base)
     if version is None:
         _next_version(taken)
         return
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError(f"`version` must be a positive integer. Received: version={version!r}")
+    version = check_positive_int("version", version)
     if version > MOST:
         raise ValueError(
             f"`version` must be at most {MOST}, the greatest that TF Serving reads. "
@@ -34,7 +34,7 @@ def move_version(folder: pathlib.Path, base: pathlib.Path, version: int | None) 
     """Moves what was written into its place, whole.
 
     Args:
-        folder: What was written, on the same disk.
+        folder: The folder that was written, on the same disk.
         base: The model's base folder.
         version: The number. `None` for the next one, whatever other exports did in the meantime.
 

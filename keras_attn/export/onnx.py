@@ -41,7 +41,7 @@ def export_onnx(
         saved_model: A version folder, as `export_saved_model` wrote it.
         path: The file, which ends in `.onnx`.
         opset: 17 or 18.
-        bound: Of the difference, relative to the greatest value where that is over 1, or the
+        bound: Largest difference, relative to the greatest value where that is over 1, or the
             SavedModel's own bound where that is wider. ONNX Runtime
             orders its sums otherwise than TensorFlow: the default is ten times that of SavedModels.
 

@@ -9,11 +9,11 @@ def reason_of(error: Exception) -> str:
     """The first line of an exception that says something; of TensorFlow's, without its graph.
 
     Args:
-        error: What was raised.
+        error: The exception that was raised.
     """
     if isinstance(error, tf.errors.OpError):
         # {{function_node ...}} what [Op:Name] name: ...
-        text = " ".join((error.message or "").split())
+        text = " ".join((getattr(error, "message", None) or "").split())
         text = re.sub(r"\{\{.*?\}\} ?", "", text).partition(" [Op:")[0]
         return text.partition(" Original stack trace")[0] or type(error).__name__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -73,11 +73,11 @@ def export_saved_model(
             network's weights, if they have some.
         version: A positive integer that `path` does not hold yet. Default: one more than the
             highest there, else 1.
-        preprocessing: What stands between pixels and the network. Default: what its weights ask
+        preprocessing: The steps between pixels and the network. Default: what its weights ask
             for, or what it begins with; see `find_preprocessing`.
         fold: Whether BatchNormalization is folded into the convolutions before it, where the
             outputs stay within the bound.
-        record: What is known of the training, for the card: a run's `run.json`.
+        record: The record of the training, for the card: a run's `run.json`.
 
     Returns:
         The version folder. Its `notes` say what was left out or not checked.
@@ -216,7 +216,7 @@ def _write(
     *,
     assets: Sequence[pathlib.Path],
 ) -> None:
-    module = tf.Module()
+    module = cast(Any, tf.Module())
     module.network = [variable.value for variable in model.variables]
     module.files = [tf.saved_model.Asset(str(path)) for path in assets]
     functions = {}

@@ -44,7 +44,7 @@ def export_tflite(
     Args:
         saved_model: A version folder, as `export_saved_model` wrote it.
         path: The file, which ends in `.tflite`.
-        bound: Of the difference, relative to the greatest value where that is over 1.
+        bound: Largest difference, relative to the greatest value where that is over 1.
 
     Returns:
         The path of the file. Its `notes` say where XNNPACK refuses it.
@@ -182,7 +182,8 @@ def _converted(converter: tf.lite.TFLiteConverter) -> bytes:
             _native_stderr_dropped(),
         ):  # of the age of the interpreter that it calibrates with
             warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-            return converter.convert()
+            content: bytes = converter.convert()
+            return content
     except Exception as error:  # its exceptions have no common class
         raise RuntimeError(
             f"TFLite can't run the network with built-in operators alone: {_reason(error)}"

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_attn._checks import check_int
 from keras_attn._keras import made_by
 from keras_attn.insertion.rebuild import functional
 from keras_attn.weights import get_metadata, set_metadata
@@ -41,11 +42,8 @@ def replace_head(
     >>> keras_attn.finetune.replace_head(network, 3).output_shape
     (None, 3)
     """
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
-        raise ValueError(
-            "`classes` must be an integer of at least 2: a softmax over one class is always 1. "
-            f"Received: classes={classes!r}"
-        )
+    rule = "an integer of at least 2: a softmax over one class is always 1"
+    classes = check_int("classes", classes, rule, least=2)
     graph = functional(model)
     ends = [made_by(output) for output in graph.outputs]
     last = ends[0]

@@ -5,6 +5,7 @@ import glob
 from collections.abc import Mapping
 from typing import Any
 
+from keras_attn._checks import check_int
 from keras_attn.training import TrainingConfig
 
 
@@ -111,15 +112,7 @@ def plan_phases(
         )
     if unfreeze_every is None:
         return [(epochs, through)]
-    if (
-        isinstance(unfreeze_every, bool)
-        or not isinstance(unfreeze_every, int)
-        or unfreeze_every < 1
-    ):
-        raise ValueError(
-            "`unfreeze_every` must be a positive integer or None. "
-            f"Received: unfreeze_every={unfreeze_every!r}"
-        )
+    unfreeze_every = check_int("unfreeze_every", unfreeze_every, "a positive integer or None")
     last = stages.index(through) if through is not None else -1
     boundaries: list[str | None] = [*reversed(stages[max(last, 0) : -1])]
     if last < 0:

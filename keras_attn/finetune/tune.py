@@ -164,7 +164,8 @@ def finetune(
         report = {**origin, "phases": reports}
         write_text(out / FINETUNE_FILE, json.dumps(report, indent=1) + "\n")
         discard_phases(out)
-    return FinetuneResult(run=result, report=report)
+    # The last phase is always trained here.
+    return FinetuneResult(run=result, report=report)  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 def _config(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
@@ -10,6 +10,9 @@ from keras_attn.layers._base import AttentionLayer, clone_initializer
 from keras_attn.layers.building_blocks.batch_normalization import BatchNormalization
 from keras_attn.layers.building_blocks.grouped_conv2d import GroupedConv2D
 from keras_attn.layers.residual_attention.residual_units import batch_norm
+from keras_attn.typing import Initializer, Regularizer, Shape
+
+LayerT = TypeVar("LayerT", bound=keras.layers.Layer)
 
 
 class ComposedAttentionLayer(AttentionLayer):
@@ -26,13 +29,17 @@ class ComposedAttentionLayer(AttentionLayer):
     """
 
     def __init__(
-        self, *, kernel_initializer: Any, kernel_regularizer: Any = None, **kwargs: Any
+        self,
+        *,
+        kernel_initializer: Initializer,
+        kernel_regularizer: Regularizer = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As the input, which most of these layers keep."""
         return tuple(input_shape)
 
@@ -44,7 +51,9 @@ class ComposedAttentionLayer(AttentionLayer):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
 
-    def _conv2d(self, name: str, filters: int, kernel_size: Any = 1, **kwargs: Any) -> Any:
+    def _conv2d(
+        self, name: str, filters: int, kernel_size: int | tuple[int, int] = 1, **kwargs: Any
+    ) -> keras.layers.Conv2D:
         layer = GroupedConv2D if "groups" in kwargs else keras.layers.Conv2D
         return layer(
             filters,
@@ -70,7 +79,7 @@ class ComposedAttentionLayer(AttentionLayer):
         return {"dtype": self.dtype_policy}
 
 
-def built(layer: keras.layers.Layer, input_shape: tuple) -> Any:
+def built(layer: LayerT, input_shape: Shape) -> LayerT:
     """Builds a part and returns it."""
     layer.build(input_shape)
     return layer

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.typing import Tensor
+
 
 class AnyBatch(keras.layers.Layer):
     """Base of the layers that take a batch of no image, where its size is known.
@@ -16,7 +18,7 @@ class AnyBatch(keras.layers.Layer):
     statistics of a BatchNormalization. So one image of zeros is taken, in inference, and cut off.
     """
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """As Keras's."""
         others = keras.tree.flatten((args, kwargs))
         if not _is_empty(inputs) or any(map(ops.is_tensor, others)):
@@ -26,7 +28,7 @@ class AnyBatch(keras.layers.Layer):
         return keras.tree.map_structure(lambda y: y[:0], outputs)
 
 
-def _is_empty(inputs: Any) -> bool:
+def _is_empty(inputs: Tensor) -> bool:
     shape = getattr(inputs, "shape", None)
     known = shape is not None and len(shape) > 0 and shape[0] == 0
     return known and not isinstance(inputs, keras.KerasTensor)

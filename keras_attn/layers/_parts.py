@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 
+from keras_attn._keras import parts_of
 from keras_attn.layers._empty import AnyBatch
 
 
@@ -27,7 +28,7 @@ class PolicyOfParts(keras.dtype_policies.DTypePolicy):
     @property
     def quantization_mode(self) -> str:
         """The first part's; Keras replaces a policy that has none by its name."""
-        return next(mode for mode, _ in self.parts.values())
+        return next(str(mode) for mode, _ in self.parts.values())
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -61,7 +62,7 @@ class LayerOfParts(AnyBatch):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        config = super().get_config()
+        config: dict[str, Any] = super().get_config()
         quantized = {
             name: (
                 part.quantization_mode,
@@ -77,7 +78,7 @@ class LayerOfParts(AnyBatch):
         return config
 
 
-def _then_keeping(build: Any) -> Any:
+def _then_keeping(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def build_and_keep(self: Any, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
@@ -91,9 +92,9 @@ def _then_keeping(build: Any) -> Any:
     return build_and_keep
 
 
-def _parts(layer: keras.layers.Layer, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _parts(layer: keras.layers.Layer, prefix: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
     """The parts and their parts, by names within the layer."""
-    for part in layer._layers:
+    for part in parts_of(layer):
         name = f"{prefix}{part.name}"
         yield name, part
         yield from _parts(part, f"{name}/")

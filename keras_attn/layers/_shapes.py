@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from keras_attn.typing import Size
 
 
-def ceil_div(length: Any, part: Any) -> Any:
+def ceil_div(length: Size, part: Size) -> Size:
     """ceil(length / part) of ints or scalar int tensors.
 
     Not `-(-length // part)`: once converted to ONNX, a division rounds towards zero.

@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from keras_attn.typing import Tensor
+
 
 class _Layerwise:
     """Gives groups of weights their own rate: what Keras does to all, group by group."""
@@ -29,7 +31,10 @@ class _Layerwise:
         self.weight_decay_factors = dict(weight_decay_factors or {})
 
     def _backend_update_step(
-        self, grads: Sequence, trainable_variables: Sequence, learning_rate: Any
+        self,
+        grads: Sequence[Tensor],
+        trainable_variables: Sequence[keras.Variable],
+        learning_rate: Tensor,
     ) -> None:
         rates = self.learning_rate_factors
         for factor, chosen in _groups(trainable_variables, lambda path: rates.get(path, 1.0)):
@@ -39,7 +44,7 @@ class _Layerwise:
                 learning_rate * factor,
             )
 
-    def _apply_weight_decay(self, variables: Sequence) -> None:
+    def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
         # Replicas take turns inside of the call below, so that one may find the decay that
         # another has set: the whole one is kept apart.
         whole, rates, decays = (
@@ -142,7 +147,7 @@ def factors_by_weight(
 
 
 def _groups(
-    variables: Sequence, factor_of: Callable[[str], float]
+    variables: Sequence[keras.Variable], factor_of: Callable[[str], float]
 ) -> Iterator[tuple[float, list[int]]]:
     """The factors, and which variables have them."""
     groups: dict[float, list[int]] = {}

@@ -126,7 +126,8 @@ FACTORS = rule("a mapping of patterns to numbers", lambda value: isinstance(valu
 def option_of(field: "dataclasses.Field[Any]") -> Option:
     """What a field says of its option."""
     annotated: Any = field.type
-    return annotated.__metadata__[0]
+    option: Option = annotated.__metadata__[0]
+    return option
 
 
 def options_of(config: type) -> dict[str, Option]:

@@ -80,5 +80,7 @@ def adapt_input_channels(kernel: Any, channels: int) -> np.ndarray:
     """
     kernel = np.asarray(kernel)
     if channels == 1:
-        return kernel.sum(axis=2, keepdims=True)
-    return kernel[:, :, np.arange(channels) % 3] * (3 / channels)
+        adapted: np.ndarray = kernel.sum(axis=2, keepdims=True)
+    else:
+        adapted = kernel[:, :, np.arange(channels) % 3] * (3 / channels)
+    return adapted

@@ -48,7 +48,7 @@ def check_finite(array: np.ndarray, name: str) -> None:
 
     Args:
         array: The array.
-        name: What it is called in the error.
+        name: Name of the weight in the error.
 
     Raises:
         ValueError: If a value isn't finite.
@@ -72,7 +72,7 @@ def assign_all(values: list[tuple[keras.Variable, np.ndarray]]) -> None:
         values: Variables, and what to set them to. The list is used up.
 
     Raises:
-        Exception: What a backend raises; the variables are then as they were.
+        Exception: Where a backend raises one; the variables are then as they were.
     """
     done = 0
     try:

@@ -49,7 +49,7 @@ class Choice:
         path: The file, where `weights` is a path.
         tensors: Its tensors, still in it, and their naming, where Keras itself doesn't read it.
         set: The set, where `weights` names one.
-        metadata: What belongs to the weights, as far as is known.
+        metadata: The weights' metadata, as far as they are known.
         arguments: The constructor's arguments that these weights were trained with.
     """
 
@@ -64,7 +64,7 @@ class Choice:
 
         Args:
             network: The network, from its image on: all its weights are set.
-            model: What remembers; it has the network in it.
+            model: The model that remembers the weights; it has the network in it.
 
         Returns:
             What was done.

@@ -27,7 +27,7 @@ class Report:
         loaded: Paths of the weights that were set.
         kept: Paths of those left as they were: a new classifier's.
         unused: Names in the file that this network has no use for: another classifier's.
-        changes: What was done beside setting, in words.
+        changes: The changes beside setting, in words.
     """
 
     loaded: tuple[str, ...]

@@ -46,7 +46,7 @@ def fetch(file: RemoteFile) -> Path:
     A download that was interrupted goes on where it stopped.
 
     Args:
-        file: What and where.
+        file: The file, and where it is.
 
     Returns:
         The path of the complete file.
@@ -152,10 +152,10 @@ def _download(url: str, partial: Path, validator: Path, file: RemoteFile) -> Non
 
     Args:
         url: Address that is asked.
-        partial: Where the file goes, and where its beginning may be.
-        validator: Where the source's mark of this very version is kept, so that the rest is of
+        partial: Path that the file goes to, and where its beginning may be.
+        validator: Path where the source's mark of this very version is kept, so that the rest is of
             the same one.
-        file: What it is.
+        file: The file that is downloaded.
     """
     for path in (partial, validator):
         if path.is_symlink():  # who made it, chose where we would write

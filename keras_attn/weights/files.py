@@ -16,7 +16,7 @@ from keras_attn.weights.sources import NAMINGS
 
 
 def load_weights(
-    model: keras.Model, path: str | os.PathLike, *, naming: Naming | None = None
+    model: keras.Model, path: str | os.PathLike[str], *, naming: Naming | None = None
 ) -> Report:
     """Loads a file of weights into a network of the same architecture: all of it, or nothing.
 
@@ -76,8 +76,8 @@ def load_tensors(model: keras.Model, path: Path, tensors: Tensors, naming: Namin
     Args:
         model: The network.
         path: The file, for the error.
-        tensors: Its tensors.
-        naming: How it names them.
+        tensors: The file's tensors.
+        naming: The naming of those tensors.
 
     Returns:
         What was done.
@@ -89,7 +89,7 @@ def load_tensors(model: keras.Model, path: Path, tensors: Tensors, naming: Namin
         return convert(model, tensors, naming)
 
 
-def naming_of(tensors: Tensors, path: str | os.PathLike) -> Naming:
+def naming_of(tensors: Tensors, path: str | os.PathLike[str]) -> Naming:
     """How the tensors of a file are named, as their names tell.
 
     Args:

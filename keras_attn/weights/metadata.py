@@ -17,25 +17,25 @@ class Metadata:
     """What belongs to a set of weights: how to give it images, and where it is from.
 
     Attributes:
-        tag: What `weights=` calls it, or the name of the file that it was read from.
+        tag: Name of the set for `weights=`, or of the file that it was read from.
         network: The constructor.
         source: Who trained or published it, and where.
         licence: As the source gives it; `""` where it gives none.
-        top1: Its accuracy in percent, as the source gives it; `None` where it gives none.
-        top1_on: On which images, and at which size.
+        top1: Top-1 accuracy in percent, as the source gives it; `None` where it gives none.
+        top1_on: The images of that accuracy, and their size.
         size: Side of the images that `top1` is for, or that it was trained with.
         crop: Share of the resized image's side that is cropped from its centre; the short side is
             resized to `size / crop`.
-        interpolation: Of the resizing.
-        range: What pixels of 0 and 255 are scaled to, before mean and deviation.
-        mean: Of the RGB channels, on that scale.
-        std: Likewise their deviation.
+        interpolation: Filter of the resizing, such as `"bicubic"`.
+        range: The two values that pixels of 0 and 255 are scaled to, before mean and deviation.
+        mean: Mean of each RGB channel, on that scale.
+        std: Standard deviation of each RGB channel, on that scale.
         labels: `"imagenet"` for ImageNet's 1000 classes in the usual order, the classes' names, or
             `None`.
-        sha256: Of the file, or its beginning, or as `"md5:..."`, as the source gives it; `None`
-            where it gives none.
-        changes: What was done to the weights to fit this network.
-        note: What else is to know.
+        sha256: Hash of the file, or its beginning, or as `"md5:..."`, as the source gives it;
+            `None` where it gives none.
+        changes: The changes that made the weights fit this network.
+        note: Anything else that a user should know.
     """
 
     tag: str

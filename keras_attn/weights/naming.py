@@ -152,7 +152,9 @@ class OwnNames:
 OWN_NAMES = OwnNames()
 
 
-def nested(outer: tuple[tuple[str, str], ...], inner: tuple[tuple[str, str], ...]) -> tuple:
+def nested(
+    outer: tuple[tuple[str, str], ...], inner: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
     """The lines of units that stand in several places: each place's names before each unit's.
 
     Args:

@@ -37,7 +37,7 @@ class BatchingOptions:
     max_execution_batch_size: int | None = None
     thread_pool_name: str = "model_server_batch_threads"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in {
             "max_batch_size": 1,
             "batch_timeout_micros": 0,

@@ -26,7 +26,7 @@ class Task:
 
     feeds: Mapping[str, np.ndarray]
     enqueued: float = dataclasses.field(default_factory=time.monotonic)
-    outputs: concurrent.futures.Future = dataclasses.field(
+    outputs: concurrent.futures.Future[list[np.ndarray]] = dataclasses.field(
         default_factory=concurrent.futures.Future
     )
 
@@ -79,7 +79,7 @@ class BatchScheduler:
     def __init__(self, options: BatchingOptions, *, metrics: Metrics):
         self._options = options
         self._metrics = metrics
-        self._queues: dict[tuple, Queue] = {}
+        self._queues: dict[tuple[object, ...], Queue] = {}
         self._changed = threading.Condition()
         self._stopped = False
         self._threads: list[threading.Thread] = []
@@ -126,7 +126,7 @@ class BatchScheduler:
                 for i in range(0, size, step)
             ]
             self._enqueue(Queue(run, fetches, options), parts)
-            outputs = [task.outputs.result() for task in parts]
+            outputs: list[list[np.ndarray]] = [task.outputs.result() for task in parts]
             if len(outputs) == 1:
                 return outputs[0]
             return [np.concatenate(arrays) for arrays in zip(*outputs, strict=True)]

@@ -30,7 +30,7 @@ class ServerError(RuntimeError):
 
     Attributes:
         status: Status of the HTTP reply.
-        message: What the reply says.
+        message: The reply's text.
     """
 
     def __init__(self, status: int, message: str):
@@ -68,7 +68,8 @@ def predict(
     reply = send(url, request, timeout=timeout)
     if not isinstance(reply.get("predictions"), list):
         raise ServerError(200, "a reply without `predictions`")
-    return reply["predictions"]
+    predictions: list[Any] = reply["predictions"]
+    return predictions
 
 
 def classify(
@@ -109,9 +110,10 @@ def signatures(url: str, *, timeout: float = 60.0) -> dict[str, Any]:
     """
     reply = _open(urllib.request.Request(_checked(url) + "/metadata"), timeout)
     try:
-        return reply["metadata"]["signature_def"]["signature_def"]
+        signatures: dict[str, Any] = reply["metadata"]["signature_def"]["signature_def"]
     except (KeyError, TypeError) as error:
         raise ServerError(200, "metadata without signatures") from error
+    return signatures
 
 
 def status(url: str, *, timeout: float = 60.0) -> list[dict[str, Any]]:
@@ -121,7 +123,9 @@ def status(url: str, *, timeout: float = 60.0) -> list[dict[str, Any]]:
         url: Address of the model.
         timeout: Seconds to wait for the answer.
     """
-    return _open(urllib.request.Request(_checked(url)), timeout).get("model_version_status", [])
+    reply = _open(urllib.request.Request(_checked(url)), timeout)
+    versions: list[dict[str, Any]] = reply.get("model_version_status", [])
+    return versions
 
 
 def input_shape(url: str, *, timeout: float = 60.0) -> tuple[int | None, ...]:

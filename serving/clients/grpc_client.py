@@ -71,7 +71,7 @@ class Client:
             self._channel = grpc.secure_channel(server, credentials, options=options)
         self._predict = self._channel.unary_unary(
             METHOD,
-            request_serializer=lambda request: request.SerializeToString(),
+            request_serializer=PredictRequest.SerializeToString,
             response_deserializer=PredictResponse.FromString,
         )
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import functools
 import os
 import threading
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -40,7 +41,7 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
         self.calls = 0
         self._lock = threading.Lock()
 
-    def submit(self, *arguments, **named) -> concurrent.futures.Future:
+    def submit(self, *arguments: Any, **named: Any) -> concurrent.futures.Future[Any]:
         """Takes a call."""
         with self._lock:
             self.calls += 1
@@ -48,7 +49,7 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
         future.add_done_callback(self._one_less)
         return future
 
-    def _one_less(self, future: concurrent.futures.Future) -> None:
+    def _one_less(self, future: concurrent.futures.Future[Any]) -> None:
         with self._lock:
             self.calls -= 1
 

@@ -27,6 +27,7 @@ from keras_attn.serving.errors import Code, ServingError, invalid_argument
 from keras_attn.serving.lifecycle.manager import Target
 from keras_attn.serving.lifecycle.model_config import model_entries
 from keras_attn.serving.models import examples, inference
+from keras_attn.serving.models.served_model import ServedModel
 
 MAX_MESSAGE = 1024  # of an error; TF Serving cuts the rest
 SIGNATURE_DEF = "signature_def"
@@ -48,7 +49,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Runs a signature on tensors."""
         core = self._core
 
-        def answer(model):
+        def answer(model: ServedModel) -> predict_pb2.PredictResponse:
             return inference.predict(
                 model,
                 request,
@@ -211,7 +212,11 @@ class Methods(grpc.GenericRpcHandler):
         return self._refusal if method is not None and is_prediction and self._is_full() else method
 
 
-def _method(answer: Callable, method: Any, telling: concurrent.futures.Executor) -> Any:
+def _method(
+    answer: Callable[[Any, grpc.ServicerContext], Any],
+    method: Any,
+    telling: concurrent.futures.Executor,
+) -> Any:
     message_class = message_factory.GetMessageClass(method.input_type)
 
     def parse_and_answer(data: bytes, context: grpc.ServicerContext) -> Any:

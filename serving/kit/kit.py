@@ -8,6 +8,7 @@ import shutil
 import string
 import textwrap
 
+from keras_attn._checks import check_positive_int
 from keras_attn._staging import staging
 from keras_attn._versions import find_versions
 
@@ -89,8 +90,7 @@ def write_kit(
         raise ValueError(f"`claim` must be a name of Kubernetes. Received: claim={claim!r}")
     if not re.fullmatch(r"[\w./:@-]+", image):
         raise ValueError(f"`image` must be a container image. Received: image={image!r}")
-    if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
-        raise ValueError(f"`cores` must be a positive integer. Received: cores={cores!r}")
+    cores = check_positive_int("cores", cores)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         is_kit = all((out / file).is_file() for file in (*IN_CONFIGMAP.values(), *PROGRAMS))
         if not is_kit or not overwrite:

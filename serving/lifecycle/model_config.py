@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+from typing import Any
 
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -95,7 +96,7 @@ def _check_platform(model: model_server_config_pb2.ModelConfig) -> None:
         )
 
 
-def _policy(policy) -> VersionPolicy:
+def _policy(policy: Any) -> VersionPolicy:
     choice = policy.WhichOneof("policy_choice")
     if choice == "all":
         return ALL

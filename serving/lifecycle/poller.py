@@ -13,7 +13,7 @@ class Poller:
     Args:
         name: Name of the thread, and of the function in the log.
         seconds: Pause before each call.
-        function: What is called. What it raises is logged, and the thread goes on.
+        function: Function that is called. What it raises is logged, and the thread goes on.
     """
 
     def __init__(self, name: str, seconds: float, function: Callable[[], object]):

@@ -38,7 +38,7 @@ class ModelEntry:
     """What a server is told of one model.
 
     Args:
-        name: What clients call it.
+        name: Name of the model for clients.
         base_path: The folder of its version folders.
         policy: Which of them to serve.
         labels: Versions by the names that clients may give instead.

@@ -27,7 +27,8 @@ class NotedRuns:
     """
 
     def __init__(self) -> None:
-        self._runs: dict[tuple, tuple[Feeds, Sequence[str]]] | None = {}
+        # By the inputs' names and shapes without the batch, and the outputs' names.
+        self._runs: dict[tuple[object, ...], tuple[Feeds, Sequence[str]]] | None = {}
 
     def wrap(self, run: Run) -> Run:
         """Returns a `run` that does the same, and is noted."""

@@ -6,15 +6,18 @@ call in Python too, without a public name; it is used here and nowhere else.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
+GraphCall: TypeAlias = Callable[..., list[np.ndarray]]
+
 
 def graph_call(
     session: tf.compat.v1.Session, feeds: Sequence[str], fetches: Sequence[str]
-) -> Callable[..., list[np.ndarray]]:
+) -> GraphCall:
     """Returns a function of one array for each of `feeds`, which may be called by many threads.
 
     Args:
@@ -23,4 +26,5 @@ def graph_call(
         fetches: Those whose values are returned.
     """
     options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
-    return session._make_callable_from_options(options)
+    call: GraphCall = session._make_callable_from_options(options)
+    return call

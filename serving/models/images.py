@@ -91,7 +91,7 @@ class PixelBudget:
 
 def _turned(data: bytes, size: tuple[int, int]) -> tuple[int, int]:
     """The size of what an export makes of a file that lies by its EXIF; not all formats have it."""
-    return size if data.startswith((b"GIF8", b"BM")) else size[::-1]
+    return size if data.startswith((b"GIF8", b"BM")) else (size[1], size[0])
 
 
 def network_sides(signatures: Mapping[str, Signature]) -> tuple[int, int]:

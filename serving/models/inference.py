@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis import model_pb2, predict_pb2
 
 from keras_attn.serving.errors import Code, ServingError, invalid_argument
 from keras_attn.serving.models import tensors
@@ -52,7 +52,9 @@ def predict(
     return response
 
 
-def fill_model_spec(spec, name: str, model: ServedModel, signature_name: str) -> None:
+def fill_model_spec(
+    spec: model_pb2.ModelSpec, name: str, model: ServedModel, signature_name: str
+) -> None:
     """Writes who answered: the name as it was asked for, the version, the signature."""
     spec.name = name
     spec.signature_name = signature_name

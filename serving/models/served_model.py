@@ -25,7 +25,7 @@ class ServedModel:
 
     Args:
         folder: The version folder, `base/<version>`.
-        name: What clients call the model. Default: the name of the base folder.
+        name: Name of the model for clients. Default: the name of the base folder.
         version: Default: the number that is the folder's name.
         max_pixels: The pixels that the images of one request may come to.
         tags: Tags of the graph to take from the SavedModel: all of them, and no other.
@@ -33,12 +33,12 @@ class ServedModel:
             gathers batches.
 
     Attributes:
-        name: What clients call the model.
+        name: Name of the model for clients.
         version: Number of the version.
         folder: Folder that it was loaded from.
         signature_defs: The signatures as the SavedModel has them.
-        signatures: What each takes and gives.
-        budget: What the images of one request may come to.
+        signatures: The inputs and outputs of each signature.
+        budget: The limit on the images of one request.
     """
 
     def __init__(

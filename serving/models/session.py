@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 
 from keras_attn.serving.errors import Code, ServingError
-from keras_attn.serving.models.graph_call import graph_call
+from keras_attn.serving.models.graph_call import GraphCall, graph_call
 from keras_attn.serving.models.signatures import Signature, TensorInfo
 
 SERVE_TAGS = ("serve",)
@@ -36,7 +36,7 @@ class ModelSession:
 
     Attributes:
         signature_defs: The signatures as the SavedModel has them.
-        signatures: What each takes and gives.
+        signatures: The inputs and outputs of each signature.
         decodes_images: Whether an operation of the graph decodes images.
         needs_xla: The names of the functions that only run where XLA is on. TF Serving has it off.
     """
@@ -50,7 +50,7 @@ class ModelSession:
     ):
         folder = pathlib.Path(folder)
         self._lock = threading.Lock()
-        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable] = {}
+        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], GraphCall] = {}
         try:
             meta_graph = _read_meta_graph(folder, tags)
             graph = tf.Graph()
@@ -155,7 +155,9 @@ def _operations(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
 
 
 def _not_loadable(folder: pathlib.Path, error: Exception) -> ValueError:
-    message = error.message if isinstance(error, tf.errors.OpError) else str(error)
+    message = str(error)
+    if isinstance(error, tf.errors.OpError):
+        message = getattr(error, "message", message)
     lines = _plain_message(message).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
     return ValueError(

@@ -4,6 +4,7 @@ import ctypes
 import pathlib
 import resource
 import threading
+from collections.abc import Callable
 
 SECONDS = 1.0
 GROWTH_BYTES = 64 * 2**20
@@ -25,7 +26,9 @@ class MemoryTrimmer:
 
     def __enter__(self) -> "MemoryTrimmer":
         if self._trim is not None:
-            self._thread = threading.Thread(target=self._run, name="memory-trimmer", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run, args=(self._trim,), name="memory-trimmer", daemon=True
+            )
             self._thread.start()
         return self
 
@@ -34,11 +37,11 @@ class MemoryTrimmer:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self) -> None:
+    def _run(self, trim: Callable[[int], int]) -> None:
         after = resident_bytes()
         while not self._stopping.wait(SECONDS):
             if resident_bytes() > after + GROWTH_BYTES:
-                self._trim(0)
+                trim(0)
                 after = resident_bytes()
             else:
                 after = min(after, resident_bytes())
@@ -49,7 +52,7 @@ def resident_bytes() -> int:
     return int(_STATM.read_text().split()[1]) * resource.getpagesize()
 
 
-def _malloc_trim():
+def _malloc_trim() -> Callable[[int], int] | None:
     try:
         function = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError):

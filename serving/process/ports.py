@@ -3,11 +3,12 @@
 import errno
 import socket
 
+from keras_attn._checks import check_int
+
 
 def check_port(name: str, port: int) -> None:
     """Raises ValueError unless `port` is one, or 0."""
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
-        raise ValueError(f"`{name}` must be an integer from 0 to 65535. Received: {name}={port!r}")
+    check_int(name, port, "an integer from 0 to 65535", least=0, most=65535)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -36,7 +36,7 @@ def run_workers(config: ServerConfig, *, count: int, signals: Signals) -> int:
     """Runs workers until a signal comes, then ends them one and all.
 
     Args:
-        config: What they serve, and where.
+        config: The models that they serve, and the ports.
         count: How many there are.
         signals: The signals that end them.
 

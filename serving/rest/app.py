@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import importlib.resources
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -15,6 +16,8 @@ from keras_attn.serving.errors import HTTP_STATUS, Code
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.rest import routes
 from keras_attn.serving.rest.content_encoding import BrokenBodyError, Decoder, UnknownEncodingError
+
+T = TypeVar("T")
 
 DRAIN_FACTOR = 4
 CORS = {
@@ -128,10 +131,12 @@ class HttpApp:
             message = f"The request took longer than {seconds:g} s"
             raise RefusedError(HTTP_STATUS[Code.DEADLINE_EXCEEDED], message) from None
 
-    def _in(self, threads: concurrent.futures.Executor, function: Callable) -> asyncio.Future:
+    def _in(
+        self, threads: concurrent.futures.Executor, function: Callable[[], T]
+    ) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(threads, function)
 
-    def _one_less(self, answer: asyncio.Future) -> None:
+    def _one_less(self, answer: asyncio.Future[Any]) -> None:
         self.under_way -= 1
         if not answer.cancelled():
             answer.exception()  # it was awaited, or its request has timed out

@@ -82,7 +82,7 @@ class HttpConnection(H11Protocol):
         **arguments: Arguments of uvicorn's own connection.
 
     Attributes:
-        phase: What the connection waits for.
+        phase: The event that the connection waits for.
         since: Time at which that began.
     """
 

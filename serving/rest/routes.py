@@ -14,6 +14,7 @@ from keras_attn.serving.core import Core
 from keras_attn.serving.errors import HTTP_STATUS, Code, ServingError, invalid_argument, not_found
 from keras_attn.serving.lifecycle.manager import Target
 from keras_attn.serving.models import examples
+from keras_attn.serving.models.served_model import ServedModel
 from keras_attn.serving.rest.json import document as json_document
 from keras_attn.serving.rest.json import examples as json_examples
 from keras_attn.serving.rest.json import input as json_input
@@ -30,7 +31,9 @@ _STATUS = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 # Verb -> the request's message, what answers it, and its result -> JSON.
-_ON_EXAMPLES: dict[str, tuple[Callable, Callable, Callable]] = {
+_ON_EXAMPLES: dict[
+    str, tuple[Callable[[], Any], Callable[[ServedModel, Any], Any], Callable[[Any], bytes]]
+] = {
     "classify": (
         classification_pb2.ClassificationRequest,
         examples.classify,
@@ -124,7 +127,7 @@ def _target(name: str, version: str | None, label: str | None) -> Target:
     )
 
 
-def _predict(core: Core, target: Target, verb: str, document: dict) -> bytes:
+def _predict(core: Core, target: Target, verb: str, document: dict[str, Any]) -> bytes:
     signature_name = json_input.signature_name(document)
     with core.manager.use(target) as model:
         name, signature = model.signature(signature_name)
@@ -136,7 +139,7 @@ def _predict(core: Core, target: Target, verb: str, document: dict) -> bytes:
         return json_output.write_outputs(outputs, signature.outputs, format=format)
 
 
-def _on_examples(core: Core, target: Target, verb: str, document: dict) -> bytes:
+def _on_examples(core: Core, target: Target, verb: str, document: dict[str, Any]) -> bytes:
     make_request, answer, write = _ON_EXAMPLES[verb]
     request = make_request()
     request.model_spec.name = target.name

@@ -391,14 +391,13 @@ def test_predict_by_a_server_that_takes_files(image_file, tmp_path, capsys):
     assert capsys.readouterr().out.split()[-1] in serving_models.LABELS
 
 
-def test_a_port_in_use(run_folder, tmp_path, capsys):
+def test_a_port_in_use(tmp_path, capsys):
     base = tmp_path / "served"
-    assert main(["export", str(run_folder), "--out", str(base)]) == 0
+    serving_models.save_doubler(base / "1")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        capsys.readouterr()
         assert main(["serve", str(base), "--port", port]) == 1
     assert port in capsys.readouterr().err
 

@@ -251,6 +251,7 @@ def test_tfds_limit_resize_noise_and_validation(prepared, cache):
     assert load_dataset("any_size", data_dir=prepared, image_size=6).image_shape == (6, 6, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (CIFAR / "cifar10").is_dir(), reason="CIFAR-10 is not prepared here")
 def test_cifar10():
     dataset = load_dataset("cifar10", data_dir=CIFAR)

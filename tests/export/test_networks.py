@@ -45,11 +45,7 @@ def augmented():
 
 
 # What the other tests of exporting don't have; all networks are in the slow suite.
-SMALL = [
-    grouped,
-    pytest.param(augmented, marks=pytest.mark.slow),
-    pytest.param(residual_attention, marks=pytest.mark.slow),
-]
+SMALL = [grouped, augmented, residual_attention]
 
 
 def export(model, folder):
@@ -60,6 +56,7 @@ def export(model, folder):
     return saved_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", SMALL)
 def test_one_of_each_family(make, tmp_path):
     saved_model = export(make(), tmp_path)

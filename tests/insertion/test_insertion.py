@@ -576,7 +576,7 @@ def test_the_inserted_layer_is_in_training_by_hand():
         assert not np.array_equal(before, now)
 
 
-@pytest.mark.parametrize("extension", ["keras", "h5"])
+@pytest.mark.parametrize("extension", ["keras", pytest.param("h5", marks=pytest.mark.slow)])
 def test_files_of_frozen_and_quantized_insertions(tmp_path, extension):
     image = keras.Input((5, 4, 32))
     model = keras.Model(image, keras.layers.Conv2D(32, 1, name="conv")(image))

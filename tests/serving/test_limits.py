@@ -33,6 +33,7 @@ from helpers import serving_models
 from keras_attn.serving import ServerOptions, start_server
 from keras_attn.serving.process.file_descriptors import most_connections
 from keras_attn.serving.process.memory import GROWTH_BYTES, MemoryTrimmer, resident_bytes
+from keras_attn.serving.rest.server import HttpServer
 
 HEAD = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
 
@@ -213,11 +214,15 @@ def test_a_request_has_a_time_limit(slow):
         assert ask(server)[0] == 200
 
 
-def test_a_stop_keeps_its_bound_whatever_a_request_does(slow, caplog):
+def test_a_stop_keeps_its_bound_whatever_a_request_does(slow, caplog, monkeypatch):
+    ports, enter = [], HttpServer.__enter__
+    monkeypatch.setattr(HttpServer, "__enter__", lambda port: ports.append(port) or enter(port))
     server = start_server(slow, options=ServerOptions(drain_seconds=1))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask, server, b'{"instances": [4.0]}')
-        time.sleep(0.5)
+        while not ports[0].under_way:
+            assert not asked.done()
+            time.sleep(0.01)
         start = time.monotonic()
         assert server.stop() == 1
         assert time.monotonic() - start < 3

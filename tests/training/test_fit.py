@@ -64,6 +64,7 @@ def test_the_seed_fixes_the_result(dataset, tmp_path, optimizer):
     assert np.abs(once - other).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_the_switch_for_the_same_bits(tmp_path):
     """In a process of its own: TensorFlow doesn't switch back."""
     program = """

@@ -184,11 +184,11 @@ def _difference(published: str, ours: int) -> str:
 
 
 def _weights(args: argparse.Namespace) -> None:
-    from keras_attn.weights.sources import card
+    from keras_attn.weights.sources import SETS, card
 
     sets = card.find_sets(args.part)
     if not sets:
-        known = [name for each in card.SETS for name in (each.metadata.tag, each.metadata.network)]
+        known = [name for each in SETS for name in (each.metadata.tag, each.metadata.network)]
         raise ValueError(
             "`part` must be in the name of a network that has weights, or in a tag. "
             f"Received: part={args.part!r}{did_you_mean(args.part, known)}"

@@ -12,7 +12,8 @@ SHUFFLE_BYTES = 2**28  # a stream's shuffle buffer: 1,783 images of 224x224
 def seeds_of(seed: int, number: tf.Tensor) -> list[tf.Tensor]:
     """Seeds `(2,)`: one for the order of a pass, and one for each of `AUGMENTATIONS`."""
     root = tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
-    return tf.unstack(tf.random.split(root, 1 + len(AUGMENTATIONS)))
+    seeds: list[tf.Tensor] = tf.unstack(tf.random.split(root, 1 + len(AUGMENTATIONS)))
+    return seeds
 
 
 def row_numbers(plan: BatchPlan, start_step: int, replicas: range, size: int) -> tf.data.Dataset:
@@ -24,7 +25,11 @@ def row_numbers(plan: BatchPlan, start_step: int, replicas: range, size: int) ->
         # Random keys, sorted. tf.random.experimental.index_shuffle would give any row at once,
         # but its orders under neighbouring seeds resemble each other.
         keys = tf.random.stateless_uniform(
-            (plan.size,), seeds_of(plan.seed, number)[0], None, None, tf.int64
+            (plan.size,),
+            seeds_of(plan.seed, number)[0],
+            minval=None,  # pyright: ignore[reportArgumentType]
+            maxval=None,
+            dtype=tf.int64,
         )
         order = tf.argsort(keys)[: plan.steps * plan.batch_size]
         rows = tf.reshape(tf.cast(order, tf.int64), (plan.steps, -1, size))
@@ -44,7 +49,7 @@ def stream_batches(
 ) -> tf.data.Dataset:
     """`(step, replica, images, labels)` of every batch, out of a stream."""
     height, width, channels = split.image_shape
-    image_bytes = height * width * channels * split.dataset.element_spec[0].dtype.size
+    image_bytes = height * width * channels * split.image_spec.dtype.size
     buffer = min(len(split), max(1, SHUFFLE_BYTES // image_bytes))
     skipped = start_step % plan.steps
 
@@ -52,7 +57,11 @@ def stream_batches(
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
         # Of this function's own graph: `shuffle` would mix in the process's global seed.
         tf.compat.v1.set_random_seed(1 + plan.seed % (2**31 - 2))
-        shuffled = split.dataset.shuffle(buffer, seed=number, reshuffle_each_iteration=False)
+        shuffled = split.dataset.shuffle(
+            buffer,
+            seed=number,  # pyright: ignore[reportArgumentType]
+            reshuffle_each_iteration=False,
+        )
         batches = shuffled.batch(plan.batch_size, drop_remainder=True).take(plan.steps)
         return batches.enumerate(number * plan.steps)
 
@@ -67,4 +76,4 @@ def stream_batches(
         return tf.data.Dataset.from_tensor_slices(tf.constant(list(replicas), tf.int64)).map(rows)
 
     passes = tf.data.Dataset.counter(start_step // plan.steps).flat_map(one_pass)
-    return passes.skip(skipped).flat_map(cut)
+    return passes.skip(skipped).flat_map(cut)  # pyright: ignore[reportArgumentType]

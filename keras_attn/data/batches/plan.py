@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from keras_attn._checks import check_int, check_positive_int
 from keras_attn.data.augmentations import check_augment
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.data.options import check_seed
@@ -61,8 +62,7 @@ class BatchPlan:
 
 def check_positive(name: str, value: Any, *, most: int | None = None) -> None:
     """Raises a ValueError unless `name` is a positive integer, no more than `most`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    check_positive_int(name, value)
     if most is not None and value > most:
         raise ValueError(
             f"`{name}` must not exceed the {most} training images. Received: {name}={value}"
@@ -71,5 +71,4 @@ def check_positive(name: str, value: Any, *, most: int | None = None) -> None:
 
 def check_count(name: str, value: Any) -> None:
     """Raises a ValueError unless the argument `name` is an integer, 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"`{name}` must be an integer, 0 or more. Received: {name}={value!r}")
+    check_int(name, value, "an integer, 0 or more", least=0)

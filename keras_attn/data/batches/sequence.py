@@ -17,6 +17,7 @@ from keras_attn.data.augmentations import AUGMENTATIONS
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.data.splits import RandomAccessSplit, Split
+from keras_attn.typing import Tensor
 
 
 class TrainingSequence(keras.utils.PyDataset):
@@ -184,7 +185,9 @@ def _rng(seed: int, number: int, name: str) -> np.random.Generator:
 
 def _drawer(seed: int, step: int, name: str) -> Callable[[], Any]:
     """A function that gives one seed of Keras's backend after another."""
-    return keras.random.SeedGenerator(int(_rng(seed, step, name).integers(2**31))).next
+    first = int(_rng(seed, step, name).integers(2**31))
+    draw: Callable[[], Tensor] = keras.random.SeedGenerator(first).next
+    return draw
 
 
 def _moved(images: np.ndarray, plan: BatchPlan, step: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -142,7 +142,9 @@ def _augmented(
     @tf.autograph.experimental.do_not_convert
     def finish(step: tf.Tensor, replica: tf.Tensor, *example: Any) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = gather(*example) if gather else example  # (b, H, W, C), (b,)
-        seeds = dict(zip(AUGMENTATIONS, seeds_of(plan.seed, step)[1:], strict=True))
+        seeds: dict[str, tf.Tensor] = dict(
+            zip(AUGMENTATIONS, seeds_of(plan.seed, step)[1:], strict=True)
+        )
         mine = replica * size + tf.range(size, dtype=tf.int64)  # rows of the global batch
 
         def draw(name: str, shape: tuple[int, ...], **kwargs: Any) -> tf.Tensor:
@@ -161,7 +163,8 @@ def _augmented(
         labels = tf.one_hot(labels, plan.num_classes)  # (b, classes)
         labels = labels * (1.0 - plan.label_smoothing) + plan.label_smoothing / plan.num_classes
         draws = {name: _drawer(seeds[name], replica) for name in keras_layers.names}
-        return keras_layers(images, labels, draws)
+        mixed: tuple[tf.Tensor, tf.Tensor] = keras_layers(images, labels, draws)
+        return mixed
 
     if isinstance(split, StreamSplit):
         batches = stream_batches(split, plan, start_step, replicas, size)
@@ -187,13 +190,16 @@ def _gather(split: Split) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         pixels = tf.numpy_function(split.read, [rows], tf.uint8, stateful=False)
         return tf.ensure_shape(pixels, (rows.shape[0], *split.image_shape)), tf.gather(labels, rows)
 
-    return gather
+    of_rows: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]] = gather
+    return of_rows
 
 
 def _drawer(seed: tf.Tensor, replica: tf.Tensor) -> Callable[[], tf.Tensor]:
     """A function that gives one seed `(2,)` after another."""
-    root, count = tf.random.fold_in(seed, replica), itertools.count()
-    return lambda: tf.random.fold_in(root, np.int64(next(count)))
+    # TensorFlow's stub has integers for the tensors.
+    fold_in = cast(Callable[..., tf.Tensor], tf.random.fold_in)
+    root, count = fold_in(seed, replica), itertools.count()
+    return lambda: fold_in(root, np.int64(next(count)))
 
 
 def _crop_and_flip(

@@ -83,4 +83,5 @@ def _resizing(old: int, new: int) -> np.ndarray:
     scale = max(old / new, 1.0)  # the triangle covers each old pixel when there are fewer new ones
     centres = (np.arange(new)[:, None] + 0.5) * old / new - 0.5  # (new, 1)
     weights = np.maximum(0.0, 1.0 - np.abs(np.arange(old) - centres) / scale)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
+    matrix: np.ndarray = (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
+    return matrix

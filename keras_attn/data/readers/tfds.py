@@ -153,7 +153,8 @@ def _image_and_label(name: str, info: Any) -> tuple[str, str]:
     is_dict = isinstance(info.features, tfds.features.FeaturesDict)
     features = dict(info.features.items()) if is_dict else {}
     keys = info.supervised_keys or ("image", "label")
-    image, label = (features.get(key) if isinstance(key, str) else None for key in keys[:2])
+    found: list[Any] = [features.get(key) if isinstance(key, str) else None for key in keys[:2]]
+    image, label = found
     if (
         not isinstance(image, tfds.features.Image)
         or image.np_dtype != np.uint8

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_attn._keras import layers_of
 from keras_attn.export.checks.loaders import LOADERS, Arrays, LoaderMissingError
 from keras_attn.export.graph.endpoint import call_on_images
 from keras_attn.export.graph.preprocessing import Preprocessing
@@ -53,7 +54,7 @@ class Case:
     """What is fed to a signature, and what the network gives for it, run eagerly.
 
     Attributes:
-        signature: Its name.
+        signature: Name of the signature.
         feeds: The one input.
         expected: The right outputs.
         limits: How far each output that is a number may be from that, but for the network's noise.
@@ -112,7 +113,8 @@ def make_cases(
     Args:
         model: The network: what `serving_default` must equal.
         signatures: Those of `model` itself, as `make_signatures` gives them.
-        preprocessing: What range `serving_default` takes; 0..1 where it isn't known.
+        preprocessing: The steps that give the range of `serving_default`, which is 0..1 where they
+            aren't known.
     """
     generator = np.random.default_rng(0)
     bound = _bound(model)
@@ -134,7 +136,9 @@ def make_cases(
                 if value.dtype != object
             }
             moved = functools.partial(run_moved, signature.answer, model, image, generator)
-            cases.append(Case(signature.name, {signature.spec.name: fed}, expected, limits, moved))
+            cases.append(
+                Case(signature.name, {str(signature.spec.name): fed}, expected, limits, moved)
+            )
     return cases
 
 
@@ -160,14 +164,14 @@ def run_moved(
 
     Args:
         answer: Runs `model`.
-        model: Whose weights are moved.
-        image: What `answer` takes.
+        model: The network whose weights are moved.
+        image: The images that `answer` takes.
         generator: Draws the directions.
-        step: Relative to the value.
+        step: Size of a step, relative to the value.
     """
 
     def moved(value: tf.Tensor) -> tf.Tensor:
-        steps = step * generator.choice([-1.0, 1.0], value.shape)
+        steps = step * generator.choice([-1.0, 1.0], np.shape(value))
         return value * tf.constant(1 + steps, value.dtype)
 
     weights = [w for w in model.weights if keras.backend.is_float_dtype(w.dtype)]
@@ -194,7 +198,7 @@ def check_saved_model(
 
     Args:
         folder: The SavedModel.
-        cases: What to run.
+        cases: The cases to run.
 
     Returns:
         A record for each loader, case and output: its greatest difference, and the bound.
@@ -218,7 +222,7 @@ def check_saved_model(
 
 def _bound(model: keras.Model) -> float:
     """How far a graph of the network may be from it, relative to the greatest value over 1."""
-    coarsest = max(EPSILON.get(layer.compute_dtype, 0.0) for layer in model._flatten_layers())
+    coarsest = max(EPSILON.get(layer.compute_dtype, 0.0) for layer in layers_of(model))
     return max(MAX_DIFFERENCE, 8 * coarsest)
 
 
@@ -288,7 +292,8 @@ def _clear(scores: np.ndarray, limit: float) -> np.ndarray:
     apart = -np.diff(scores, axis=-1) > 2 * limit  # (B, k - 1)
     first = np.ones((len(scores), 1), bool)
     # The last one's next class isn't known.
-    return np.concatenate([first, apart], -1) & np.concatenate([apart, ~first], -1)
+    clear: np.ndarray = np.concatenate([first, apart], -1) & np.concatenate([apart, ~first], -1)
+    return clear
 
 
 def image_shapes(input_shape: tuple[int | None, ...]) -> list[tuple[int, ...]]:

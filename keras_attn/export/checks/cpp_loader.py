@@ -14,6 +14,7 @@ import ctypes
 import json
 import os
 import sys
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,7 @@ DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "in
 NUMBERS = {name: number for number, name in DTYPES.items()}
 STRING = 7
 TSTRING_SIZE = 24
+Values: TypeAlias = np.ndarray | list[bytes]
 DISABLE_XLA = "_ZN10tensorflow21DisableXlaCompilationEv"
 
 
@@ -48,7 +50,7 @@ class Session:
         )  # fmt: skip
         self._check()
 
-    def run(self, feeds: dict, fetches: list[str]) -> list:
+    def run(self, feeds: dict[str, Values], fetches: list[str]) -> list[np.ndarray]:
         """Tensor names with arrays or lists of bytes -> the values of `fetches`."""
         inputs = (Output * len(feeds))(*map(self._output, feeds))
         values = (ctypes.c_void_p * len(feeds))(*map(self._to_tensor, feeds.values()))
@@ -97,11 +99,11 @@ class Session:
             raise RuntimeError(f"the graph has no operation {name!r}")
         return Output(operation, int(index))
 
-    def _to_tensor(self, value: "np.ndarray | list[bytes]") -> int:
+    def _to_tensor(self, value: Values) -> int:
         shape = (len(value),) if isinstance(value, list) else value.shape
         dims = (ctypes.c_int64 * len(shape))(*shape)
         if isinstance(value, list):
-            tensor = self.tf.TF_AllocateTensor(STRING, dims, 1, TSTRING_SIZE * len(value))
+            tensor: int = self.tf.TF_AllocateTensor(STRING, dims, 1, TSTRING_SIZE * len(value))
             start = self.tf.TF_TensorData(tensor)
             for i, text in enumerate(value):
                 self.tf.TF_StringInit(start + i * TSTRING_SIZE)
@@ -113,7 +115,7 @@ class Session:
         ctypes.memmove(self.tf.TF_TensorData(tensor), value.ctypes.data, value.nbytes)
         return tensor
 
-    def _from_tensor(self, tensor: int) -> "np.ndarray | list":
+    def _from_tensor(self, tensor: int) -> np.ndarray:
         number = self.tf.TF_TensorType(tensor)
         shape = [self.tf.TF_Dim(tensor, i) for i in range(self.tf.TF_NumDims(tensor))]
         start = self.tf.TF_TensorData(tensor)
@@ -132,7 +134,8 @@ class Session:
 
 def _read(path: str) -> "np.ndarray | list[bytes]":
     if path.endswith(".npy"):
-        return np.load(path)
+        array: np.ndarray = np.load(path)
+        return array
     with open(path, encoding="utf-8") as file:
         return [base64.b64decode(text) for text in json.load(file)]
 

@@ -127,7 +127,8 @@ def _write(path: pathlib.Path, array: np.ndarray) -> str:
 def _read(path: pathlib.Path) -> np.ndarray:
     numbers = pathlib.Path(f"{path}.npy")
     if numbers.exists():
-        return np.load(numbers)
+        array: np.ndarray = np.load(numbers)
+        return array
     texts = json.loads(pathlib.Path(f"{path}.json").read_text(encoding="utf-8"))
     values = [base64.b64decode(text) for text in texts["values"]]
     return np.array(values, object).reshape(texts["shape"])

@@ -68,7 +68,8 @@ def _bmp(encoded: tf.Tensor) -> tf.Tensor:
     """One of 8 bits holds numbers of colours, which TensorFlow takes for grey."""
     pixels = _other(encoded)
     [bits] = tf.unstack(tf.io.decode_raw(tf.strings.substr(encoded, 28, 2), tf.int16), 1)
-    return tf.cond(tf.equal(bits, 8), lambda: _look_up(encoded, pixels[..., 0]), lambda: pixels)
+    numbers = pixels[..., 0]  # pyright: ignore[reportArgumentType]
+    return tf.cond(tf.equal(bits, 8), lambda: _look_up(encoded, numbers), lambda: pixels)
 
 
 def _look_up(encoded: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-Endpoint = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+from keras_attn._keras import made_by, sources_of
+from keras_attn.typing import Tensor
+
+Endpoint = Callable[[Tensor], dict[str, tf.Tensor]]
 
 
 def check_image_model(model: keras.Model) -> None:
@@ -96,11 +99,10 @@ def _classify(
 
 def _split_at_last_layer(model: keras.Model) -> tuple[keras.Operation, keras.Model | None]:
     """Returns the operation that gives the output, and the network up to its (one) input."""
-    history = model.outputs[0]._keras_history
-    sources = history.operation._inbound_nodes[history.node_index].input_tensors
+    last, sources = made_by(model.outputs[0]), sources_of(model.outputs[0])
     if len(sources) != 1:
-        return history.operation, None
-    return history.operation, keras.Model(model.inputs[0], sources[0])
+        return last, None
+    return last, keras.Model(model.inputs[0], sources[0])
 
 
 def _affine(dense: keras.layers.Dense, features: tf.Tensor) -> tf.Tensor:

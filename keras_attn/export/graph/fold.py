@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn._keras import calls_of, layers_of, made_by
 from keras_attn.insertion.rebuild import copy_operation, functional
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
@@ -54,14 +55,13 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
 
 def _pairs(graph: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """Name of the convolution -> the BatchNormalization that alone reads its output."""
-    readers: dict[str, list] = {}
+    readers: dict[str, list[keras.layers.Layer]] = {}
     uses: dict[str, int] = {}
-    for nodes in graph._nodes_by_depth.values():
-        for node in nodes:
-            uses[node.operation.name] = uses.get(node.operation.name, 0) + 1
-            for source in node.parent_nodes:
-                readers.setdefault(source.operation.name, []).append(node.operation)
-    outputs = {tensor._keras_history.operation.name for tensor in graph.outputs}
+    for operation, sources in calls_of(graph):
+        uses[operation.name] = uses.get(operation.name, 0) + 1
+        for source in sources:
+            readers.setdefault(source.name, []).append(operation)
+    outputs = {made_by(tensor).name for tensor in graph.outputs}
     pairs = {}
     for layer in graph.layers:
         next_ones = readers.get(layer.name, [])
@@ -106,6 +106,6 @@ def _folded(
 
 def _copy_weights(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     new.set_weights(old.get_weights())
-    for layer in new._flatten_layers():
+    for layer in layers_of(new):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with constants made of its weights

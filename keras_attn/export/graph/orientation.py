@@ -34,7 +34,7 @@ def set_upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
 
     Args:
         image: `(H, W, C)`.
-        exif: What `exif_of_jpeg` and the like give.
+        exif: The file's EXIF, as `exif_of_jpeg` and the like give it.
     """
 
     def turned(swap: bool, backwards: list[int]) -> tf.Tensor:
@@ -83,7 +83,7 @@ def exif_of_webp(encoded: tf.Tensor) -> tf.Tensor:
 
     def length(at: tf.Tensor) -> tf.Tensor:
         size = _number(encoded, at + 4, 4, little_endian=True)
-        return 8 + size + size % 2
+        return 8 + size + tf.math.floormod(size, 2)
 
     exif = _find(encoded, 12, is_exif, length, header=8)
     is_prefixed = tf.equal(tf.strings.substr(exif, 0, 6), b"Exif\0\0")
@@ -113,7 +113,7 @@ def _find(
         return at + LEAST_SEGMENT <= size
 
     def goes_on(at: tf.Tensor) -> tf.Tensor:
-        return tf.cond(is_inside(at), lambda: ~is_exif(at), lambda: False)
+        return tf.cond(is_inside(at), lambda: tf.logical_not(is_exif(at)), lambda: False)
 
     [at] = tf.while_loop(
         goes_on,

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_attn._keras import layers_of
 from keras_attn.export.checks.comparison import EPSILON, NOISE_DRAWS, NOISE_FACTOR, run_moved
 from keras_attn.export.graph.endpoint import call_on_images
 from keras_attn.insertion.rebuild import copy_operation, functional, rebuilt
@@ -20,7 +21,7 @@ def sixteen_bit_policies(model: keras.Model) -> list[str]:
     Args:
         model: Any network.
     """
-    policies = [layer.dtype_policy for layer in model._flatten_layers()]
+    policies = [layer.dtype_policy for layer in layers_of(model)]
     return sorted(
         {p.name for p in policies if {p.compute_dtype, p.variable_dtype} & set(SIXTEEN_BITS)}
     )
@@ -61,7 +62,7 @@ def compare_precisions(
     Args:
         model: The network in 16 bits.
         copy: The one in float32.
-        image: What both are run on, `(B, H, W, C)`.
+        image: The images that both are run on, `(B, H, W, C)`.
         policies: The names of the dtype policies in `model`.
 
     Returns:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_attn.applications.common.preprocessing import Normalisation
 from keras_attn.applications.imagenet import class_names_of_imagenet
 from keras_attn.export.graph.decoding import decode_image
+from keras_attn.typing import Tensor
 from keras_attn.weights import get_metadata
 
 
@@ -25,8 +26,8 @@ class Preprocessing:
             just fits into it, and its centre is cut out, as timm and torchvision evaluate. `None`
             resizes the whole image, whatever its proportions, as `keras_attn.training` reads files.
         interpolation: `"bilinear"` or `"bicubic"`.
-        mean: What is subtracted from each channel, in pixel values 0..255. `None` for nothing.
-        std: What each channel is then divided by, in pixel values. `None` for nothing.
+        mean: Value that is subtracted from each channel, in pixel values 0..255. `None` for none.
+        std: Value that each channel is then divided by, in pixel values. `None` for none.
 
     Example:
         >>> as_timm = Preprocessing((224, 224), crop=0.875, interpolation="bicubic",
@@ -80,7 +81,7 @@ class Preprocessing:
         cut = tf.ensure_shape(cut, (None, height, width, pixels.shape[-1]))
         return tf.round(tf.clip_by_value(cut, 0.0, 255.0))
 
-    def normalise(self, pixels: tf.Tensor) -> tf.Tensor:
+    def normalise(self, pixels: Tensor) -> tf.Tensor:
         """Pixel values -> what the network takes."""
         pixels = tf.cast(pixels, tf.float32)
         if self.mean is not None:

@@ -10,7 +10,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import keras
 import tensorflow as tf
@@ -18,6 +19,7 @@ import tensorflow as tf
 from keras_attn.export.graph.attention import attention_endpoint
 from keras_attn.export.graph.endpoint import image_endpoint
 from keras_attn.export.graph.preprocessing import Preprocessing
+from keras_attn.typing import Tensor
 
 DEFAULT = "serving_default"
 UINT8 = "serve_uint8"
@@ -27,6 +29,7 @@ TOP_K = 5
 FILES = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
 Outputs = dict[str, tf.Tensor]
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +37,16 @@ class Signature:
     """A function of one tensor.
 
     Attributes:
-        name: Its name.
-        spec: What it takes.
-        read: From that to floats `(B, H, W, C)`: the network's image, or its pixel values.
-        answer: From those to the outputs.
+        name: Name of the signature.
+        spec: Shape and dtype of that tensor.
+        read: Function of that tensor, which gives floats `(B, H, W, C)`: the network's image, or
+            its pixel values.
+        answer: Function of those floats, which gives the outputs.
     """
 
     name: str
     spec: tf.TensorSpec
-    read: Callable[[tf.Tensor], tf.Tensor]
+    read: Callable[[Tensor], tf.Tensor]
     answer: Callable[[tf.Tensor], Outputs]
 
     def run(self, value: tf.Tensor) -> Outputs:
@@ -66,7 +70,7 @@ def make_signatures(
 
     Args:
         model: A network that `check_image_model` accepts.
-        preprocessing: What stands between pixels and the network; `None` where it isn't known.
+        preprocessing: The steps between pixels and the network; `None` where they aren't known.
         class_names: The names of the classes; their numbers where there are none.
         top_k: How many labels `serve_bytes` gives.
 
@@ -125,7 +129,7 @@ class _TopClasses:
         return {"labels": tf.gather(tf.constant(self.names), classes), "scores": scores}
 
 
-def main_output(outputs: dict) -> tf.Tensor:
+def main_output(outputs: Mapping[str, T]) -> T:
     """What classes are ranked by."""
     return outputs["probabilities"] if "probabilities" in outputs else outputs["outputs"]
 
@@ -133,7 +137,10 @@ def main_output(outputs: dict) -> tf.Tensor:
 def _decoder(preprocessing: Preprocessing, channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """Files -> pixel values: one graph, which is large, for all who read files."""
     decode = functools.partial(preprocessing.decode, channels=channels)
-    return tf.function(decode, input_signature=[FILES], autograph=False)
+    graph: Callable[[tf.Tensor], tf.Tensor] = tf.function(
+        decode, input_signature=[FILES], autograph=False
+    )
+    return graph
 
 
 def _of_pixels(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import ops
 
+from keras_attn.typing import Tensor
+
 
 def average_pool_same(
-    x: Any, pool_size: int, strides: tuple[int, int], data_format: str = "channels_last"
-) -> Any:
+    x: Tensor, pool_size: int, strides: tuple[int, int], data_format: str = "channels_last"
+) -> Tensor:
     """Average pooling where the pixels beyond the edge don't count.
 
     Keras on PyTorch repeats the edge's pixels and counts them wherever `same` pads one side more
@@ -43,12 +44,12 @@ def average_pool_same(
 
 
 def average_pool_padded(
-    x: Any,
+    x: Tensor,
     pool_size: int,
     strides: tuple[int, int],
     padding: Sequence[tuple[int, int]],
     data_format: str = "channels_last",
-) -> Any:
+) -> Tensor:
     """Average pooling of a padded image where the padding doesn't count.
 
     Args:
@@ -65,7 +66,7 @@ def average_pool_padded(
     if data_format == "channels_first":
         widths = [(0, 0), (0, 0), *padding]
 
-    def pool_padded(image: Any) -> Any:
+    def pool_padded(image: Tensor) -> Tensor:
         return ops.average_pool(
             ops.pad(image, widths), pool_size, strides, padding="valid", data_format=data_format
         )

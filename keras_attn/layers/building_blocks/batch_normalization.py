@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from keras_attn import backend
 from keras_attn.layers._empty import AnyBatch
+from keras_attn.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -49,7 +48,7 @@ class BatchNormalization(AnyBatch, keras.layers.BatchNormalization):
     [-1.342 -0.447  0.447  1.342]
     """
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         """Returns the normalized inputs."""
         from_batch = bool(training and self.trainable)
         data_format = self._image_format(inputs)
@@ -77,7 +76,7 @@ class BatchNormalization(AnyBatch, keras.layers.BatchNormalization):
             self.moving_variance.assign(variance * self.momentum + batch_variance * rest)
         return ops.cast(outputs, self.compute_dtype)
 
-    def _image_format(self, inputs: Any) -> str | None:
+    def _image_format(self, inputs: Tensor) -> str | None:
         """The data format of an image in at most 32 bits."""
         if len(inputs.shape) != 4 or keras.backend.standardize_dtype(inputs.dtype) == "float64":
             return None

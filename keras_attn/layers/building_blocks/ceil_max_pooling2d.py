@@ -7,12 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._empty import AnyBatch
 from keras_attn.layers._shapes import ceil_div
-from keras_attn.layers._validation import check_data_format, check_positive_int
+from keras_attn.layers._validation import check_data_format
+from keras_attn.typing import Shape, Size, Tensor
 
 
-def ceil_pooled_length(length: Any, pool_size: int, strides: int) -> Any:
+def ceil_pooled_length(length: Size, pool_size: int, strides: int) -> Size:
     """Caffe's output length, ceil((length - pool_size) / strides) + 1, but never below 1.
 
     With `strides` above `pool_size` a window that would begin beyond the edge doesn't count.
@@ -35,8 +37,8 @@ def ceil_pooled_length(length: Any, pool_size: int, strides: int) -> Any:
 
 
 def ceil_max_pool(
-    x: Any, pool_size: int = 3, strides: int = 2, data_format: str = "channels_last"
-) -> Any:
+    x: Tensor, pool_size: int = 3, strides: int = 2, data_format: str = "channels_last"
+) -> Tensor:
     """Max pooling without padding whose last window may hang over the edge.
 
     Args:
@@ -65,7 +67,7 @@ def ceil_max_pool(
     return ops.max_pool(x, pool_size, strides, padding=padding, data_format=data_format)
 
 
-def padded_max_pool(x: Any, data_format: str = "channels_last") -> Any:
+def padded_max_pool(x: Tensor, data_format: str = "channels_last") -> Tensor:
     """3x3 max pooling of stride 2 behind a border of one pixel, as most frameworks have it.
 
     Args:
@@ -82,13 +84,13 @@ def padded_max_pool(x: Any, data_format: str = "channels_last") -> Any:
     return ops.max_pool(x, 3, 2, padding="valid", data_format=data_format)
 
 
-def _overhang(length: Any, pool_size: int, strides: int) -> Any:
+def _overhang(length: Size, pool_size: int, strides: int) -> Size:
     """How far the last window reaches over the edge."""
     overhang = (ceil_pooled_length(length, pool_size, strides) - 1) * strides + pool_size - length
     return max(overhang, 0) if isinstance(length, int) else ops.maximum(overhang, 0)
 
 
-def _same_pads_alike(length: Any, overhang: Any, pool_size: int, strides: int) -> bool:
+def _same_pads_alike(length: Size, overhang: Size, pool_size: int, strides: int) -> bool:
     """Whether `same` padding puts exactly `overhang` behind the map and nothing before it."""
     if not isinstance(length, int):
         return False
@@ -141,11 +143,11 @@ class CeilMaxPooling2D(AnyBatch):
         self.data_format = check_data_format(data_format)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the pooled map."""
         return ceil_max_pool(inputs, self.pool_size, self.strides, self.data_format)
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The sides after pooling; batch and channels stay."""
         shape = list(input_shape)
         for axis in (1, 2) if self.data_format == "channels_last" else (2, 3):

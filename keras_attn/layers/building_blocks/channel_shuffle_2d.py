@@ -7,7 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn.layers._validation import check_data_format, check_positive_int
+from keras_attn._checks import check_positive_int
+from keras_attn.layers._validation import check_data_format
+from keras_attn.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -44,7 +46,7 @@ class ChannelShuffle2D(keras.layers.Layer):
         self.data_format = check_data_format(data_format)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Checks the number of channels."""
         channels = input_shape[3 if self.data_format == "channels_last" else 1]
         if channels is None or channels % self.groups:
@@ -54,7 +56,7 @@ class ChannelShuffle2D(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the map with its channels in their new order."""
         groups = self.groups
         if self.data_format == "channels_last":
@@ -67,7 +69,7 @@ class ChannelShuffle2D(keras.layers.Layer):
         x = ops.transpose(x, (0, 2, 1, 3, 4))  # (B, C / G, G, H, W)
         return ops.reshape(x, (-1, channels, height, width))
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As the input."""
         return tuple(input_shape)
 

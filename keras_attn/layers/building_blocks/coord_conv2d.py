@@ -9,15 +9,16 @@ from keras import ops
 
 from keras_attn.layers._empty import AnyBatch
 from keras_attn.layers._validation import check_channels, check_data_format
+from keras_attn.typing import Shape, Size, Tensor
 
 
-def coordinate_line(length: Any, dtype: str) -> Any:
+def coordinate_line(length: Size, dtype: str) -> Tensor:
     """Positions from -1 to 1, or 0 where there is but one: (length,)."""
     last = ops.cast(length, dtype) - 1
     return (2 * ops.cast(ops.arange(length), dtype) - last) / ops.maximum(last, 1)
 
 
-def add_coordinates(x: Any, with_radius: bool, data_format: str = "channels_last") -> Any:
+def add_coordinates(x: Tensor, with_radius: bool, data_format: str = "channels_last") -> Tensor:
     """Appends the coordinates x and y, and their distance from the centre.
 
     Args:
@@ -83,11 +84,11 @@ class AddCoordinates(keras.layers.Layer):
         self.data_format = check_data_format(data_format)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the map with its coordinates."""
         return add_coordinates(inputs, self.with_radius, self.data_format)
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Two or three channels more."""
         return _shape_with_coordinates(input_shape, self.with_radius, self.data_format)
 
@@ -141,31 +142,31 @@ class CoordConv2D(AnyBatch, keras.layers.Conv2D):
         super().__init__(filters, kernel_size, **kwargs)
         self.with_radius = with_radius
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the kernel for C channels and the coordinates."""
         check_channels(type(self).__name__, input_shape, self.data_format)
         super().build(_shape_with_coordinates(input_shape, self.with_radius, self.data_format))
         axis = 3 if self.data_format == "channels_last" else 1
         self.input_spec = keras.layers.InputSpec(ndim=4, axes={axis: input_shape[axis]})
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the convolution of the map with its coordinates."""
         return super().call(add_coordinates(inputs, self.with_radius, self.data_format))
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As that of `keras.layers.Conv2D`."""
-        return super().compute_output_shape(
-            _shape_with_coordinates(input_shape, self.with_radius, self.data_format)
-        )
+        shape = _shape_with_coordinates(input_shape, self.with_radius, self.data_format)
+        return tuple(super().compute_output_shape(shape))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "with_radius": self.with_radius}
 
 
-def _shape_with_coordinates(input_shape: tuple, with_radius: bool, data_format: str) -> tuple:
+def _shape_with_coordinates(input_shape: Shape, with_radius: bool, data_format: str) -> Shape:
     shape = list(input_shape)
     axis = 3 if data_format == "channels_last" else 1
-    if shape[axis] is not None:
-        shape[axis] += 3 if with_radius else 2
+    channels = shape[axis]
+    if channels is not None:
+        shape[axis] = channels + (3 if with_radius else 2)
     return tuple(shape)

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_attn.layers._empty import AnyBatch
 from keras_attn.layers._validation import check_channels
+from keras_attn.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -48,12 +49,12 @@ class GroupedConv2D(AnyBatch, keras.layers.Conv2D):
     ) -> None:
         super().__init__(filters, kernel_size, groups=groups, **kwargs)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the kernel for C channels."""
         check_channels(type(self).__name__, input_shape, self.data_format)
         super().build(input_shape)
 
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         """Convolves each group of channels with its own filters."""
         if self.groups == 1 or keras.backend.backend() != "tensorflow":
             return super().convolution_op(inputs, kernel)

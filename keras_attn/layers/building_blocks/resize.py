@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
+from keras_attn.typing import Size, Tensor
+
 
 def interpolation_matrix(
-    size_in: Any, size_out: Any, align_corners: bool = True, dtype: str = "float32"
-) -> Any:
+    size_in: Size, size_out: Size, align_corners: bool = True, dtype: str = "float32"
+) -> Tensor:
     """The (size_out, size_in) matrix of linear interpolation along one axis.
 
     Row i holds the hat function `max(0, 1 - |p_i - k|)` around the source position p_i, which is
@@ -37,8 +37,11 @@ def interpolation_matrix(
 
 
 def resize_bilinear(
-    x: Any, size: tuple[Any, Any], align_corners: bool = True, data_format: str = "channels_last"
-) -> Any:
+    x: Tensor,
+    size: tuple[Size, Size],
+    align_corners: bool = True,
+    data_format: str = "channels_last",
+) -> Tensor:
     """Resizes images bilinearly.
 
     With `align_corners=True` it is what Caffe's `Interp` layer and the Residual Attention Network

@@ -8,9 +8,10 @@ import keras
 from keras import ops
 
 from keras_attn.layers._validation import check_data_format
+from keras_attn.typing import Shape, Size, Tensor
 
 
-def sinusoids(length: Any, depth: int, max_wavelength: float, dtype: str) -> Any:
+def sinusoids(length: Size, depth: int, max_wavelength: float, dtype: str) -> Tensor:
     """The encoding of positions along one axis.
 
     Channel 2 k of position p is sin(p / w), channel 2 k + 1 cos(p / w), with
@@ -79,7 +80,7 @@ class SinusoidalPositionEncoding2D(keras.layers.Layer):
         self.data_format = check_data_format(data_format)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Checks the number of channels."""
         channels = input_shape[3 if self.data_format == "channels_last" else 1]
         if channels is None or channels % 4:
@@ -89,7 +90,7 @@ class SinusoidalPositionEncoding2D(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the map with its positions added."""
         shape = ops.shape(inputs)
         if self.data_format == "channels_first":
@@ -107,7 +108,7 @@ class SinusoidalPositionEncoding2D(keras.layers.Layer):
             encoding = ops.transpose(encoding, (2, 0, 1))
         return ops.add(inputs, ops.cast(encoding, self.compute_dtype))
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As the input."""
         return tuple(input_shape)
 

@@ -7,14 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._empty import AnyBatch
-from keras_attn.layers._validation import (
-    check_channels,
-    check_choice,
-    check_data_format,
-    check_positive_int,
-)
+from keras_attn.layers._validation import check_channels, check_choice, check_data_format
 from keras_attn.layers.building_blocks.average_pool import average_pool_same
+from keras_attn.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -66,7 +63,7 @@ class ZeroPaddingShortcut2D(AnyBatch):
         self.data_format = check_data_format(data_format)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Checks the number of channels."""
         channels = check_channels(type(self).__name__, input_shape, self.data_format)
         if channels > self.filters:
@@ -76,7 +73,7 @@ class ZeroPaddingShortcut2D(AnyBatch):
             )
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the strided map with its zero channels."""
         x, strides = inputs, self.strides
         if strides > 1 and self.pooling == "average":
@@ -89,7 +86,7 @@ class ZeroPaddingShortcut2D(AnyBatch):
         widths[self._channel_axis] = (0, self.filters - inputs.shape[self._channel_axis])
         return ops.pad(x, widths)
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, ceil(H / strides), ceil(W / strides), filters)."""
         shape = [
             length if length is None or axis == 0 else -(-length // self.strides)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from keras_attn.typing import Shape
+
 
 def bottleneck_width(
     channels: int,
     ratio: int,
-    input_shape: tuple,
+    input_shape: Shape,
     *,
     name: str = "ratio",
     divisor: int = 1,

@@ -7,10 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_choice, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.gates._bottleneck import bottleneck_width
 from keras_attn.layers.gates.squeeze_excite import squeeze
+from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -69,8 +71,8 @@ class BAM(ComposedAttentionLayer):
         *,
         dilation_rate: int = 4,
         combine: str = "sum",
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -84,7 +86,7 @@ class BAM(ComposedAttentionLayer):
         self.dilation_rate = check_positive_int("dilation_rate", dilation_rate)
         self.combine = check_choice("combine", combine, ("sum", "product"))
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes both branches for C channels."""
         channels = self._channels(input_shape)
         width = bottleneck_width(channels, self.ratio, input_shape)
@@ -109,8 +111,8 @@ class BAM(ComposedAttentionLayer):
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, return_attention: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
+    ) -> Tensor:
         """Returns the masked map, or `(outputs, mask)`."""
         x = ops.cast(inputs, self.attention_dtype)
         pooled = squeeze(x, "average", self.spatial_axes)
@@ -127,7 +129,7 @@ class BAM(ComposedAttentionLayer):
         outputs = self._gated(inputs, ops.add(mask, 1))
         return (outputs, mask) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The mask's: as the input's."""
         return tuple(input_shape)
 

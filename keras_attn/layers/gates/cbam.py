@@ -7,15 +7,17 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_odd, check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_choice, check_odd, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.gates._bottleneck import bottleneck_width
 from keras_attn.layers.gates.squeeze_excite import squeeze
+from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 POOL_ORDERS = ("max_mean", "mean_max")
 
 
-def pool_channels(x: Any, order: str, channel_axis: int) -> Any:
+def pool_channels(x: Tensor, order: str, channel_axis: int) -> Tensor:
     """The greatest and the mean value of each place: (B, H, W, C) -> (B, H, W, 2)."""
     greatest = ops.max(x, axis=channel_axis, keepdims=True)
     mean = ops.mean(x, axis=channel_axis, keepdims=True)
@@ -70,8 +72,8 @@ class ChannelGate(ComposedAttentionLayer):
         ratio: int = 16,
         *,
         use_bias: bool = True,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -84,7 +86,7 @@ class ChannelGate(ComposedAttentionLayer):
         self.ratio = check_positive_int("ratio", ratio)
         self.use_bias = use_bias
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the MLP for C channels."""
         channels = self._channels(input_shape)
         width = bottleneck_width(channels, self.ratio, input_shape)
@@ -93,7 +95,7 @@ class ChannelGate(ComposedAttentionLayer):
         self.expand = built(self._dense("expand", channels, **options), (None, width))
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
         x = ops.cast(inputs, self.attention_dtype)
         mean, greatest = (
@@ -105,7 +107,7 @@ class ChannelGate(ComposedAttentionLayer):
         outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The gate's: (B, 1, 1, C)."""
         return self._image_shape(input_shape[0], (1, 1), self._channels(input_shape))
 
@@ -167,8 +169,8 @@ class SpatialGate(ComposedAttentionLayer):
         pool_order: str = "max_mean",
         batch_norm_momentum: float = 0.99,
         zero_gamma: bool = False,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -183,7 +185,7 @@ class SpatialGate(ComposedAttentionLayer):
         self.batch_norm_momentum = batch_norm_momentum
         self.zero_gamma = zero_gamma
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the convolution, whose size doesn't depend on C."""
         convolution = self._conv2d(
             "conv",
@@ -205,8 +207,8 @@ class SpatialGate(ComposedAttentionLayer):
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, return_attention: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
+    ) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
         x = ops.cast(inputs, self.attention_dtype)
         pooled = pool_channels(x, self.pool_order, self.channel_axis)  # (B, H, W, 2)
@@ -214,7 +216,7 @@ class SpatialGate(ComposedAttentionLayer):
         outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The gate's: (B, H, W, 1)."""
         return self._image_shape(input_shape[0], self._spatial(input_shape), 1)
 
@@ -290,8 +292,8 @@ class CBAM(ComposedAttentionLayer):
         pool_order: str = "max_mean",
         batch_norm_momentum: float = 0.99,
         zero_gamma: bool = False,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -314,15 +316,15 @@ class CBAM(ComposedAttentionLayer):
             **part,
         )
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds both gates."""
         self.channel_gate.build(input_shape)
         self.spatial_gate.build(input_shape)
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, return_attention: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
+    ) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
         x, channel_gate = self.channel_gate(inputs, return_attention=True)
         outputs, spatial_gate = self.spatial_gate(x, training=training, return_attention=True)
@@ -331,7 +333,7 @@ class CBAM(ComposedAttentionLayer):
             return outputs
         return outputs, ops.multiply(channel_gate, spatial_gate)  # (B, H, W, C)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The gates' product: as the input."""
         return tuple(input_shape)
 

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_positive_int
+from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 MIN_BOTTLENECK_CHANNELS = 8  # the authors'
 
@@ -69,8 +70,8 @@ class CoordinateAttention(ComposedAttentionLayer):
         *,
         bottleneck_channels: int | None = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -86,7 +87,7 @@ class CoordinateAttention(ComposedAttentionLayer):
         self.bottleneck_channels = bottleneck_channels
         self.use_bias = use_bias
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the three projections for C channels."""
         channels = self._channels(input_shape)
         least = max(MIN_BOTTLENECK_CHANNELS, channels // self.ratio)
@@ -101,8 +102,8 @@ class CoordinateAttention(ComposedAttentionLayer):
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, return_attention: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
+    ) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
         x = ops.cast(inputs, self.attention_dtype)
         height_axis, width_axis = self.spatial_axes
@@ -121,7 +122,7 @@ class CoordinateAttention(ComposedAttentionLayer):
         outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The gate's: as the input's."""
         return tuple(input_shape)
 

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_odd
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_odd
 from keras_attn.layers.gates.squeeze_excite import squeeze
+from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 
 def channel_kernel_size(channels: int) -> int:
@@ -69,8 +70,8 @@ class EfficientChannelAttention(ComposedAttentionLayer):
         self,
         kernel_size: int | None = None,
         *,
-        kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -82,7 +83,7 @@ class EfficientChannelAttention(ComposedAttentionLayer):
         )
         self.kernel_size = None if kernel_size is None else check_odd("kernel_size", kernel_size)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the kernel; its size follows from C."""
         channels = self._channels(input_shape)
         convolution = keras.layers.Conv1D(
@@ -97,7 +98,7 @@ class EfficientChannelAttention(ComposedAttentionLayer):
         self.conv = built(convolution, (None, channels, 1))
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
         pooled = squeeze(ops.cast(inputs, self.attention_dtype), "average", self.spatial_axes)
         gate = ops.sigmoid(self.conv(pooled[..., None]))[..., 0]  # (B, C)
@@ -105,7 +106,7 @@ class EfficientChannelAttention(ComposedAttentionLayer):
         outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The gate's: (B, 1, 1, C)."""
         return self._image_shape(input_shape[0], (1, 1), self._channels(input_shape))
 

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._base import clone_initializer
 from keras_attn.layers._composed import ComposedAttentionLayer, built
 from keras_attn.layers._shapes import ceil_div
-from keras_attn.layers._validation import check_choice, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.average_pool import average_pool_padded
+from keras_attn.layers.building_blocks.batch_normalization import BatchNormalization
 from keras_attn.layers.gates._bottleneck import bottleneck_width
+from keras_attn.typing import Initializer, Regularizer, Shape, Size, Tensor
 
 MODES = ("theta_minus", "theta", "theta_plus")
 EXTENTS = (2, 4, 8)
+Extent: TypeAlias = int | Literal["global"]
 
 
-def gathered_length(length: Any, extent: Any) -> Any:
+def gathered_length(length: Size, extent: Extent) -> Size:
     """ceil(length / extent), or 1 for the global extent; `None` stays `None`."""
     if extent == "global":
         return 1
     return None if length is None else ceil_div(length, extent)
 
 
-def average_gather(x: Any, extent: Any, data_format: str = "channels_last") -> Any:
+def average_gather(x: Tensor, extent: Extent, data_format: str = "channels_last") -> Tensor:
     """Averages windows of `2 extent - 1` places, `extent` apart; the edge's outside doesn't count.
 
     Args:
@@ -43,7 +47,7 @@ def average_gather(x: Any, extent: Any, data_format: str = "channels_last") -> A
     return average_pool_padded(x, 2 * extent - 1, (extent, extent), padding, data_format)
 
 
-def upsample_nearest(x: Any, size: tuple[Any, Any], axes: tuple[int, int]) -> Any:
+def upsample_nearest(x: Tensor, size: tuple[Size, Size], axes: tuple[int, int]) -> Tensor:
     """Repeats places up to `size`: place i takes the source's `floor(i h / height)`."""
     shape = ops.shape(x)
     for axis, length in zip(axes, size, strict=True):
@@ -115,8 +119,8 @@ class GatherExcite(ComposedAttentionLayer):
         *,
         extent: int | str = "global",
         ratio: int = 16,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -127,12 +131,12 @@ class GatherExcite(ComposedAttentionLayer):
             **kwargs,
         )
         self.mode = check_choice("mode", mode, MODES)
-        self.extent = _check_extent(extent)
+        self.extent: Extent = _check_extent(extent)
         self.ratio = check_positive_int("ratio", ratio)
-        self.gather_convs: list = []
-        self.gather_bns: list = []
+        self.gather_convs: list[keras.layers.DepthwiseConv2D] = []
+        self.gather_bns: list[BatchNormalization] = []
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the gathering convolutions and the excitation for C channels."""
         channels = self._channels(input_shape)
         self._check_size(input_shape)
@@ -155,8 +159,8 @@ class GatherExcite(ComposedAttentionLayer):
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, return_attention: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
+    ) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
         self._check_size(inputs.shape)
         x = ops.cast(inputs, self.attention_dtype)
@@ -174,7 +178,7 @@ class GatherExcite(ComposedAttentionLayer):
         outputs = self._gated(inputs, spread)
         return (outputs, gate) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The gate's: (B, ceil(H / e), ceil(W / e), C)."""
         size = tuple(gathered_length(side, self.extent) for side in self._spatial(input_shape))
         return self._image_shape(input_shape[0], size, self._channels(input_shape))
@@ -188,7 +192,7 @@ class GatherExcite(ComposedAttentionLayer):
             "ratio": self.ratio,
         }
 
-    def _gather(self, x: Any, training: bool | None) -> Any:
+    def _gather(self, x: Tensor, training: bool | None) -> Tensor:
         """By convolutions: (B, H, W, C) -> (B, h, w, C)."""
         widths = [(0, 0)] * 4
         if self.extent != "global":
@@ -201,11 +205,11 @@ class GatherExcite(ComposedAttentionLayer):
             x = ops.relu(x) if i < last else x
         return x
 
-    def _convolutions(self, input_shape: tuple) -> list[tuple[str, dict[str, Any]]]:
+    def _convolutions(self, input_shape: Shape) -> list[tuple[str, dict[str, Any]]]:
         """The names of the gathering convolutions, with their kernels' size and strides."""
         if self.extent == "global":
             return [("conv", {"kernel_size": self._spatial(input_shape)})]
-        number = int(self.extent).bit_length() - 1  # log2
+        number = self.extent.bit_length() - 1  # log2
         return [(f"conv{i + 1}", {"kernel_size": 3, "strides": 2}) for i in range(number)]
 
     def _depthwise(self, name: str, **options: Any) -> keras.layers.DepthwiseConv2D:
@@ -219,7 +223,7 @@ class GatherExcite(ComposedAttentionLayer):
             **options,
         )
 
-    def _check_size(self, input_shape: tuple) -> None:
+    def _check_size(self, input_shape: Shape) -> None:
         size = self._spatial(input_shape)
         if self.extent == "global":
             if self.mode == "theta_minus":
@@ -248,7 +252,8 @@ class GatherExcite(ComposedAttentionLayer):
             )
 
 
-def _check_extent(extent: Any) -> Any:
+def _check_extent(extent: Any) -> Extent:
     if extent != "global" and (isinstance(extent, bool) or extent not in EXTENTS):
         raise ValueError(f"`extent` must be 2, 4, 8 or 'global'. Received: extent={extent!r}")
-    return extent
+    checked: Extent = extent
+    return checked

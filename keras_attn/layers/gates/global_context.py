@@ -7,10 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_choice, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.gates._bottleneck import bottleneck_width
 from keras_attn.layers.self_attention._softmax import softmax_places
+from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -67,8 +69,8 @@ class GlobalContext(ComposedAttentionLayer):
         *,
         fusion: str = "add",
         epsilon: float = 1e-6,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -82,7 +84,7 @@ class GlobalContext(ComposedAttentionLayer):
         self.fusion = check_choice("fusion", fusion, ("add", "scale"))
         self.epsilon = epsilon
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the attention's convolution and the MLP for C channels."""
         channels = self._channels(input_shape)
         width = bottleneck_width(channels, self.ratio, input_shape)
@@ -95,7 +97,7 @@ class GlobalContext(ComposedAttentionLayer):
         self.expand = built(self._dense("expand", channels, **exact, **zero), (None, width))
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the map with its context, or `(outputs, attention)`."""
         logits = self.logit(inputs)  # (B, H, W, 1)
         height, width = self._spatial(ops.shape(logits))
@@ -116,7 +118,7 @@ class GlobalContext(ComposedAttentionLayer):
             outputs = self._gated(inputs, gate)
         return (outputs, attention) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, H, W, 1)."""
         return self._image_shape(input_shape[0], self._spatial(input_shape), 1)
 

@@ -8,10 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_positive_int
 from keras_attn.layers.gates._bottleneck import bottleneck_width
 from keras_attn.layers.gates.squeeze_excite import squeeze
+from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -85,8 +86,8 @@ class SelectiveKernel(ComposedAttentionLayer):
         ratio: int = 16,
         min_bottleneck_channels: int = 32,
         bottleneck_divisor: int = 1,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -107,7 +108,7 @@ class SelectiveKernel(ComposedAttentionLayer):
         )
         self.bottleneck_divisor = check_positive_int("bottleneck_divisor", bottleneck_divisor)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the paths and the bottleneck for C channels."""
         channels = self._channels(input_shape)
         filters = self.filters or channels
@@ -150,8 +151,8 @@ class SelectiveKernel(ComposedAttentionLayer):
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, return_attention: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
+    ) -> Tensor:
         """Returns the mixed paths, or `(outputs, attention)`."""
         number = len(self.path_convs)
         parts = [inputs] * number
@@ -177,7 +178,7 @@ class SelectiveKernel(ComposedAttentionLayer):
         outputs = ops.cast(outputs, self.compute_dtype)
         return (outputs, attention) if return_attention else outputs
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, ceil(H / strides), ceil(W / strides), filters)."""
         size = tuple(
             None if side is None else -(-side // self.strides)
@@ -186,7 +187,7 @@ class SelectiveKernel(ComposedAttentionLayer):
         filters = self.filters or self._channels(input_shape)
         return self._image_shape(input_shape[0], size, filters)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, P, filters)."""
         filters = self.filters or self._channels(input_shape)
         return (input_shape[0], len(self.dilation_rates), filters)
@@ -205,14 +206,14 @@ class SelectiveKernel(ComposedAttentionLayer):
             "bottleneck_divisor": self.bottleneck_divisor,
         }
 
-    def _path_convolution(self, name: str, filters: int, rate: int) -> Any:
+    def _path_convolution(self, name: str, filters: int, rate: int) -> keras.layers.Conv2D:
         options: dict[str, Any] = {"padding": "same", "dilation_rate": rate // self.strides}
         if rate == 1:
             # `_strided` pads one pixel on every side: "same" would pad on one side only.
             options = {"padding": "valid", "strides": self.strides}
         return self._conv2d(name, filters, 3, groups=self.groups, use_bias=False, **options)
 
-    def _strided(self, x: Any, rate: int) -> Any:
+    def _strided(self, x: Tensor, rate: int) -> Tensor:
         """What a path's convolution takes.
 
         TensorFlow has no strided dilated convolution. Where the strides divide the dilation, all
@@ -226,7 +227,7 @@ class SelectiveKernel(ComposedAttentionLayer):
         return x if self.strides == 1 else x[tuple(step)]
 
 
-def _check_dilation_rates(rates: Any, strides: int) -> tuple[int, ...]:
+def _check_dilation_rates(rates: object, strides: int) -> tuple[int, ...]:
     if not isinstance(rates, (list, tuple)) or len(rates) < 2:
         raise ValueError(
             "`dilation_rates` must be two or more positive integers. "

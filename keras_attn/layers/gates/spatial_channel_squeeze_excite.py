@@ -7,9 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_choice, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.gates.squeeze_excite import SqueezeExcite
+from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 MODES = ("channel", "spatial", "both")
 COMBINATIONS = {
@@ -74,8 +76,8 @@ class SpatialChannelSqueezeExcite(ComposedAttentionLayer):
         mode: str = "both",
         combine: str = "add",
         use_bias: bool = True,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -90,7 +92,7 @@ class SpatialChannelSqueezeExcite(ComposedAttentionLayer):
         self.combine = check_choice("combine", combine, (*COMBINATIONS, "concatenate"))
         self.use_bias = use_bias
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the gates for C channels."""
         if self.mode != "spatial":
             gate = SqueezeExcite(
@@ -106,7 +108,7 @@ class SpatialChannelSqueezeExcite(ComposedAttentionLayer):
             self.spatial_logit = built(gate, input_shape)
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
         if self.mode == "channel":
             return self.channel_gate(inputs, return_attention=return_attention)
@@ -122,14 +124,14 @@ class SpatialChannelSqueezeExcite(ComposedAttentionLayer):
                 outputs = COMBINATIONS[self.combine](by_channel, outputs)
         return (outputs, gate) if return_attention else outputs
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As the input, or with 2 C channels."""
         channels = self._channels(input_shape)
         if self.mode == "both" and self.combine == "concatenate":
             channels *= 2
         return self._image_shape(input_shape[0], self._spatial(input_shape), channels)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The gate's, see the class."""
         channels = self._channels(input_shape)
         if self.mode == "channel":

@@ -7,12 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer
-from keras_attn.layers._validation import check_choice, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.gates._bottleneck import bottleneck_width
+from keras_attn.typing import Activation, Constraint, Initializer, Regularizer, Shape, Tensor
 
 
-def squeeze(x: Any, pooling: str, spatial_axes: tuple[int, int]) -> Any:
+def squeeze(x: Tensor, pooling: str, spatial_axes: tuple[int, int]) -> Tensor:
     """Pools each channel over the whole map: (B, H, W, C) -> (B, C)."""
     if pooling == "max":
         return ops.max(x, axis=spatial_axes)
@@ -82,15 +84,15 @@ class SqueezeExcite(ProjectingAttentionLayer):
         bottleneck_channels: int | None = None,
         bottleneck_divisor: int = 1,
         pooling: str = "average",
-        activation: Any = "relu",
-        gate_activation: Any = "sigmoid",
+        activation: Activation = "relu",
+        gate_activation: Activation = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "he_normal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        bias_initializer: Initializer = "zeros",
+        kernel_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -114,7 +116,7 @@ class SqueezeExcite(ProjectingAttentionLayer):
         self.activation = keras.activations.get(activation)
         self.gate_activation = keras.activations.get(gate_activation)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the two projections for C channels."""
         channels = self._channels(input_shape)
         bottleneck = self.bottleneck_channels or bottleneck_width(
@@ -132,7 +134,7 @@ class SqueezeExcite(ProjectingAttentionLayer):
             self.expand_bias = self._add_bias("expand_bias", channels, autocast=False)
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
         pooled = squeeze(ops.cast(inputs, self.attention_dtype), self.pooling, self.spatial_axes)
         hidden = ops.matmul(pooled, self.reduce_kernel)  # (B, C // r)
@@ -145,11 +147,11 @@ class SqueezeExcite(ProjectingAttentionLayer):
         outputs = self._gated(inputs, gate)
         return (outputs, gate) if return_attention else outputs
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As the input."""
         return tuple(input_shape)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The gate's: (B, 1, 1, C)."""
         return self._image_shape(input_shape[0], (1, 1), self._channels(input_shape))
 

@@ -8,12 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_non_negative_int, check_positive_int
 from keras_attn.layers._base import AttentionLayer, clone_initializer
-from keras_attn.layers._validation import (
-    check_choice,
-    check_non_negative_int,
-    check_positive_int,
-)
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.ceil_max_pooling2d import (
     ceil_max_pool,
     ceil_pooled_length,
@@ -26,6 +23,7 @@ from keras_attn.layers.residual_attention.residual_units import (
     ResNeXtBottleneck,
     batch_norm,
 )
+from keras_attn.typing import Initializer, Shape, Tensor
 
 UNITS = {
     "pre_activation": PreActivationBottleneck,
@@ -38,7 +36,7 @@ CHANNEL_EPSILON = 1e-12
 SPATIAL_EPSILON = 1e-5
 
 
-def mask_activation(x: Any, attention: str, data_format: str = "channels_last") -> Any:
+def mask_activation(x: Tensor, attention: str, data_format: str = "channels_last") -> Tensor:
     """The mask from its logits: f1, f2 or f3 of the paper's section 3.2.
 
     Args:
@@ -143,7 +141,7 @@ class AttentionModule(AttentionLayer):
         mask_pre_activation: bool | None = None,
         mask_pooling: str = "ceil",
         add_targets: bool = False,
-        kernel_initializer: Any = "he_normal",
+        kernel_initializer: Initializer = "he_normal",
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -160,11 +158,11 @@ class AttentionModule(AttentionLayer):
         self.add_targets = add_targets
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes all units for C channels."""
         channels = self._channels(input_shape)
 
-        def units(name: str, number: int, shape: tuple) -> list[keras.layers.Layer]:
+        def units(name: str, number: int, shape: Shape) -> list[keras.layers.Layer]:
             dtype = self.attention_policy if name.startswith("mask") else self.dtype_policy
             names = [f"{name}{i + 1}" for i in range(number)]
             return [self._make_unit(each, channels, shape, dtype) for each in names]
@@ -195,8 +193,8 @@ class AttentionModule(AttentionLayer):
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, return_attention: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
+    ) -> Tensor:
         """Returns the attended map, or `(outputs, mask)`."""
         x = _apply(self.pre_units, inputs, training)  # P
         trunk = _apply(self.trunk_units, x, training)  # T
@@ -206,11 +204,11 @@ class AttentionModule(AttentionLayer):
         outputs = _apply(self.post_units, outputs, training)
         return (outputs, mask) if return_attention else outputs
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As the input."""
         return tuple(input_shape)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The mask's, as the input's."""
         return tuple(input_shape)
 
@@ -232,7 +230,7 @@ class AttentionModule(AttentionLayer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 
-    def _mask(self, x: Any, trunk: Any, training: bool | None) -> Any:
+    def _mask(self, x: Tensor, trunk: Tensor, training: bool | None) -> Tensor:
         """The soft mask branch: (B, H, W, C) in, the same in float32 out."""
         x = ops.cast(x, self.attention_dtype)
         pool = ceil_max_pool if self.mask_pooling == "ceil" else padded_max_pool
@@ -269,7 +267,7 @@ class AttentionModule(AttentionLayer):
         return self.mask_pre_activation
 
     def _make_unit(
-        self, name: str, filters: int, input_shape: tuple, dtype: Any
+        self, name: str, filters: int, input_shape: Shape, dtype: Any
     ) -> keras.layers.Layer:
         if isinstance(self.unit, str):
             unit = UNITS[self.unit](
@@ -310,13 +308,13 @@ class AttentionModule(AttentionLayer):
         return batch_norm(name, self.data_format, self.attention_policy)
 
     @staticmethod
-    def _build(layer: keras.layers.Layer, input_shape: tuple) -> keras.layers.Layer:
+    def _build(layer: keras.layers.Layer, input_shape: Shape) -> keras.layers.Layer:
         if not layer.built:
             layer.build(input_shape)
         return layer
 
 
-def _apply(units: list[keras.layers.Layer], x: Any, training: bool | None) -> Any:
+def _apply(units: list[keras.layers.Layer], x: Tensor, training: bool | None) -> Tensor:
     for unit in units:
         # Keras takes `training` for a unit that doesn't have it, too, and hands it on. By itself
         # it would do so from `__call__` only: not from `stateless_call`, or a `call` by hand.
@@ -324,12 +322,14 @@ def _apply(units: list[keras.layers.Layer], x: Any, training: bool | None) -> An
     return x
 
 
-def _check_unit(unit: Any) -> Any:
+def _check_unit(unit: Any) -> str | Callable[..., keras.layers.Layer]:
     """Returns a built-in unit's name or a registered factory."""
     if isinstance(unit, str):
         if unit in UNITS:
             return unit
-        registered = keras.saving.get_registered_object(unit)
+        registered: Callable[..., keras.layers.Layer] | None = keras.saving.get_registered_object(
+            unit
+        )
         if registered is None:
             listed = ", ".join(repr(name) for name in UNITS)
             raise ValueError(
@@ -345,4 +345,5 @@ def _check_unit(unit: Any) -> Any:
             "`unit` must be registered by keras.saving.register_keras_serializable, so that the "
             f"layer can be saved and loaded. Received: unit={unit!r}"
         )
-    return unit
+    factory: Callable[..., keras.layers.Layer] = unit
+    return factory

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers.residual_attention.residual_units import _ResidualUnit
+from keras_attn.typing import Initializer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -53,7 +54,7 @@ class InceptionResNetUnit(_ResidualUnit):
         filters: int,
         *,
         strides: int = 1,
-        kernel_initializer: Any = "he_normal",
+        kernel_initializer: Initializer = "he_normal",
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -82,7 +83,7 @@ class InceptionResNetUnit(_ResidualUnit):
         self.conv = self._convolution("conv", self.filters)
         self.bn = self._batch_norm("bn")
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds the branches, and the projection where the unit changes the shape."""
         changes_shape = self._changes_shape(input_shape)
         for steps in self.branches:
@@ -96,7 +97,7 @@ class InceptionResNetUnit(_ResidualUnit):
             self._build_steps([self.projection, self.projection_bn], input_shape)
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Returns relu(branches + shortcut)."""
         branches = [self._branch(steps, inputs, training) for steps in self.branches]
         x = ops.concatenate(branches, axis=self._channel_axis)  # (B, H, W, 3 filters / 8)
@@ -107,7 +108,7 @@ class InceptionResNetUnit(_ResidualUnit):
         return ops.relu(ops.add(x, shortcut))
 
     @staticmethod
-    def _branch(steps: list[keras.layers.Layer], x: Any, training: bool | None) -> Any:
+    def _branch(steps: list[keras.layers.Layer], x: Tensor, training: bool | None) -> Tensor:
         for step in steps:
             if isinstance(step, keras.layers.BatchNormalization):
                 x = ops.relu(step(x, training=training))

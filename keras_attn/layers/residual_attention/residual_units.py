@@ -11,11 +11,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._base import clone_initializer
 from keras_attn.layers._parts import LayerOfParts
-from keras_attn.layers._validation import check_channels, check_data_format, check_positive_int
+from keras_attn.layers._validation import check_channels, check_data_format
 from keras_attn.layers.building_blocks.batch_normalization import BatchNormalization
 from keras_attn.layers.building_blocks.grouped_conv2d import GroupedConv2D
+from keras_attn.typing import Initializer, Shape, Tensor
 
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
@@ -33,7 +35,7 @@ class _ResidualUnit(LayerOfParts):
         filters: int,
         *,
         strides: int = 1,
-        kernel_initializer: Any = "he_normal",
+        kernel_initializer: Initializer = "he_normal",
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -45,7 +47,7 @@ class _ResidualUnit(LayerOfParts):
         self.input_spec = keras.layers.InputSpec(ndim=4)
         self.projection: Any = None
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, ceil(H / strides), ceil(W / strides), filters)."""
         batch, *rest = input_shape
         size = rest[:2] if self.data_format == "channels_last" else rest[1:]
@@ -68,11 +70,13 @@ class _ResidualUnit(LayerOfParts):
     def _channel_axis(self) -> int:
         return -1 if self.data_format == "channels_last" else 1
 
-    def _changes_shape(self, input_shape: tuple) -> bool:
+    def _changes_shape(self, input_shape: Shape) -> bool:
         check_channels(type(self).__name__, input_shape, self.data_format)
         return self.strides != 1 or input_shape[self._channel_axis] != self.filters
 
-    def _convolution(self, name: str, filters: int, kernel_size: int = 1, **kwargs: Any) -> Any:
+    def _convolution(
+        self, name: str, filters: int, kernel_size: int = 1, **kwargs: Any
+    ) -> keras.layers.Conv2D:
         layer = GroupedConv2D if "groups" in kwargs else keras.layers.Conv2D
         return layer(
             filters,
@@ -94,7 +98,7 @@ class _ResidualUnit(LayerOfParts):
             1, data_format=self.data_format, dtype=self.dtype_policy, name=name
         )
 
-    def _build_steps(self, steps: list, input_shape: tuple) -> None:
+    def _build_steps(self, steps: list[keras.layers.Layer], input_shape: Shape) -> None:
         for step in steps:
             step.build(input_shape)
             input_shape = step.compute_output_shape(input_shape)
@@ -105,7 +109,7 @@ def batch_norm(
     data_format: str,
     dtype: Any = None,
     momentum: float = BATCH_NORM_MOMENTUM,
-    gamma_initializer: Any = "ones",
+    gamma_initializer: Initializer = "ones",
 ) -> BatchNormalization:
     """The authors' BatchNormalization: epsilon 1e-5, momentum 0.9, over the channels."""
     return BatchNormalization(
@@ -158,7 +162,7 @@ class PreActivationBottleneck(_ResidualUnit):
         filters: int,
         *,
         strides: int = 1,
-        kernel_initializer: Any = "he_normal",
+        kernel_initializer: Initializer = "he_normal",
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -180,7 +184,7 @@ class PreActivationBottleneck(_ResidualUnit):
         self.bn3 = self._batch_norm("bn3")
         self.conv3 = self._convolution("conv3", self.filters)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds the branch, and the projection where the unit changes the shape."""
         changes_shape = self._changes_shape(input_shape)
         steps = [self.bn1, self.conv1, self.bn2, self.pad, self.conv2, self.bn3, self.conv3]
@@ -190,7 +194,7 @@ class PreActivationBottleneck(_ResidualUnit):
             self.projection.build(input_shape)
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Returns branch + shortcut."""
         a = ops.relu(self.bn1(inputs, training=training))
         x = self.conv1(a)
@@ -245,7 +249,7 @@ class ResNeXtBottleneck(_ResidualUnit):
         *,
         strides: int = 1,
         cardinality: int = 32,
-        kernel_initializer: Any = "he_normal",
+        kernel_initializer: Initializer = "he_normal",
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -273,7 +277,7 @@ class ResNeXtBottleneck(_ResidualUnit):
         self.conv3 = self._convolution("conv3", self.filters)
         self.bn3 = self._batch_norm("bn3")
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds the branch, and the projection where the unit changes the shape."""
         changes_shape = self._changes_shape(input_shape)
         steps = [self.conv1, self.bn1, self.pad, self.conv2, self.bn2, self.conv3, self.bn3]
@@ -284,7 +288,7 @@ class ResNeXtBottleneck(_ResidualUnit):
             self._build_steps([self.projection, self.projection_bn], input_shape)
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Returns relu(branch + shortcut)."""
         x = ops.relu(self.bn1(self.conv1(inputs), training=training))
         x = ops.relu(self.bn2(self.conv2(self.pad(x)), training=training))

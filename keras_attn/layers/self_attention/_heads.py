@@ -7,9 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_divisible, check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
-from keras_attn.layers._validation import check_divisible, check_positive_int
 from keras_attn.layers.self_attention.self_attention_2d import split_heads
+from keras_attn.typing import Initializer, Shape, Tensor
 
 
 class RelativeHeadsLayer(ProjectingAttentionLayer):
@@ -34,7 +35,7 @@ class RelativeHeadsLayer(ProjectingAttentionLayer):
         key_depth: int,
         value_depth: int,
         scale_positions: bool,
-        relative_initializer: Any,
+        relative_initializer: Initializer,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -49,7 +50,7 @@ class RelativeHeadsLayer(ProjectingAttentionLayer):
         """The depth of a key per head."""
         return self.key_depth // self.num_heads
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, H, W, value_depth)."""
         return self._image_shape(input_shape[0], self._spatial(input_shape), self.value_depth)
 
@@ -71,7 +72,7 @@ class RelativeHeadsLayer(ProjectingAttentionLayer):
         if self.use_bias:
             self.kqv_bias = self._add_bias("kqv_bias", depth, autocast=False)
 
-    def _build_table(self, name: str, rows: int) -> Any:
+    def _build_table(self, name: str, rows: int) -> Tensor:
         initializer = self.relative_initializer or keras.initializers.RandomNormal(
             stddev=self.key_dim**-0.5
         )
@@ -82,7 +83,7 @@ class RelativeHeadsLayer(ProjectingAttentionLayer):
             autocast=False,
         )
 
-    def _project(self, inputs: Any) -> tuple[Any, Any, Any]:
+    def _project(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Keys, queries and values, (B, N, H, W, d), scaled for the logits q . k + q . r.
 
         All in `attention_dtype`: the logits of large inputs are beyond float16's range, and a
@@ -104,6 +105,6 @@ class RelativeHeadsLayer(ProjectingAttentionLayer):
         k, q, v = (split_heads(x, self.num_heads) for x in (k, q, v))
         return k, q, v
 
-    def _tables(self) -> tuple[Any, Any]:
+    def _tables(self) -> tuple[Tensor, Tensor]:
         width, height = self.relative_width, self.relative_height
         return ops.cast(width, self.attention_dtype), ops.cast(height, self.attention_dtype)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
+from keras_attn.typing import Tensor
 
-def softmax_places(logits: Any) -> Any:
+
+def softmax_places(logits: Tensor) -> Tensor:
     """Softmax over the last axis, the places of a map.
 
     On a map of one place the weight is 1: Keras warns of a softmax over one value, but there it

@@ -8,17 +8,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_non_negative_int, check_pair, check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
 from keras_attn.layers._shapes import ceil_div
-from keras_attn.layers._validation import (
-    check_choice,
-    check_non_negative_int,
-    check_pair,
-    check_positive_int,
-)
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.average_pool import average_pool_same
 from keras_attn.layers.building_blocks.resize import resize_bilinear
 from keras_attn.layers.self_attention.self_attention_2d import IMPLEMENTATIONS, SelfAttention2D
+from keras_attn.typing import Constraint, Initializer, Regularizer, Shape, Size, Tensor
 
 
 def depths_from_ratios(
@@ -153,15 +150,15 @@ class AugmentedConv2D(ProjectingAttentionLayer):
         relative: bool = True,
         table_size: int | tuple[int, int] | None = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        relative_initializer: Any = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        relative_initializer: Initializer = None,
         implementation: str = "auto",
         max_logits_bytes: int | None = None,
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -197,7 +194,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             check_positive_int("max_logits_bytes", max_logits_bytes)
         self.max_logits_bytes = max_logits_bytes
 
-        projection = dict(
+        projection: dict[str, Any] = dict(
             use_bias=use_bias,
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
@@ -219,7 +216,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
                 name="convolution",
                 **projection,
             )
-        self.attention: Any = None
+        self.attention: SelfAttention2D | None = None
         if self.value_depth > 0:
             self.attention = SelfAttention2D(
                 num_heads=self.num_heads,
@@ -273,7 +270,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             **kwargs,
         )
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds both branches."""
         channels = self._channels(input_shape)
         if self.convolution is not None:
@@ -283,7 +280,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             self.attention.build(self._image_shape(input_shape[0], size, channels))
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the concatenated branches, or `(outputs, attention)`."""
         if self.attention is None:
             if return_attention:
@@ -308,12 +305,12 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             outputs = ops.concatenate([self.convolution(inputs), attended], axis=self.channel_axis)
         return (outputs, attention) if return_attention else outputs
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, ceil(H / stride), ceil(W / stride), filters)."""
         size = _strided(self._spatial(input_shape), self.strides)
         return self._image_shape(input_shape[0], size, self.filters)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, N, M, M) for the M places of the attention's map."""
         if self.attention is None:
             raise ValueError(_NO_ATTENTION)
@@ -340,7 +337,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             "max_logits_bytes": self.max_logits_bytes,
         }
 
-    def _attention_size(self, input_shape: tuple) -> tuple[Any, Any]:
+    def _attention_size(self, input_shape: Shape) -> tuple[Size, Size]:
         size = _strided(self._spatial(input_shape), self.strides)
         return _strided(size, self.attention_strides)
 
@@ -348,7 +345,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
 _NO_ATTENTION = "`return_attention` needs attention. Received: return_attention=True, value_depth=0"
 
 
-def _strided(size: tuple, strides: tuple[int, int]) -> tuple[Any, Any]:
+def _strided(size: tuple[Size, Size], strides: tuple[int, int]) -> tuple[Size, Size]:
     height, width = (
         None if length is None else ceil_div(length, stride)
         for length, stride in zip(size, strides, strict=True)

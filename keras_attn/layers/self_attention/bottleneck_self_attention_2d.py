@@ -7,9 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn.layers._validation import check_pair
+from keras_attn._checks import check_pair
 from keras_attn.layers.self_attention._heads import RelativeHeadsLayer
 from keras_attn.layers.self_attention.self_attention_2d import attention_map
+from keras_attn.typing import Constraint, Initializer, Regularizer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -83,13 +84,13 @@ class BottleneckSelfAttention2D(RelativeHeadsLayer):
         scale_positions: bool = False,
         table_size: int | tuple[int, int] | None = None,
         use_bias: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        relative_initializer: Any = None,
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        relative_initializer: Initializer = None,
+        kernel_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -111,7 +112,7 @@ class BottleneckSelfAttention2D(RelativeHeadsLayer):
         )
         self.table_size = None if table_size is None else check_pair("table_size", table_size)
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the projection for C channels and the tables for `table_size`."""
         self._build_projection(self._channels(input_shape))
         height, width = self.table_size or self._spatial(input_shape)
@@ -124,7 +125,7 @@ class BottleneckSelfAttention2D(RelativeHeadsLayer):
         self.relative_height = self._build_table("relative_height", 2 * height - 1)
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the attended map, or `(outputs, attention)`."""
         k, q, v = self._project(inputs)  # (B, N, H, W, d)
         attention = attention_map(q, k, self._tables(), self.attention_dtype)  # (B, N, H W, H W)
@@ -138,7 +139,7 @@ class BottleneckSelfAttention2D(RelativeHeadsLayer):
             outputs = ops.transpose(outputs, (0, 3, 1, 2))
         return (outputs, attention) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, N, H W, H W)."""
         height, width = self._spatial(input_shape)
         places = None if height is None or width is None else height * width

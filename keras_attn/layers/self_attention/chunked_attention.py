@@ -10,12 +10,14 @@ Rabe and Staats, "Self-attention Does Not Need O(n^2) Memory" (2021), split the 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from keras import ops
 
 from keras_attn import backend
 from keras_attn.layers._shapes import ceil_div
+from keras_attn.typing import Size, Tensor
 
 
 class Chunk(NamedTuple):
@@ -29,12 +31,14 @@ class Chunk(NamedTuple):
             `heads` must then be an int that divides A.
     """
 
-    heads: Any
-    queries: Any
+    heads: Tensor
+    queries: Size
     by_head: bool = False
 
 
-def attend(q: Any, keys: Any, v: Any, places: Any = None, chunk: Chunk | None = None) -> Any:
+def attend(
+    q: Tensor, keys: Tensor, v: Tensor, places: Tensor = None, chunk: Chunk | None = None
+) -> Tensor:
     """softmax(q . [keys, places]) v, exactly, with gradients for q, keys and v.
 
     Logits that are constant in the keys' weights, such as relative positions, are folded into the
@@ -45,7 +49,7 @@ def attend(q: Any, keys: Any, v: Any, places: Any = None, chunk: Chunk | None = 
         keys: Keys as the product takes them, (A, d, M).
         v: Values, (A, M, e).
         places: (M, p), the same for all of A and not trained; `None` where p is 0.
-        chunk: What to take at a time; `None` takes all at once, and keeps the map for the
+        chunk: The part to take at a time; `None` takes all at once, and keeps the map for the
             backward pass.
 
     Returns:
@@ -53,7 +57,7 @@ def attend(q: Any, keys: Any, v: Any, places: Any = None, chunk: Chunk | None = 
     """
 
     @ops.custom_gradient
-    def attended(q: Any, keys: Any, v: Any) -> tuple[Any, Any]:
+    def attended(q: Tensor, keys: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if chunk is None or q.shape[0] == 0:  # no loop of no round
             return _at_once(q, keys, v, places)
         return _in_turn(q, keys, v, places, chunk)
@@ -61,7 +65,7 @@ def attend(q: Any, keys: Any, v: Any, places: Any = None, chunk: Chunk | None = 
     return attended(q, keys, v)
 
 
-def chunk_within(logits: Any, places: Any, num_heads: int) -> Chunk:
+def chunk_within(logits: Tensor, places: Tensor, num_heads: int) -> Chunk:
     """The greatest chunk of at most `logits` logits, for a CPU or for an accelerator.
 
     Args:
@@ -90,13 +94,13 @@ def chunk_within(logits: Any, places: Any, num_heads: int) -> Chunk:
     return Chunk(heads, ceil_div(places, rounds), by_head)
 
 
-def _at_once(q: Any, keys: Any, v: Any, places: Any) -> tuple[Any, Any]:
+def _at_once(q: Tensor, keys: Tensor, v: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     depth = keys.shape[-2]
     keys = _keys_and_places(keys, places)  # (A, d + p, M)
     weights = _softmax_of_product(q, keys)  # (A, M, M)
     outputs = ops.matmul(weights, v)
 
-    def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
+    def gradient(*arguments: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor, Tensor]:
         d_out = arguments[0] if upstream is None else upstream
         d_out_delta = _with_delta(d_out, outputs)
         return _gradients(q, weights, keys, _values_and_ones(v), d_out_delta, depth)
@@ -104,16 +108,18 @@ def _at_once(q: Any, keys: Any, v: Any, places: Any) -> tuple[Any, Any]:
     return outputs, gradient
 
 
-def _in_turn(q: Any, keys: Any, v: Any, places: Any, chunk: Chunk) -> tuple[Any, Any]:
+def _in_turn(
+    q: Tensor, keys: Tensor, v: Tensor, places: Tensor, chunk: Chunk
+) -> tuple[Tensor, Tensor]:
     all_heads, depth = ops.shape(q)[0], keys.shape[-2]
     keys = _keys_and_places(keys, places)
     q_groups, keys, v_groups = (_groups(x, chunk) for x in (q, keys, v))
 
-    def outputs_of(q: Any, keys: Any, v: Any) -> tuple[Any]:
+    def outputs_of(q: Tensor, keys: Tensor, v: Tensor) -> tuple[Tensor]:
         return (_outputs(q, keys, v, chunk.queries),)
 
     # A loop of plain tensors, which ONNX and TFLite know too.
-    def body(i: Any, done: Any) -> Any:
+    def body(i: Tensor, done: Tensor) -> Tensor:
         q = _after(q_groups[i], done)
         [outputs] = _of_group(outputs_of, (q, keys[i], v_groups[i]), chunk)
         return _put(done, i, outputs)
@@ -121,15 +127,17 @@ def _in_turn(q: Any, keys: Any, v: Any, places: Any, chunk: Chunk) -> tuple[Any,
     outputs = ops.fori_loop(0, ops.shape(q_groups)[0], body, ops.zeros_like(v_groups))
     outputs = _ungrouped(outputs, all_heads)  # (A, M, e)
 
-    def gradient(*arguments: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
+    def gradient(*arguments: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor, Tensor]:
         d_out = arguments[0] if upstream is None else upstream
 
-        def gradients_of(q: Any, keys: Any, v: Any, d_out_delta: Any) -> tuple[Any, Any, Any]:
+        def gradients_of(
+            q: Tensor, keys: Tensor, v: Tensor, d_out_delta: Tensor
+        ) -> tuple[Tensor, Tensor, Tensor]:
             values = _values_and_ones(v)
             return _summed_gradients(q, keys, values, d_out_delta, depth, chunk.queries)
 
         # A scan, as dq is large: what is put into a tensor may copy the whole of it.
-        def step(_: Any, i: Any) -> tuple[Any, Any]:
+        def step(_: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
             group = (q_groups[i], keys[i], v_groups[i], deltas[i])
             gradients = _of_group(gradients_of, group, chunk)
             return gradients, gradients
@@ -147,7 +155,9 @@ def _in_turn(q: Any, keys: Any, v: Any, places: Any, chunk: Chunk) -> tuple[Any,
     return outputs, gradient
 
 
-def _of_group(function: Any, group: tuple, chunk: Chunk) -> tuple:
+def _of_group(
+    function: Callable[..., tuple[Tensor, ...]], group: tuple[Tensor, ...], chunk: Chunk
+) -> tuple[Tensor, ...]:
     """What `function` gives for a group, a tuple: for all its heads, or for one after another."""
     if not chunk.by_head:
         return function(*group)
@@ -155,14 +165,14 @@ def _of_group(function: Any, group: tuple, chunk: Chunk) -> tuple:
     return tuple(ops.stack(results) for results in zip(*heads, strict=True))
 
 
-def _outputs(q: Any, keys: Any, v: Any, queries: Any) -> Any:
+def _outputs(q: Tensor, keys: Tensor, v: Tensor, queries: Size) -> Tensor:
     """(..., M, e), some queries at a time."""
     places = ops.shape(q)[-2]
     if _all_at_once(places, queries):
         return ops.matmul(_softmax_of_product(q, keys), v)
     rows = _rows(q, queries)  # (rounds, ..., c, d + p)
 
-    def body(i: Any, done: Any) -> Any:
+    def body(i: Tensor, done: Tensor) -> Tensor:
         weights = _softmax_of_product(_after(rows[i], done), keys)  # (..., c, M)
         return _put(done, i, ops.matmul(weights, v))
 
@@ -171,8 +181,8 @@ def _outputs(q: Any, keys: Any, v: Any, queries: Any) -> Any:
 
 
 def _summed_gradients(
-    q: Any, keys: Any, values: Any, d_out_delta: Any, depth: int, queries: Any
-) -> tuple[Any, Any, Any]:
+    q: Tensor, keys: Tensor, values: Tensor, d_out_delta: Tensor, depth: int, queries: Size
+) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients, the map being made again, some queries at a time."""
     places = ops.shape(q)[-2]
     if _all_at_once(places, queries):
@@ -180,7 +190,7 @@ def _summed_gradients(
         return _gradients(q, weights, keys, values, d_out_delta, depth)
     rows, d_rows = _rows(q, queries), _rows(d_out_delta, queries)
 
-    def body(i: Any, sums: Any) -> Any:
+    def body(i: Tensor, sums: Tensor) -> Tensor:
         dq, d_keys, dv = sums
         some = _after(rows[i], *sums)
         weights = _softmax_of_product(some, keys)  # (..., c, M)
@@ -197,8 +207,8 @@ def _summed_gradients(
 
 
 def _gradients(
-    q: Any, weights: Any, keys: Any, values: Any, d_out_delta: Any, depth: int
-) -> tuple[Any, Any, Any]:
+    q: Tensor, weights: Tensor, keys: Tensor, values: Tensor, d_out_delta: Tensor, depth: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """What some queries, (..., c, d + p), give to the gradients of q, keys and v.
 
     With delta_i = do_i . o_i, the logits' gradient is P * (do v^T - delta): one product of
@@ -212,13 +222,13 @@ def _gradients(
     return dq, d_keys, _transposed(dv)
 
 
-def _softmax_of_product(q: Any, keys: Any) -> Any:
+def _softmax_of_product(q: Tensor, keys: Tensor) -> Tensor:
     logits = ops.matmul(q, keys)
     # Keras warns of a softmax over one value; on a map of one place it is meant.
     return ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
-def _keys_and_places(keys: Any, places: Any) -> Any:
+def _keys_and_places(keys: Tensor, places: Tensor) -> Tensor:
     """[keys; places^T]: (..., d + p, M)."""
     if places is None:
         return keys
@@ -227,23 +237,23 @@ def _keys_and_places(keys: Any, places: Any) -> Any:
     return ops.concatenate([keys, ops.broadcast_to(places, shape)], axis=-2)
 
 
-def _values_and_ones(v: Any) -> Any:
+def _values_and_ones(v: Tensor) -> Tensor:
     """[v, 1]^T: (..., e + 1, M)."""
     return _transposed(ops.concatenate([v, ops.ones_like(v[..., :1])], axis=-1))
 
 
-def _with_delta(d_out: Any, outputs: Any) -> Any:
+def _with_delta(d_out: Tensor, outputs: Tensor) -> Tensor:
     """[do, -do . o]: (A, M, e + 1)."""
     delta = ops.sum(ops.multiply(d_out, outputs), axis=-1, keepdims=True)
     return ops.concatenate([d_out, ops.negative(delta)], axis=-1)
 
 
-def _transposed(x: Any) -> Any:
+def _transposed(x: Tensor) -> Tensor:
     *heads, rows, columns = range(len(x.shape))
     return ops.transpose(x, (*heads, columns, rows))
 
 
-def _groups(x: Any, chunk: Chunk) -> Any:
+def _groups(x: Tensor, chunk: Chunk) -> Tensor:
     """(A, ...) -> (groups, h, ...), filled up with zeros where h need not divide A."""
     all_heads, *shape = ops.shape(x)
     if not chunk.by_head:
@@ -252,17 +262,17 @@ def _groups(x: Any, chunk: Chunk) -> Any:
     return ops.reshape(x, (-1, chunk.heads, *shape))
 
 
-def _ungrouped(x: Any, all_heads: Any) -> Any:
+def _ungrouped(x: Tensor, all_heads: Size) -> Tensor:
     """(groups, h, ...) -> (A, ...): undoes `_groups`."""
     groups, heads, *shape = ops.shape(x)
     return ops.reshape(x, (groups * heads, *shape))[:all_heads]
 
 
-def _all_at_once(places: Any, queries: Any) -> bool:
+def _all_at_once(places: Size, queries: Size) -> bool:
     return isinstance(places, int) and isinstance(queries, int) and queries >= places
 
 
-def _rows(x: Any, queries: Any) -> Any:
+def _rows(x: Tensor, queries: Size) -> Tensor:
     """(..., M, d) -> (rounds, ..., c, d), filled up with zeros."""
     *heads, places, depth = ops.shape(x)
     rounds = ceil_div(places, queries)
@@ -270,19 +280,19 @@ def _rows(x: Any, queries: Any) -> Any:
     return ops.moveaxis(ops.reshape(x, (*heads, rounds, queries, depth)), -3, 0)
 
 
-def _joined(x: Any, places: Any) -> Any:
+def _joined(x: Tensor, places: Size) -> Tensor:
     """(rounds, ..., c, d) -> (..., M, d): undoes `_rows`."""
     rounds, *heads, queries, depth = ops.shape(x)
     x = ops.reshape(ops.moveaxis(x, 0, -3), (*heads, rounds * queries, depth))
     return x[(*(slice(None) for _ in heads), slice(places))]
 
 
-def _put(x: Any, i: Any, chunk: Any) -> Any:
+def _put(x: Tensor, i: Tensor, chunk: Tensor) -> Tensor:
     """X with x[i] = chunk."""
     return ops.scatter_update(x, ops.reshape(i, (1, 1)), chunk[None])
 
 
-def _after(x: Any, *done: Any) -> Any:
+def _after(x: Tensor, *done: Tensor) -> Tensor:
     """x, but not before all of `done` is there: TensorFlow would run the rounds side by side.
 
     What isn't waited for may lag behind by several rounds, whose maps are then there together.

@@ -6,16 +6,15 @@ large logits by more than 1, and the output with them.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from keras_attn.layers._shapes import ceil_div
+from keras_attn.typing import Tensor
 
 DEPTH_STEP = 8  # the kernels take multiples of it
 
 
-def attend_fused(q: Any, keys: Any, v: Any, places: Any = None) -> Any:
+def attend_fused(q: Tensor, keys: Tensor, v: Tensor, places: Tensor = None) -> Tensor:
     """softmax(q . [keys, places]) v by `keras.ops.dot_product_attention`.
 
     Positions are folded into the product as in `chunked_attention.attend`, so that no bias of the
@@ -38,7 +37,7 @@ def attend_fused(q: Any, keys: Any, v: Any, places: Any = None) -> Any:
         k = ops.concatenate([k, ops.broadcast_to(places, shape)], axis=-1)
     depth = ceil_div(max(q.shape[-1], value_dim), DEPTH_STEP) * DEPTH_STEP
 
-    def filled(x: Any) -> Any:
+    def filled(x: Tensor) -> Tensor:
         x = ops.pad(x, ((0, 0), (0, 0), (0, depth - x.shape[-1])))
         return ops.expand_dims(x, 2)  # (A, M, 1, depth)
 

@@ -7,16 +7,17 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_non_negative_int, check_positive_int
 from keras_attn.layers._shapes import ceil_div
-from keras_attn.layers._validation import check_non_negative_int, check_positive_int
 from keras_attn.layers.self_attention._heads import RelativeHeadsLayer
 from keras_attn.layers.self_attention._softmax import softmax_places
 from keras_attn.layers.self_attention.relative_positions import relative_positions
+from keras_attn.typing import Constraint, Initializer, Regularizer, Shape, Size, Tensor
 
 MASKED = -3e38  # the logits of places beyond the edge: less than any that float32 has elsewhere
 
 
-def split_blocks(x: Any, block: int, halo: int, blocks: tuple[Any, Any]) -> Any:
+def split_blocks(x: Tensor, block: int, halo: int, blocks: tuple[Size, Size]) -> Tensor:
     """Cuts a map into blocks with a halo around each, zeros beyond the edge.
 
     Args:
@@ -40,7 +41,9 @@ def split_blocks(x: Any, block: int, halo: int, blocks: tuple[Any, Any]) -> Any:
     return ops.reshape(x, (-1, down * across, side, side, depth))
 
 
-def join_blocks(x: Any, block: int, blocks: tuple[Any, Any], size: tuple[Any, Any]) -> Any:
+def join_blocks(
+    x: Tensor, block: int, blocks: tuple[Size, Size], size: tuple[Size, Size]
+) -> Tensor:
     """Puts blocks without a halo together again: (A, P, b b, d) -> (A, H, W, d)."""
     down, across = blocks
     x = ops.reshape(x, (-1, down, across, block, block, ops.shape(x)[-1]))
@@ -49,7 +52,9 @@ def join_blocks(x: Any, block: int, blocks: tuple[Any, Any], size: tuple[Any, An
     return x[:, : size[0], : size[1]]
 
 
-def places_inside(size: tuple[Any, Any], block: int, halo: int, blocks: tuple[Any, Any]) -> Any:
+def places_inside(
+    size: tuple[Size, Size], block: int, halo: int, blocks: tuple[Size, Size]
+) -> Tensor:
     """Which places of each block's window are on the map: a bool tensor (P, s s)."""
     side = block + 2 * halo
     lines = []
@@ -61,12 +66,14 @@ def places_inside(size: tuple[Any, Any], block: int, halo: int, blocks: tuple[An
     return ops.reshape(inside, (-1, side * side))
 
 
-def _window_places(number: Any, block: int, side: int) -> Any:
+def _window_places(number: Size, block: int, side: int) -> Tensor:
     """The places of `number` windows along one axis, one window after another."""
     return ops.reshape(ops.arange(number)[:, None] * block + ops.arange(side)[None, :], (-1,))
 
 
-def halo_logits(q: Any, k: Any, tables: tuple[Any, Any], halo: int, dtype: str) -> Any:
+def halo_logits(
+    q: Tensor, k: Tensor, tables: tuple[Tensor, Tensor], halo: int, dtype: str
+) -> Tensor:
     """The logits of each block's queries and its window's keys.
 
     Args:
@@ -171,13 +178,13 @@ class HaloAttention2D(RelativeHeadsLayer):
         scale_positions: bool = False,
         mask_edges: bool = True,
         use_bias: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        relative_initializer: Any = None,
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        relative_initializer: Initializer = None,
+        kernel_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -201,7 +208,7 @@ class HaloAttention2D(RelativeHeadsLayer):
         self.halo_size = check_non_negative_int("halo_size", halo_size)
         self.mask_edges = mask_edges
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the projection for C channels and the tables for the window."""
         self._build_projection(self._channels(input_shape))
         rows = 2 * (self.block_size + self.halo_size) - 1
@@ -209,14 +216,14 @@ class HaloAttention2D(RelativeHeadsLayer):
         self.relative_height = self._build_table("relative_height", rows)
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the attended map, or `(outputs, attention)`."""
         k, q, v = self._project(inputs)  # (B, N, H, W, d)
         block, halo = self.block_size, self.halo_size
         height, width = size = tuple(ops.shape(v)[2:4])
         blocks = tuple(ceil_div(side, block) for side in size)
 
-        def merged(x: Any) -> Any:
+        def merged(x: Tensor) -> Tensor:
             return ops.reshape(x, (-1, height, width, ops.shape(x)[-1]))  # (B N, H, W, d)
 
         q = split_blocks(merged(q), block, 0, blocks)  # (B N, P, b, b, d)
@@ -241,7 +248,7 @@ class HaloAttention2D(RelativeHeadsLayer):
         shape = (-1, self.num_heads, number, block * block, side * side)
         return outputs, ops.reshape(attention, shape)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, N, P, b b, s s)."""
         height, width = self._spatial(input_shape)
         number = None

@@ -7,17 +7,19 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
-from keras_attn.layers._validation import check_choice, check_positive_int
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.ceil_max_pooling2d import ceil_max_pool, ceil_pooled_length
 from keras_attn.layers.gates._bottleneck import bottleneck_width
 from keras_attn.layers.self_attention._softmax import softmax_places
+from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
 SCALES = ("batch_norm", "scalar", "none")
 
 
-def pairwise_weights(theta: Any, phi: Any, mode: str) -> Any:
+def pairwise_weights(theta: Tensor, phi: Tensor, mode: str) -> Tensor:
     """f(x_i, x_j) / C(x) of the paper's section 3.2, but for the concatenation.
 
     Args:
@@ -35,13 +37,13 @@ def pairwise_weights(theta: Any, phi: Any, mode: str) -> Any:
     return softmax_places(products)
 
 
-def concatenation_weights(theta: Any, phi: Any) -> Any:
+def concatenation_weights(theta: Tensor, phi: Tensor) -> Tensor:
     """relu(w_f [theta_i, phi_j]) / K from w_f's two halves: (B, M, 1), (B, K, 1) -> (B, M, K)."""
     # Not ops.add: on TensorFlow it may take a tensor that is broadcast for a bias of another axis.
     return _divide_by_keys(ops.relu(theta + ops.transpose(phi, (0, 2, 1))))
 
 
-def _divide_by_keys(x: Any) -> Any:
+def _divide_by_keys(x: Tensor) -> Tensor:
     return ops.divide(x, ops.cast(ops.shape(x)[-1], x.dtype))
 
 
@@ -121,8 +123,8 @@ class NonLocal2D(ComposedAttentionLayer):
         sub_sample: bool = False,
         scale: str = "batch_norm",
         use_bias: bool = True,
-        kernel_initializer: Any = "he_normal",
-        kernel_regularizer: Any = None,
+        kernel_initializer: Initializer = "he_normal",
+        kernel_regularizer: Regularizer = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -144,7 +146,7 @@ class NonLocal2D(ComposedAttentionLayer):
         self.scale = check_choice("scale", scale, SCALES)
         self.use_bias = use_bias
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the projections for C channels."""
         channels = self._channels(input_shape)
         filters = self.intermediate_filters or bottleneck_width(channels, self.ratio, input_shape)
@@ -179,8 +181,8 @@ class NonLocal2D(ComposedAttentionLayer):
         self.built = True
 
     def call(
-        self, inputs: Any, training: bool | None = None, return_attention: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
+    ) -> Tensor:
         """Returns the input plus what it gathered, or `(outputs, attention)`."""
         x = ops.cast(inputs, self.attention_dtype)
         if self.data_format == "channels_first":
@@ -204,7 +206,7 @@ class NonLocal2D(ComposedAttentionLayer):
         outputs = ops.cast(ops.add(y, ops.cast(inputs, y.dtype)), self.compute_dtype)
         return (outputs, attention[:, None]) if return_attention else outputs
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, 1, H W, K)."""
         size = self._spatial(input_shape)
         keys = tuple(ceil_pooled_length(side, 2, 2) for side in size) if self.sub_sample else size
@@ -224,13 +226,13 @@ class NonLocal2D(ComposedAttentionLayer):
             "use_bias": self.use_bias,
         }
 
-    def _attention(self, theta: Any, phi: Any) -> Any:
+    def _attention(self, theta: Tensor, phi: Tensor) -> Tensor:
         if self.mode == "concatenation":
             return concatenation_weights(self.theta_weight(theta), self.phi_weight(phi))
         return pairwise_weights(theta, phi, self.mode)
 
 
-def _places(x: Any) -> Any:
+def _places(x: Tensor) -> Tensor:
     """(B, H, W, c) -> (B, H W, c)."""
     _, height, width, channels = ops.shape(x)
     return ops.reshape(x, (-1, height * width, channels))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
-from keras_attn.layers._validation import check_positive_int
+from keras_attn._checks import check_positive_int
 from keras_attn.layers.building_blocks.resize import interpolation_matrix
+from keras_attn.typing import Size, Tensor
 
 
-def relative_positions(table: Any, length: Any) -> Any:
+def relative_positions(table: Tensor, length: Size) -> Tensor:
     """Lays a table of relative positions out by query and key along one axis.
 
     Args:
@@ -29,7 +28,7 @@ def relative_positions(table: Any, length: Any) -> Any:
     return ops.matmul(ops.one_hot(row, rows, dtype=table.dtype), table)
 
 
-def relative_logits(q: Any, width_table: Any, height_table: Any) -> tuple[Any, Any]:
+def relative_logits(q: Tensor, width_table: Tensor, height_table: Tensor) -> tuple[Tensor, Tensor]:
     """The terms q_i . r^W and q_i . r^H of equation 3, before they are spread over the map.
 
     Args:
@@ -47,7 +46,7 @@ def relative_logits(q: Any, width_table: Any, height_table: Any) -> tuple[Any, A
     return s_w, s_h
 
 
-def queries_and_positions(q: Any, width_table: Any, height_table: Any) -> Any:
+def queries_and_positions(q: Tensor, width_table: Tensor, height_table: Tensor) -> Tensor:
     """[q, s_w, s_h]: beside each query, what `relative_logits` gives for it.
 
     Args:
@@ -71,7 +70,7 @@ def queries_and_positions(q: Any, width_table: Any, height_table: Any) -> Any:
     return ops.transpose(q, (1, 0, 2))
 
 
-def key_places(height: Any, width: Any, dtype: str) -> Any:
+def key_places(height: Size, width: Size, dtype: str) -> Tensor:
     """Which column and which row each key is in, one-hot: (H W, W + H).
 
     With `queries_and_positions`, one product gives all three terms of equation 3:
@@ -83,7 +82,7 @@ def key_places(height: Any, width: Any, dtype: str) -> Any:
     return ops.cast(ops.concatenate([column, row], axis=-1), dtype)
 
 
-def stretch_relative_table(table: Any, length: int) -> Any:
+def stretch_relative_table(table: Tensor, length: int) -> Tensor:
     """Stretches a table of relative positions linearly to another length of its axis.
 
     Offset 0 stays in the middle and the greatest offsets stay at the edges. `SelfAttention2D`

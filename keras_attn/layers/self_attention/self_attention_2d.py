@@ -7,13 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_divisible, check_pair, check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
-from keras_attn.layers._validation import (
-    check_choice,
-    check_divisible,
-    check_pair,
-    check_positive_int,
-)
+from keras_attn.layers._validation import check_choice
 from keras_attn.layers.self_attention.chunked_attention import Chunk, attend, chunk_within
 from keras_attn.layers.self_attention.fused_attention import attend_fused
 from keras_attn.layers.self_attention.relative_positions import (
@@ -21,6 +17,7 @@ from keras_attn.layers.self_attention.relative_positions import (
     queries_and_positions,
     relative_logits,
 )
+from keras_attn.typing import Constraint, Initializer, Regularizer, Shape, Tensor
 
 IMPLEMENTATIONS = ("auto", "full", "chunked", "fused")
 # One head's map up to this size is kept whole by `implementation="auto"`: 22x22 in float32.
@@ -30,14 +27,14 @@ DEFAULT_LOGITS_BYTES = 20 * 2**20
 DEFAULT_MAP_BYTES = 2**30
 
 
-def split_heads(x: Any, num_heads: int) -> Any:
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """(B, H, W, N d) -> (B, N, H, W, d); the head is the slow part of the channel index."""
     _, height, width, depth = ops.shape(x)
     x = ops.reshape(x, (-1, height, width, num_heads, depth // num_heads))
     return ops.transpose(x, (0, 3, 1, 2, 4))
 
 
-def attention_map(q: Any, k: Any, tables: tuple[Any, Any] | None, dtype: str) -> Any:
+def attention_map(q: Tensor, k: Tensor, tables: tuple[Tensor, Tensor] | None, dtype: str) -> Tensor:
     """Softmax of equation 3 over all keys.
 
     Args:
@@ -155,15 +152,15 @@ class SelfAttention2D(ProjectingAttentionLayer):
         relative: bool = True,
         table_size: int | tuple[int, int] | None = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        relative_initializer: Any = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        relative_initializer: Initializer = None,
         implementation: str = "auto",
         max_logits_bytes: int | None = None,
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -194,7 +191,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
         """The depth of a key per head."""
         return self.key_depth // self.num_heads
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the projections for C channels and the tables for `table_size`."""
         channels = self._channels(input_shape)
         depth = 2 * self.key_depth + self.value_depth
@@ -215,7 +212,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
             self.relative_height = self._add_table("relative_height", height)
         self.built = True
 
-    def call(self, inputs: Any, return_attention: bool = False) -> Any:
+    def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the attended map, or `(outputs, attention)`."""
         # The logits of large inputs are beyond float16's range, and a key rounded to 16 bits moves
         # them by more than 1: up to the softmax, nothing is.
@@ -247,11 +244,11 @@ class SelfAttention2D(ProjectingAttentionLayer):
             outputs = ops.transpose(outputs, (0, 3, 1, 2))
         return (outputs, attention) if return_attention else outputs
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(B, H, W, value_depth)."""
         return self._image_shape(input_shape[0], self._spatial(input_shape), self.value_depth)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, N, H W, H W)."""
         height, width = self._spatial(input_shape)
         places = None if height is None or width is None else height * width
@@ -271,18 +268,18 @@ class SelfAttention2D(ProjectingAttentionLayer):
             "max_logits_bytes": self.max_logits_bytes,
         }
 
-    def _tables(self) -> tuple[Any, Any] | None:
+    def _tables(self) -> tuple[Tensor, Tensor] | None:
         if not self.relative:
             return None
         tables = (self.relative_width, self.relative_height)
         return tuple(ops.cast(table, self.attention_dtype) for table in tables)
 
-    def _attend(self, q: Any, k: Any, v: Any) -> Any:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The heads' outputs without their map: (B, N, H W, dv / N), from (B, H, W, N d)."""
         _, height, width, _ = ops.shape(q)
         places, positions, tables = height * width, None, self._tables()
 
-        def by_head(x: Any, *axes: int) -> Any:
+        def by_head(x: Tensor, *axes: int) -> Tensor:
             x = ops.reshape(x, (-1, places, self.num_heads, x.shape[-1] // self.num_heads))
             x = ops.transpose(x, axes)
             return ops.reshape(x, (-1, *ops.shape(x)[2:]))
@@ -300,7 +297,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
             outputs = attend(q, keys, v, positions, self._chunk(places))
         return ops.reshape(outputs, (-1, self.num_heads, places, v.shape[-1]))
 
-    def _chunk(self, places: Any) -> Chunk | None:
+    def _chunk(self, places: Tensor) -> Chunk | None:
         """What is computed at a time, or `None` for the full map."""
         known = isinstance(places, int)
         fits = known and places**2 * self._logit_bytes <= FULL_MAP_BYTES
@@ -315,7 +312,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
             )
         return chunk_within(logits, places, self.num_heads)
 
-    def _attention_map(self, q: Any, k: Any) -> Any:
+    def _attention_map(self, q: Tensor, k: Tensor) -> Tensor:
         """The whole map (B, N, H W, H W), where it is within its bound."""
         _, _, height, width, _ = ops.shape(q)
         places, bound = height * width, self.max_logits_bytes or DEFAULT_MAP_BYTES
@@ -335,7 +332,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
     def _logit_bytes(self) -> int:
         return 8 if self.attention_dtype == "float64" else 4
 
-    def _add_table(self, name: str, length: int) -> Any:
+    def _add_table(self, name: str, length: int) -> Tensor:
         initializer = self.relative_initializer or keras.initializers.RandomNormal(
             stddev=self.key_dim**-0.5
         )

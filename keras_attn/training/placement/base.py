@@ -1,5 +1,6 @@
 """What a training asks of the place where it runs; what is not said elsewhere is for one device."""
 
+import abc
 import contextlib
 import os
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from keras_attn.training.config import TrainingConfig
 
 
-class Placement:
+class Placement(abc.ABC):
     """Hides from `train` which backend and how many replicas and processes there are.
 
     Attributes:
@@ -84,6 +85,7 @@ class Placement:
         """A model to compile and evaluate: it shares the network's weights, not its settings."""
         return keras.Model(network.inputs, network.outputs[0], name=network.name)
 
+    @abc.abstractmethod
     def training_batches(
         self,
         dataset: ImageDataset,
@@ -94,11 +96,10 @@ class Placement:
         **options: Any,
     ) -> Any:
         """What `fit` takes: each replica's share of the same batches as on one device."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def validation_batches(self, dataset: ImageDataset, batch_size: int) -> Any:
         """The held-out images with their classes one-hot."""
-        raise NotImplementedError
 
     def fit(self, model: keras.Model, batches: Any, **options: Any) -> None:
         """Trains a model that `model_to_fit` gave, as `Model.fit` with these options does."""

@@ -5,7 +5,7 @@ said at each place below.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_attn.training.placement.replica_optimizer import TakenOver, take_over
 from keras_attn.training.placement.replica_state import merge_statistics
 from keras_attn.training.placement.replica_steps import (
+    Logs,
     added,
     count_of,
     divided,
@@ -74,8 +75,8 @@ class DistributedModel(keras.Model):
                 "outside, it would train on one device. "
                 f"Received: network={network.name!r} of {network.distribute_strategy}"
             )
-        self.train_function: Callable | None = None
-        self.test_function: Callable | None = None
+        self.train_function: Callable[..., Any] | None = None
+        self.test_function: Callable[..., Any] | None = None
         self._taken_over = TakenOver()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -124,11 +125,12 @@ class DistributedModel(keras.Model):
             )
         super().compile(optimizer, *args, **{**kwargs, "steps_per_execution": steps})
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self, data: Any) -> Logs:
         """One update, from one batch, or from a list of as many as are accumulated."""
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync == 1:
-            return super().train_step(data)
+            own: Logs = super().train_step(data)
+            return own
         weights = self.trainable_weights
         batches: Sequence[Any] = data if self._taken_over.accumulation_steps > 1 else [data]
         gradients: list[tf.Tensor | None] = [None] * len(weights)
@@ -146,7 +148,8 @@ class DistributedModel(keras.Model):
                 for gradient in gradients
             ]
         self.optimizer.apply(gradients, weights)
-        return self.get_metrics_result()
+        logs: Logs = self.get_metrics_result()
+        return logs
 
     def _gradients(
         self, batch: Any, weights: list[Any], context: tf.distribute.ReplicaContext
@@ -160,15 +163,17 @@ class DistributedModel(keras.Model):
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
             scaled = self.optimizer.scale_loss(loss * tf.cast(share, loss.dtype))
         self._update_metrics(x, y, y_pred, sample_weight, loss)
-        return tape.gradient(scaled, [weight.value for weight in weights])
+        gradients = tape.gradient(scaled, [weight.value for weight in weights])
+        return cast(list[tf.Tensor | None], gradients)
 
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def test_step(self, data: Any) -> Logs:
         """Keras's, for a share that may be empty."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y_pred = self._predict_share(x)
         loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
         self._update_metrics(x, y, y_pred, sample_weight, loss)
-        return self.get_metrics_result()
+        logs: Logs = self.get_metrics_result()
+        return logs
 
     def predict_step(self, data: Any) -> Any:
         """Keras's, for a share that may be empty."""

@@ -27,7 +27,7 @@ def train_function(model: keras.Model, taken: TakenOver) -> Callable[[Any], Logs
     @tf.function(reduce_retracing=True)
     def execution(iterator: Any) -> Logs:
         batches = [iterator.get_next() for _ in range(updates * accumulated)]
-        logs = {}
+        logs: Logs = {}
         with tf.control_dependencies(_tensors_of(model.distribute_strategy, batches)):
             for i in range(0, len(batches), accumulated):
                 logs = update(batches[i] if accumulated == 1 else batches[i : i + accumulated])
@@ -37,7 +37,7 @@ def train_function(model: keras.Model, taken: TakenOver) -> Callable[[Any], Logs
 
     def train(iterator: Any) -> Logs:
         nonlocal steps
-        logs = execution(iterator)
+        logs: Logs = execution(iterator)
         steps += model.steps_per_execution
         if frequency and steps % frequency == 0:
             model.optimizer.finalize_variable_values(model.trainable_weights)
@@ -59,7 +59,7 @@ def test_function(model: keras.Model) -> Callable[[Any], Logs]:
         return evaluate_batch(iterator.get_next())
 
     def test(iterator: Any) -> Logs:
-        logs = one_batch(iterator)
+        logs: Logs = one_batch(iterator)
         for _ in range(model.steps_per_execution - 1):
             try:
                 logs = one_batch(iterator)

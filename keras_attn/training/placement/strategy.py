@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def kind_of(name: str) -> type[Placement]:
     """The placement of a strategy's name, one of `STRATEGIES`."""
     module = importlib.import_module(f"{strategies.__name__}.{name.replace('-', '_')}")
-    return module.PLACEMENT
+    placement: type[Placement] = module.PLACEMENT
+    return placement
 
 
 def get_strategy(name: str, *, timeout: float = 300.0) -> "tf.distribute.Strategy":
@@ -70,8 +71,9 @@ def place(strategy: "str | tf.distribute.Strategy") -> Placement:
         return PlainKeras()
     if isinstance(strategy, str):
         strategy = get_strategy(strategy)
-    placement: Any = kind_for(strategy)
-    return placement(strategy)
+    kind: Any = kind_for(strategy)
+    placement: Placement = kind(strategy)
+    return placement
 
 
 def kind_for(strategy: "str | tf.distribute.Strategy") -> type[Placement]:

@@ -104,7 +104,9 @@ class Recipe:
         )
 
 
-def _check_keys(what: str, given: Mapping[str, Any], known: Sequence[str] | Mapping) -> None:
+def _check_keys(
+    what: str, given: Mapping[str, Any], known: Sequence[str] | Mapping[str, Any]
+) -> None:
     """Raises a ValueError that names the first unknown key, and what may have been meant."""
     for key in given:
         if key not in known:

@@ -52,7 +52,7 @@ def read_record(path: Path) -> dict[str, Any]:
         ValueError: If it is not JSON, or holds no `data.class_names`.
     """
     try:
-        record = json.loads(read_text(path))
+        record: dict[str, Any] = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     _check_part(path, record, "data.class_names")

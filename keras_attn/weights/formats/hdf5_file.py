@@ -74,7 +74,7 @@ def check_dataset(dataset: Any) -> None:
     """Raises unless it is a data set of real numbers that are all in the file.
 
     Args:
-        dataset: What was found.
+        dataset: The dataset that was found.
 
     Raises:
         ValueError: If it is of anything else.
@@ -96,7 +96,7 @@ def check_dataset(dataset: Any) -> None:
 
 def is_bfloat16(dataset: h5py.Dataset) -> bool:
     """Whether Keras wrote it from bfloat16, which HDF5 does not know."""
-    return dataset.dtype == np.dtype("V2") and dataset.attrs.get("dtype") == "bfloat16"
+    return bool(dataset.dtype == np.dtype("V2") and dataset.attrs.get("dtype") == "bfloat16")
 
 
 def read_dataset(dataset: h5py.Dataset) -> np.ndarray:

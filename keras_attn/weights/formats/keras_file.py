@@ -12,6 +12,7 @@ import h5py
 import keras
 import numpy as np
 
+from keras_attn._keras import layers_of
 from keras_attn.weights.adaptation import HEAD, adapt
 from keras_attn.weights.assignment import (
     all_or_nothing,
@@ -156,7 +157,7 @@ def _adapting(model: keras.Model, owners: set[str], kept: list[str]) -> Iterator
 
         return load_own_variables
 
-    layers = [layer for layer in model._flatten_layers() if layer.path in owners]
+    layers = [layer for layer in layers_of(model) if layer.path in owners]
     for layer in layers:
         layer.__dict__["load_own_variables"] = loader(by_owner[layer.path])
     try:

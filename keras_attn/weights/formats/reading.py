@@ -33,7 +33,7 @@ def reading(path: Path, failure: str) -> Iterator[None]:
 
     Args:
         path: The file.
-        failure: What to say of it, such as "is no readable PyTorch file".
+        failure: The end of the error's sentence, such as "is no readable PyTorch file".
 
     Yields:
         Nothing.

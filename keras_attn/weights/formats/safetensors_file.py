@@ -81,7 +81,7 @@ def describe_safetensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def _first_byte(item: tuple[str, Any]) -> int:
-    return item[1]["data_offsets"][0]
+    return int(item[1]["data_offsets"][0])
 
 
 def _width(dtype: str) -> int:

@@ -15,8 +15,8 @@ class StoredTensor:
     """A tensor that is still in its file.
 
     Attributes:
-        shape: Its shape.
-        dtype: Of the array that is read. bfloat16 is read as float32.
+        shape: Shape of the array that is read.
+        dtype: Dtype of the array that is read. bfloat16 is read as float32.
         read: Reads the array.
     """
 

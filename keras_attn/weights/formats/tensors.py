@@ -19,7 +19,7 @@ KERAS_SUFFIXES = (".weights.h5", ".keras")
 SUFFIXES = (*KERAS_SUFFIXES, ".safetensors", *TORCH_SUFFIXES, ".h5")
 
 
-def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads the tensors of a `.safetensors`, a PyTorch `.pth` or a Keras 2 `.h5` file.
 
     No PyTorch and no network is needed, and nothing that a file says is run. The prefix `module.`
@@ -55,7 +55,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return {name: np.asarray(tensor) for name, tensor in tensors.items()}
 
 
-def describe_tensors(path: str | os.PathLike) -> dict[str, StoredTensor]:
+def describe_tensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
     """The tensors that `read_tensors` reads, still in the file.
 
     Args:

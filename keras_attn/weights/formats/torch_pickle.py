@@ -72,10 +72,10 @@ class TensorPickle:
     """Runs the pickles of one file.
 
     Args:
-        file: Where they are read from.
+        file: The file that they are read from.
 
     Attributes:
-        storages: What the tensors so far lie in, by key.
+        storages: The storages of the tensors so far, by key.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -15,9 +15,9 @@ class WeightSet:
     """A set of weights that can be had.
 
     Attributes:
-        metadata: What belongs to it.
-        naming: How its file names the weights; `None` for a file of our own.
-        file: Its file and where it is.
+        metadata: The set's metadata.
+        naming: The naming of the weights in its file; `None` for a file of our own.
+        file: The set's file, and where it is.
         arguments: The constructor's arguments that it was trained with. They are taken where the
             user gives none, and others are refused.
         is_default: Whether `weights="imagenet"` means this one.

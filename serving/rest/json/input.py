@@ -38,7 +38,7 @@ def read_inputs(
     Args:
         document: `{"instances": [one for each of the batch]}` (row), where several inputs make an
             instance an object; or `{"inputs": array or {name: array}}` (column).
-        inputs: What the signature takes.
+        inputs: The signature's inputs.
     """
     if "instances" not in document and "inputs" not in document:
         raise invalid_argument("Missing 'inputs' or 'instances' key")

@@ -22,7 +22,7 @@ def write_outputs(
 
     Args:
         arrays: One for each of `outputs`.
-        outputs: What the signature gives. A string whose name ends in `_bytes` becomes base64.
+        outputs: The signature's outputs. A string whose name ends in `_bytes` becomes base64.
         format: `"row"` or `"column"`.
     """
     if not arrays:

@@ -100,7 +100,7 @@ def _leaf(value: Any, dtype: str) -> Any:
         fits = isinstance(value, (int, float))
     if not fits:
         raise _type_error(value, dtype)
-    return value.encode() if dtype == "string" else value
+    return value.encode() if isinstance(value, str) else value
 
 
 def decode_base64(value: dict[str, Any]) -> bytes:

@@ -118,6 +118,7 @@ def two_replicas(tmp_path_factory):
     return json.loads(process.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one_device(two_replicas):
     assert (two_replicas["replicas"], two_replicas["one_replicas"]) == (2, 1)
     assert two_replicas["recorded"] == 2

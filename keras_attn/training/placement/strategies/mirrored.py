@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -55,7 +56,8 @@ class Mirrored(OneDevice):
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """The strategy's."""
-        return self.strategy.scope()
+        scope: AbstractContextManager[Any] = self.strategy.scope()
+        return scope
 
     def model_to_fit(self, network: keras.Model) -> keras.Model:
         """A `DistributedModel`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -86,7 +87,8 @@ class ParameterServers(OneDevice):
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """The strategy's."""
-        return self.strategy.scope()
+        scope: AbstractContextManager[Any] = self.strategy.scope()
+        return scope
 
     def training_batches(
         self,
