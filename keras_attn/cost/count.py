@@ -9,16 +9,17 @@ import keras
 
 from keras_attn.cost.graph_macs import count_graph
 from keras_attn.cost.table import Cost
-from keras_attn.layers import AugmentedConv2D, SelfAttention2D
+from keras_attn.layers import attention_form
 
 
 def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> Cost:
     """Counts the parameters of a network, and the multiply-accumulates (MACs) for one image.
 
     The MACs are counted in the TensorFlow graph of `model(image, training=False)`, so that they
-    are those of what runs, inside layers too. But for one thing: `SelfAttention2D` and
-    `AugmentedConv2D` may compute in chunks, or fold positions into the keys; they count as the
-    map of their `return_attention` is made. The convention:
+    are those of what runs, inside layers too, a user's own among them. But for one thing:
+    self-attention may compute in chunks, or fold positions into the keys. A layer whose
+    `attention_form` is `"map"` counts as the map of its `return_attention` is made. The
+    convention:
 
     - Convolutions, dense layers and the products of attention count: queries with keys, queries
       with relative positions, attention with values, the projections of Squeeze-and-Excitation.
@@ -91,9 +92,8 @@ def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
 
 
 def _call_with_map(layer: Any, *args: Any, **kwargs: Any) -> Any:
-    attends = isinstance(layer, SelfAttention2D) or (
-        isinstance(layer, AugmentedConv2D) and layer.attention is not None
-    )
-    if attends and "return_attention" not in kwargs:
-        return layer(*args, **kwargs, return_attention=True)[0]
+    if attention_form(layer) == "map" and "return_attention" not in kwargs:
+        outputs = layer(*args, **kwargs, return_attention=True)
+        if isinstance(outputs, (tuple, list)):  # else its `compute_output_shape` knows of none
+            return outputs[0]
     return layer(*args, **kwargs)

@@ -8,7 +8,10 @@ import numpy as np
 
 from keras_attn.explain.files import write_png
 from keras_attn.explain.maps import attention_layers, run_layers
-from keras_attn.explain.pictures import map_heat, mask_heat, overlay
+from keras_attn.explain.pictures import gate_chart, overlay
+from keras_attn.layers import attention_by_channel, attention_by_place, attention_form
+
+_FIRST = ("mask", "place_gate", "map", "channel_gate")  # what is drawn where nothing is chosen
 
 
 def explain(
@@ -21,23 +24,26 @@ def explain(
 ) -> Path:
     """Draws what an attention layer of a model looks at in an image, and writes a PNG.
 
-    An `AttentionModule`'s mask is drawn as its mean over the channels. A self-attention map is
+    A mask, and a gate of places, is drawn as its mean over the channels. A self-attention map is
     drawn as the attention that each place receives, or that the place `query` pays, mean over
-    the heads. A `SqueezeExcite` gate has no places and can't be drawn; see `attention_maps`.
+    the heads. A gate of channels, such as `SqueezeExcite`, has no places: its channels are drawn
+    from left to right beside the image, `SelectiveKernel`'s branches one above another.
 
     Args:
         model: A functional or `Sequential` model, built, that takes `(B, H, W, C)`.
         image: `(H, W, C)` as the model takes it, C being 1 or 3 and the values 0..255.
         out_png: Where the picture goes. It is written whole or not at all.
-        layer: The layer's name. `None` means the first mask; without one, the first map.
-        query: `(row, column)` in the self-attention map, see `map_heat`.
+        layer: The layer's name. `None` means the first mask; without one the first gate of
+            places, then the first map, then the first gate of channels.
+        query: `(row, column)` in the self-attention map, see
+            `keras_attn.layers.attention_by_place`.
 
     Returns:
         The path of the PNG.
 
     Raises:
-        ValueError: If the model has no layer that can be drawn, or not the one asked for, or if
-            the image doesn't fit the model.
+        ValueError: If the model has no attention layer, or not the one asked for, if the image
+            doesn't fit the model, or if `query` is no place of a map.
 
     Example:
         >>> explain(model, read_image("seven.png", (32, 32, 3)), "mask.png")
@@ -46,52 +52,25 @@ def explain(
     image = np.asarray(image)
     names = attention_layers(model) if layer is None else [layer]
     results = run_layers(model, image[None], names)
-    kinds = {name: _kind(*result) for name, result in results.items()}
-    drawable = [name for kind in ("mask", "map") for name in names if kinds[name] == kind]
-    if not drawable:
-        raise ValueError(
-            "`layer` must be a layer with a mask or a map over places, such as AttentionModule; a "
-            f"gate has none. Received: layer={layer!r} of model {model.name!r}, where "
-            f"{', '.join(names)} can't be drawn"
-        )
-    name = drawable[0]
-    output, attention = results[name]
-    if kinds[name] == "mask":
-        if query is not None:
-            raise ValueError(
-                "`query` must be None for a mask: it is for self-attention. "
-                f"Received: query={query}, layer={name!r}"
-            )
-        heat = mask_heat(attention[0])
-        what = f"attention mask {_by(heat.shape)}, mean of {attention.shape[-1]} channels"
-    else:
-        size = _places(output, attention) or (0, 0)
-        heat = map_heat(attention[0], size, query)
+    forms = {name: attention_form(model.get_layer(name)) for name in names}
+    name = min(names, key=lambda name: _FIRST.index(forms[name]))  # of equals the first
+    chosen, form, (output, attention) = model.get_layer(name), forms[name], results[name]
+    heat = attention_by_place(chosen, attention, output.shape, query)
+    if heat is None:
+        gate = np.atleast_2d(
+            keras.ops.convert_to_numpy(attention_by_channel(chosen, attention))[0]
+        )  # (P, C)
+        branches = f", for {len(gate)} branches" if len(gate) > 1 else ""
+        what = f"gate of {gate.shape[1]} channels{branches}"
+        return write_png(gate_chart(image, gate, title=name, subtitle=what), out_png)
+    heat = keras.ops.convert_to_numpy(heat)[0]
+    size = f"{heat.shape[0]}x{heat.shape[1]}"
+    if form == "map":
         of = "received by each place" if query is None else f"paid by the place {query}"
-        what = f"self-attention {_by(size)}, {of}, mean of {attention.shape[1]} heads"
+        what = f"self-attention {size}, {of}, mean of {attention.shape[1]} heads"
+    else:
+        kind = "attention mask" if form == "mask" else "gate of places"
+        axis = 1 if getattr(chosen, "data_format", None) == "channels_first" else -1
+        what = f"{kind} {size}, mean of {attention.shape[axis]} channels"
     picture = overlay(image, heat, title=name, subtitle=what, mark=query)
     return write_png(picture, out_png)
-
-
-def _kind(output: np.ndarray, attention: np.ndarray) -> str:
-    """'mask', 'map' or 'gate': what a layer's attention is, by the shapes of its two outputs."""
-    if output.ndim == 4 and attention.ndim == 4:
-        if _places(output, attention) is not None:
-            return "map"
-        if attention.shape == output.shape:
-            return "mask"
-    return "gate"
-
-
-def _places(output: np.ndarray, attention: np.ndarray) -> tuple[int, int] | None:
-    """(H, W) of a map (B, heads, H W, H W): the output's size, or that size over a stride."""
-    height, width = output.shape[1:3]
-    for stride in range(1, max(height, width) + 1):
-        size = (-(-height // stride), -(-width // stride))
-        if attention.shape[2:] == (size[0] * size[1],) * 2:
-            return size
-    return None
-
-
-def _by(size: tuple[int, ...]) -> str:
-    return f"{size[0]}x{size[1]}"

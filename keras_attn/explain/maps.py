@@ -1,10 +1,11 @@
 """What the attention layers of a model computed for given images."""
 
-import inspect
 from collections.abc import Sequence
 
 import keras
 import numpy as np
+
+from keras_attn.layers import attention_layers as layers_with_attention
 
 
 def attention_maps(
@@ -12,9 +13,9 @@ def attention_maps(
 ) -> dict[str, np.ndarray]:
     """Gives the gates, masks and maps that a model's attention layers use on a batch of images.
 
-    Such a layer is one whose `call` takes `return_attention`: `SqueezeExcite` gives its gate
-    `(B, 1, 1, C)`, `AttentionModule` its mask `(B, H, W, C)`, `SelfAttention2D` and
-    `AugmentedConv2D` their maps `(B, num_heads, H * W, H * W)`, each row of which sums to 1.
+    Such a layer is one that says its `attention_form`, see `keras_attn.layers.contract`. A gate
+    of channels is `(B, 1, 1, C)`, a mask `(B, H, W, C)`, a map `(B, num_heads, H * W, H * W)`,
+    each row of which sums to 1 where it is a softmax's.
     The model is left as it was. A layer that is used in several places is shown at the first, and
     one inside a nested model or inside another layer is not shown.
 
@@ -47,7 +48,7 @@ def attention_layers(model: keras.Model) -> list[str]:
         model: A functional or `Sequential` model, built.
 
     Returns:
-        The names of its layers whose `call` takes `return_attention`; at least one.
+        The names of its layers that say their `attention_form`; at least one.
 
     Raises:
         ValueError: If the model isn't functional or has no such layer.
@@ -57,12 +58,12 @@ def attention_layers(model: keras.Model) -> list[str]:
             "`model` must be a functional or a built Sequential keras.Model, whose graph says "
             f"what each layer is given. Received: model={model!r}"
         )
-    names = [layer.name for layer in model.layers if _returns_attention(layer)]
+    names = [layer.name for layer in layers_with_attention(model)]
     if not names:
         kinds = sorted({type(layer).__name__ for layer in model.layers})
         raise ValueError(
-            "`model` must have a layer whose `call` takes `return_attention`, such as "
-            f"AttentionModule. Received: model {model.name!r} with layers {', '.join(kinds)}"
+            "`model` must have a layer that says its `attention_form`, such as AttentionModule. "
+            f"Received: model {model.name!r} with layers {', '.join(kinds)}"
         )
     return names
 
@@ -108,10 +109,6 @@ def _is_functional(model: keras.Model) -> bool:
         return bool(model.inputs) and bool(model.outputs)
     except (AttributeError, ValueError):  # a subclassed model, a Sequential before it is built
         return False
-
-
-def _returns_attention(layer: keras.Layer) -> bool:
-    return "return_attention" in inspect.signature(layer.call).parameters
 
 
 def _to_numpy(tensor: object) -> np.ndarray:

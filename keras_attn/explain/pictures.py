@@ -1,5 +1,7 @@
 """Pictures of attention over an image, with NumPy and Pillow alone."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -149,14 +151,47 @@ def overlay(
     """
     heat = np.asarray(heat, "float64")
     picture = _panel(image)
-    width, height = picture.size
     plain = Image.fromarray(colourise(_normalised(heat))).resize(
         picture.size, Image.Resampling.NEAREST
     )
     if mark is not None:
         _frame(plain, heat.shape, mark)
     panels = {"image": picture, "attention": plain, "over the image": blend(image, heat)}
+    return _sheet(panels, heat, title, subtitle)
 
+
+def gate_chart(
+    image: np.ndarray, gate: np.ndarray, *, title: str = "", subtitle: str = ""
+) -> Image.Image:
+    """Draws an image and a gate of channels side by side, with a colour bar.
+
+    Args:
+        image: `(H, W)`, `(H, W, 1)` or `(H, W, 3)`, values 0..255.
+        gate: `(P, C)`: a row for each branch, a column for each channel. Where there are more
+            columns than pixels, neighbours are averaged.
+        title: The heading, such as the layer's name.
+        subtitle: A line under it.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        ValueError: If a shape is another, or `gate` is not finite.
+    """
+    gate = np.asarray(gate, "float64")
+    picture = _panel(image)
+    fits = gate.ndim == 2 and gate.shape[1] <= picture.width
+    how = Image.Resampling.NEAREST if fits else Image.Resampling.BOX
+    strips = Image.fromarray(_normalised(gate)).resize(picture.size, how)
+    panels = {"image": picture, "channels": Image.fromarray(colourise(np.asarray(strips)))}
+    return _sheet(panels, gate, title, subtitle)
+
+
+def _sheet(
+    panels: Mapping[str, Image.Image], values: np.ndarray, title: str, subtitle: str
+) -> Image.Image:
+    """Panels of one size side by side, and the colour bar of the values."""
+    width, height = panels["image"].size
     step = width + GAP
     bar_left = GAP + len(panels) * step
     canvas = Image.new("RGB", (bar_left + BAR_WIDTH + BAR_TEXT, HEADER + height + FOOTER), PAPER)
@@ -171,8 +206,8 @@ def overlay(
     bar = colourise(np.linspace(1.0, 0.0, height))[:, None]  # (height, 1, 3), high at the top
     canvas.paste(Image.fromarray(np.repeat(bar, BAR_WIDTH, axis=1)), (bar_left, HEADER))
     labels = bar_left + BAR_WIDTH + 5
-    draw.text((labels, HEADER), f"{heat.max():.3g}", INK, text, anchor="lt")
-    draw.text((labels, HEADER + height - 1), f"{heat.min():.3g}", INK, text, anchor="lb")
+    draw.text((labels, HEADER), f"{values.max():.3g}", INK, text, anchor="lt")
+    draw.text((labels, HEADER + height - 1), f"{values.min():.3g}", INK, text, anchor="lb")
     return canvas
 
 

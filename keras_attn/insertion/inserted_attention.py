@@ -8,52 +8,24 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn.layers import (
-    AttentionModule,
-    AugmentedConv2D,
-    BottleneckSelfAttention2D,
-    GlobalContext,
-    HaloAttention2D,
-    NonLocal2D,
-    SelectiveKernel,
-    SelfAttention2D,
-)
+from keras_attn.layers import attention_by_place, attention_form, attention_start
 from keras_attn.layers._parts import LayerOfParts
-
-_BRANCHES = (
-    SelectiveKernel,
-    BottleneckSelfAttention2D,
-    HaloAttention2D,
-    SelfAttention2D,
-    AugmentedConv2D,
-    AttentionModule,
-)
-
-
-def insertion_form(layer: keras.layers.Layer) -> str:
-    """How a layer becomes the identity: `"gate"`, `"branch"` or `"exact"`, see the class below."""
-    if isinstance(layer, NonLocal2D):
-        return "exact"
-    if isinstance(layer, GlobalContext):
-        return "exact" if layer.fusion == "add" else "gate"
-    return "branch" if isinstance(layer, _BRANCHES) else "gate"
+from keras_attn.layers.contract import Start
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
 class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
     """An attention that is the identity until it is trained; `insert_attention` makes them.
 
-    One trainable scalar a, which starts at 0, says how much of the attention L there is:
+    One trainable scalar a, which starts at 0, says how much of the attention L there is. How it
+    does depends on what a fresh L computes, as the layer's `starts_as` says:
 
-    - `"gate"`: x + a (L(x) - x). For a gate g, L(x) = g x, that is x (1 + a (g - 1)): SE, ECA, GE,
-      CBAM and its two gates, Coordinate, GC that scales, cSE, sSE, scSE. For BAM, L(x) = x + x M,
-      it is x + a x M.
-    - `"branch"`: x + a L(x), for what computes a new map: SK, BoT, Halo, SelfAttention2D,
-      AugmentedConv2D, AttentionModule.
-    - `"exact"`: L(x), with no a, for what starts as the identity by itself: NonLocal2D, SAGAN's
-      form of it, GC that adds.
+    - `"gate"`: x + a (L(x) - x). For a gate g, L(x) = g x, that is x (1 + a (g - 1)). For BAM,
+      L(x) = x + x M, it is x + a x M.
+    - `"new_map"`: x + a L(x).
+    - `"identity"`: L(x), with no a.
 
-    A layer of another class takes the first formula. A gate that is biased open could not do the
+    A layer that doesn't say takes the first formula. A gate that is biased open could not do the
     same: where a sigmoid is exactly 1 in float32, its gradient is exactly 0. Here the first step
     trains a, and from the second on the layer's own weights have gradients.
 
@@ -88,6 +60,8 @@ class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
     (True, 0.0)
     """
 
+    starts_as: Start = "identity"
+
     def __init__(
         self, layer: keras.layers.Layer, *, fixed: float | None = None, **kwargs: Any
     ) -> None:
@@ -95,7 +69,8 @@ class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
         if fixed is not None and (isinstance(fixed, bool) or not isinstance(fixed, (int, float))):
             raise ValueError(f"`fixed` must be a number or None. Received: fixed={fixed!r}")
         self.fixed = None if fixed is None else float(fixed)
-        self.form = insertion_form(layer)
+        self.attention_form = attention_form(layer)
+        self._start = attention_start(layer)
         self.a: Any = None
 
     def build(self, input_shape: tuple) -> None:
@@ -103,14 +78,15 @@ class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer.built = True
-        output_shape = tuple(self.layer.compute_output_shape(input_shape))
+        given = keras.KerasTensor(input_shape, self.compute_dtype)
+        output_shape = tuple(self.layer.compute_output_spec(given).shape)
         if output_shape != tuple(input_shape):
             raise ValueError(
                 "`layer` must keep the shape of its input: one of stride 1 with as many filters "
                 f"as there are channels would. Received: {self.layer.name!r} "
                 f"({type(self.layer).__name__}), which maps {tuple(input_shape)} to {output_shape}"
             )
-        if self.form != "exact" and self.fixed is None:
+        if self._start != "identity" and self.fixed is None:
             self.a = self.add_weight(name="a", shape=(), initializer="zeros", autocast=False)
         self.built = True
 
@@ -130,6 +106,15 @@ class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """As the input."""
         return tuple(input_shape)
+
+    def attention_by_place(
+        self,
+        attention: Any,
+        output_shape: tuple[Any, ...],
+        query: tuple[int, int] | None = None,
+    ) -> Any:
+        """As the layer's, whose output has the same shape."""
+        return attention_by_place(self.layer, attention, output_shape, query)
 
     def compute_attention_shape(self, input_shape: tuple) -> tuple:
         """As the layer's."""
@@ -151,15 +136,15 @@ class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
         return {**super().get_config(), "fixed": self.fixed}
 
     def _mixed(self, x: Any, attended: Any) -> Any:
-        if self.form == "exact":
+        if self._start == "identity":
             return attended
         if self.fixed == 1:
-            return x + attended if self.form == "branch" else attended
+            return x + attended if self._start == "new_map" else attended
         a = self.a if self.fixed is None else self.fixed
         # In a's dtype: its gradient is a sum over all places, beyond what 16 bits hold.
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         x, attended = ops.cast(x, dtype), ops.cast(attended, dtype)
-        mixed = x + a * (attended if self.form == "branch" else attended - x)
+        mixed = x + a * (attended if self._start == "new_map" else attended - x)
         return ops.cast(mixed, self.compute_dtype)
 
     def _check_returns_attention(self) -> None:

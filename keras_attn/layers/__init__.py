@@ -18,6 +18,11 @@ from keras_attn.layers.building_blocks.sinusoidal_position_encoding_2d import (
 from keras_attn.layers.building_blocks.zero_padding_shortcut2d import (
     ZeroPaddingShortcut2D as ZeroPaddingShortcut2D,
 )
+from keras_attn.layers.contract import attention_by_channel as attention_by_channel
+from keras_attn.layers.contract import attention_by_place as attention_by_place
+from keras_attn.layers.contract import attention_form as attention_form
+from keras_attn.layers.contract import attention_layers as attention_layers
+from keras_attn.layers.contract import attention_start as attention_start
 from keras_attn.layers.gates.bam import BAM as BAM
 from keras_attn.layers.gates.cbam import CBAM as CBAM
 from keras_attn.layers.gates.cbam import ChannelGate as ChannelGate

@@ -10,19 +10,24 @@ from keras import ops
 from keras_attn.layers._parts import LayerOfParts
 from keras_attn.layers._precision import WidePolicy
 from keras_attn.layers._validation import check_channels, check_data_format
+from keras_attn.layers.contract import Form, Start, usual_by_place
 
 
 class AttentionLayer(LayerOfParts):
     """Base of the layers that take one image and can return their attention.
 
-    A subclass gives `call(inputs, ..., return_attention=False)`, `compute_output_shape` and
-    `compute_attention_shape`. From these comes the `compute_output_spec` that knows
-    `return_attention`; without it Keras returns a single tensor in a functional model.
+    A subclass gives `call(inputs, ..., return_attention=False)`, `compute_output_shape`,
+    `compute_attention_shape`, and what the contract of `contract.py` asks for. From these comes
+    the `compute_output_spec` that knows `return_attention`; without it Keras returns a single
+    tensor in a functional model.
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
+
+    attention_form: Form | None = None
+    starts_as: Start = "gate"
 
     def __init__(self, *, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,6 +63,19 @@ class AttentionLayer(LayerOfParts):
         """The shape of what `return_attention=True` returns beside the output."""
         raise ValueError(f"{type(self).__name__} has no attention to return.")
 
+    def attention_by_place(
+        self,
+        attention: Any,
+        output_shape: tuple[Any, ...],
+        query: tuple[int, int] | None = None,
+    ) -> Any:
+        """The attention of each place, (B, h, w); see `keras_attn.layers.attention_by_place`."""
+        form = self.attention_form
+        if form is None:
+            return None
+        size = self._shown_size(output_shape)
+        return usual_by_place(form, attention, size, query, channel_axis=self.channel_axis)
+
     def compute_output_spec(
         self,
         inputs: keras.KerasTensor,
@@ -89,6 +107,10 @@ class AttentionLayer(LayerOfParts):
     def _spatial(self, input_shape: tuple) -> tuple[Any, Any]:
         height, width = self.spatial_axes
         return input_shape[height], input_shape[width]
+
+    def _shown_size(self, output_shape: tuple[Any, ...]) -> tuple[Any, Any]:
+        """(h, w) of a map's keys, from the output's shape."""
+        return self._spatial(output_shape)
 
     def _image_shape(self, batch: int | None, size: tuple, channels: int) -> tuple:
         """A shape (B, H, W, C) in this layer's data format."""

@@ -247,7 +247,7 @@ def test_explain_a_query(model, images, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"layer": "gate"}, "a gate has none. Received: layer='gate' of model 'net'"),
+        ({"layer": "gate", "query": (0, 0)}, "`query` must be None for a channel gate"),
         ({"layer": "stem"}, r"attention layers, gate, mask, map, strided_map. Received"),
         ({"layer": "mask", "query": (0, 0)}, "`query` must be None for a mask"),
         ({"layer": "map", "query": (7, 0)}, r"`query` must be a place within \(7, 5\)"),

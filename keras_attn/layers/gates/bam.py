@@ -65,6 +65,8 @@ class BAM(ComposedAttentionLayer):
     (TensorShape([2, 7, 5, 32]), TensorShape([2, 7, 5, 32]))
     """
 
+    attention_form = "mask"
+
     def __init__(
         self,
         ratio: int = 16,

@@ -67,6 +67,8 @@ class ChannelGate(ComposedAttentionLayer):
     (TensorShape([2, 7, 5, 32]), TensorShape([2, 1, 1, 32]))
     """
 
+    attention_form = "channel_gate"
+
     def __init__(
         self,
         ratio: int = 16,
@@ -161,6 +163,8 @@ class SpatialGate(ComposedAttentionLayer):
     >>> gate.shape, float(gate[0, 0, 0, 0])
     (TensorShape([2, 7, 5, 1]), 0.5)
     """
+
+    attention_form = "place_gate"
 
     def __init__(
         self,
@@ -282,6 +286,8 @@ class CBAM(ComposedAttentionLayer):
     >>> y.shape, gate.shape
     (TensorShape([2, 7, 5, 32]), TensorShape([2, 7, 5, 32]))
     """
+
+    attention_form = "mask"
 
     def __init__(
         self,

@@ -64,6 +64,8 @@ class CoordinateAttention(ComposedAttentionLayer):
     (TensorShape([2, 7, 5, 32]), TensorShape([2, 7, 5, 32]))
     """
 
+    attention_form = "mask"
+
     def __init__(
         self,
         ratio: int = 32,

@@ -66,6 +66,8 @@ class EfficientChannelAttention(ComposedAttentionLayer):
     (TensorShape([2, 1, 1, 256]), 5)
     """
 
+    attention_form = "channel_gate"
+
     def __init__(
         self,
         kernel_size: int | None = None,

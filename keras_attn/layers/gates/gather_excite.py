@@ -132,6 +132,7 @@ class GatherExcite(ComposedAttentionLayer):
         )
         self.mode = check_choice("mode", mode, MODES)
         self.extent: Extent = _check_extent(extent)
+        self.attention_form = "channel_gate" if self.extent == "global" else "place_gate"
         self.ratio = check_positive_int("ratio", ratio)
         self.gather_convs: list[keras.layers.DepthwiseConv2D] = []
         self.gather_bns: list[BatchNormalization] = []

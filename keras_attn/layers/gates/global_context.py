@@ -63,6 +63,8 @@ class GlobalContext(ComposedAttentionLayer):
     (TensorShape([2, 4, 5, 32]), TensorShape([2, 4, 5, 1]), 0.05)
     """
 
+    attention_form = "place_gate"
+
     def __init__(
         self,
         ratio: int = 16,
@@ -82,6 +84,7 @@ class GlobalContext(ComposedAttentionLayer):
         )
         self.ratio = check_positive_int("ratio", ratio)
         self.fusion = check_choice("fusion", fusion, ("add", "scale"))
+        self.starts_as = "identity" if self.fusion == "add" else "gate"  # W2 starts at 0
         self.epsilon = epsilon
 
     def build(self, input_shape: Shape) -> None:

@@ -75,6 +75,9 @@ class SelectiveKernel(ComposedAttentionLayer):
     (TensorShape([2, 4, 3, 24]), TensorShape([2, 2, 24]))
     """
 
+    attention_form = "channel_gate"
+    starts_as = "new_map"
+
     def __init__(
         self,
         filters: int | None = None,

@@ -10,6 +10,7 @@ from keras import ops
 from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
 from keras_attn.layers._validation import check_choice
+from keras_attn.layers.contract import Form
 from keras_attn.layers.gates.squeeze_excite import SqueezeExcite
 from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
@@ -89,6 +90,8 @@ class SpatialChannelSqueezeExcite(ComposedAttentionLayer):
         )
         self.ratio = check_positive_int("ratio", ratio)
         self.mode = check_choice("mode", mode, MODES)
+        forms: dict[str, Form] = {"channel": "channel_gate", "spatial": "place_gate"}
+        self.attention_form = forms.get(self.mode, "mask")  # of both: for each place and channel
         self.combine = check_choice("combine", combine, (*COMBINATIONS, "concatenate"))
         self.use_bias = use_bias
 

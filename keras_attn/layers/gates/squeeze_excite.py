@@ -77,6 +77,8 @@ class SqueezeExcite(ProjectingAttentionLayer):
     (TensorShape([2, 7, 5, 32]), TensorShape([2, 1, 1, 32]))
     """
 
+    attention_form = "channel_gate"
+
     def __init__(
         self,
         ratio: int = 16,

@@ -128,6 +128,9 @@ class AttentionModule(AttentionLayer):
     (TensorShape([1, 9, 7, 16]), TensorShape([1, 9, 7, 16]))
     """
 
+    attention_form = "mask"
+    starts_as = "new_map"
+
     def __init__(
         self,
         *,

@@ -136,6 +136,8 @@ class AugmentedConv2D(ProjectingAttentionLayer):
     (TensorShape([1, 4, 3, 16]), TensorShape([1, 2, 12, 12]))
     """
 
+    starts_as = "new_map"
+
     def __init__(
         self,
         filters: int,
@@ -218,6 +220,7 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             )
         self.attention: SelfAttention2D | None = None
         if self.value_depth > 0:
+            self.attention_form = "map"
             self.attention = SelfAttention2D(
                 num_heads=self.num_heads,
                 key_depth=self.key_depth,
@@ -336,6 +339,9 @@ class AugmentedConv2D(ProjectingAttentionLayer):
             "implementation": self.implementation,
             "max_logits_bytes": self.max_logits_bytes,
         }
+
+    def _shown_size(self, output_shape: tuple[Any, ...]) -> tuple[Any, Any]:
+        return _strided(self._spatial(output_shape), self.attention_strides)
 
     def _attention_size(self, input_shape: Shape) -> tuple[Size, Size]:
         size = _strided(self._spatial(input_shape), self.strides)

@@ -75,6 +75,9 @@ class BottleneckSelfAttention2D(RelativeHeadsLayer):
     (TensorShape([1, 5, 3, 16]), TensorShape([1, 4, 15, 15]))
     """
 
+    attention_form = "map"
+    starts_as = "new_map"
+
     def __init__(
         self,
         *,

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_attn._checks import check_non_negative_int, check_positive_int
 from keras_attn.layers._shapes import ceil_div
+from keras_attn.layers.contract import check_query
 from keras_attn.layers.self_attention._heads import RelativeHeadsLayer
 from keras_attn.layers.self_attention._softmax import softmax_places
 from keras_attn.layers.self_attention.relative_positions import relative_positions
@@ -50,6 +51,23 @@ def join_blocks(
     x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # (A, down, b, across, b, d)
     x = ops.reshape(x, (-1, down * block, across * block, ops.shape(x)[-1]))
     return x[:, : size[0], : size[1]]
+
+
+def join_windows(
+    x: Any, block: int, halo: int, blocks: tuple[Any, Any], size: tuple[Any, Any]
+) -> Any:
+    """Adds up on the map what stands in the windows: (B, P, s s) -> (B, H, W)."""
+    side = block + 2 * halo
+    x = ops.reshape(x, (-1, *blocks, side, side))
+    rows, columns = (  # (down, s, H) and (across, s, W): 1 where a window's place is the map's
+        ops.reshape(
+            _window_places(number, block, side)[:, None] - halo == ops.arange(length)[None],
+            (-1, side, length),
+        )
+        for number, length in zip(blocks, size, strict=True)
+    )
+    x = ops.einsum("bpqij,piy->bqjy", x, ops.cast(rows, x.dtype))
+    return ops.einsum("bqjy,qjx->byx", x, ops.cast(columns, x.dtype))
 
 
 def places_inside(
@@ -167,6 +185,9 @@ class HaloAttention2D(RelativeHeadsLayer):
     (TensorShape([1, 8, 7, 16]), TensorShape([1, 2, 4, 16, 36]))
     """
 
+    attention_form = "map"
+    starts_as = "new_map"
+
     def __init__(
         self,
         *,
@@ -256,6 +277,32 @@ class HaloAttention2D(RelativeHeadsLayer):
             number = ceil_div(height, self.block_size) * ceil_div(width, self.block_size)
         places, side = self.block_size**2, self.block_size + 2 * self.halo_size
         return (input_shape[0], self.num_heads, number, places, side * side)
+
+    def attention_by_place(
+        self,
+        attention: Any,
+        output_shape: tuple[Any, ...],
+        query: tuple[int, int] | None = None,
+    ) -> Any:
+        """What each place receives from all blocks, or the query pays: (B, H, W).
+
+        Without `mask_edges`, what goes to places beyond the edge is missing.
+        """
+        block, halo = self.block_size, self.halo_size
+        height, width = size = self._spatial(output_shape)
+        down, across = (ceil_div(side, block) for side in size)
+        if query is None:
+            # The queries that fill up the last blocks are none.
+            real = places_inside(size, block, 0, (down, across))[..., None]  # (P, b b, 1)
+            weights = ops.mean(attention, axis=1) * ops.cast(real, attention.dtype)
+            weights = ops.sum(weights, axis=2) / ops.cast(height * width, attention.dtype)
+        else:
+            row, column = check_query(query, size)
+            paying = ops.arange(down * across) == row // block * across + column // block
+            place = row % block * block + column % block
+            weights = ops.mean(attention[:, :, :, place], axis=1)
+            weights = weights * ops.cast(paying, attention.dtype)[:, None]  # (B, P, s s)
+        return join_windows(weights, block, halo, (down, across), size)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -11,6 +11,7 @@ from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
 from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.ceil_max_pooling2d import ceil_max_pool, ceil_pooled_length
+from keras_attn.layers.contract import check_query
 from keras_attn.layers.gates._bottleneck import bottleneck_width
 from keras_attn.layers.self_attention._softmax import softmax_places
 from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
@@ -113,6 +114,9 @@ class NonLocal2D(ComposedAttentionLayer):
     (TensorShape([2, 4, 6, 32]), TensorShape([2, 1, 24, 6]))
     """
 
+    attention_form = "map"
+    starts_as = "identity"
+
     def __init__(
         self,
         ratio: int = 2,
@@ -208,10 +212,25 @@ class NonLocal2D(ComposedAttentionLayer):
 
     def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, 1, H W, K)."""
-        size = self._spatial(input_shape)
-        keys = tuple(ceil_pooled_length(side, 2, 2) for side in size) if self.sub_sample else size
+        size, keys = self._spatial(input_shape), self._shown_size(input_shape)
         counts = (None if None in (h, w) else h * w for h, w in (size, keys))
         return (input_shape[0], 1, *counts)
+
+    def attention_by_place(
+        self,
+        attention: Any,
+        output_shape: tuple[Any, ...],
+        query: tuple[int, int] | None = None,
+    ) -> Any:
+        """What each place receives or the query pays, on the keys' grid: (B, h, w)."""
+        if query is None or not self.sub_sample:
+            return super().attention_by_place(attention, output_shape, query)
+        size = self._shown_size(output_shape)
+        row, column = check_query(query, size)
+        # (B, H, W, K), of which the pool's window of queries.
+        by_query = ops.reshape(attention, (-1, *self._spatial(output_shape), attention.shape[-1]))
+        window = by_query[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        return ops.reshape(ops.mean(window, axis=(1, 2)), (-1, *size))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -225,6 +244,12 @@ class NonLocal2D(ComposedAttentionLayer):
             "scale": self.scale,
             "use_bias": self.use_bias,
         }
+
+    def _shown_size(self, output_shape: tuple[Any, ...]) -> tuple[Any, Any]:
+        height, width = self._spatial(output_shape)
+        if not self.sub_sample:
+            return height, width
+        return ceil_pooled_length(height, 2, 2), ceil_pooled_length(width, 2, 2)
 
     def _attention(self, theta: Tensor, phi: Tensor) -> Tensor:
         if self.mode == "concatenation":

@@ -143,6 +143,9 @@ class SelfAttention2D(ProjectingAttentionLayer):
     (TensorShape([1, 5, 3, 6]), TensorShape([1, 2, 15, 15]))
     """
 
+    attention_form = "map"
+    starts_as = "new_map"
+
     def __init__(
         self,
         *,
