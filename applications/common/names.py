@@ -32,7 +32,7 @@ class Network:
 
 def _read() -> dict[str, Network]:
     networks = {}
-    table = resources.files(__package__).joinpath("networks.csv").read_text(encoding="utf-8")
+    table = resources.files(str(__package__)).joinpath("networks.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines()):
         published = None
         if row["published"]:

@@ -25,7 +25,9 @@ class Parser(argparse.ArgumentParser):
             if isinstance(action, argparse._HelpAction):
                 action.help = "Show this help and exit."
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]  # has overloads
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """As argparse's, but that a command says itself which flag it doesn't have."""
         self.given = args or ()
         parsed, rest = super().parse_known_args(args, namespace)

@@ -53,7 +53,7 @@ class AttentionRow(AttentionCost):
 
 
 def read_attention_costs(
-    path: str | os.PathLike = ATTENTION_COSTS,
+    path: str | os.PathLike[str] = ATTENTION_COSTS,
 ) -> tuple[dict[str, AttentionCost], str]:
     """Reads what `write_attention_costs` wrote; by default, the table of this version.
 
@@ -64,7 +64,7 @@ def read_attention_costs(
     return {row["kind"]: AttentionCost(*_numbers(row)) for row in rows}, run
 
 
-def attention_rows(path: str | os.PathLike = ATTENTION_COSTS) -> dict[str, AttentionRow]:
+def attention_rows(path: str | os.PathLike[str] = ATTENTION_COSTS) -> dict[str, AttentionRow]:
     """What each kind costs, and what it is; `"none"` is the plain network.
 
     Args:
@@ -80,7 +80,7 @@ def attention_rows(path: str | os.PathLike = ATTENTION_COSTS) -> dict[str, Atten
     }
 
 
-def _read(path: str | os.PathLike) -> tuple[list[dict[str, str]], str]:
+def _read(path: str | os.PathLike[str]) -> tuple[list[dict[str, str]], str]:
     with open(path, encoding="utf-8", newline="") as file:
         run = file.readline().removeprefix("#").strip()
         return list(csv.DictReader(file)), run
@@ -91,7 +91,7 @@ def _numbers(row: dict[str, str]) -> tuple[int, int, float | None, float | None]
     return int(row["parameters"]), int(row["macs"]), forward, step
 
 
-def attention_cells(path: str | os.PathLike = ATTENTION_COSTS) -> list[dict[str, str]]:
+def attention_cells(path: str | os.PathLike[str] = ATTENTION_COSTS) -> list[dict[str, str]]:
     """The table in words: heading -> cell, a kind each.
 
     Args:
@@ -120,7 +120,7 @@ def attention_cells(path: str | os.PathLike = ATTENTION_COSTS) -> list[dict[str,
     ]
 
 
-def attention_notes(path: str | os.PathLike = ATTENTION_COSTS) -> str:
+def attention_notes(path: str | os.PathLike[str] = ATTENTION_COSTS) -> str:
     """What the table's columns are, and how they were measured.
 
     Args:

@@ -46,7 +46,7 @@ def count_attention_costs(kinds: Sequence[str] | None = None) -> dict[str, Atten
 
 
 def write_attention_costs(
-    costs: Mapping[str, AttentionCost], path: str | os.PathLike, run: str
+    costs: Mapping[str, AttentionCost], path: str | os.PathLike[str], run: str
 ) -> None:
     """Writes a table of kinds and costs as CSV.
 

@@ -44,7 +44,7 @@ UnsortedSegmentSum UpperBound VarHandleOp Where Xdivy Xlog1py Xlogy ZerosLike Ze
 FREE_OPS = {*_FREE.split(), *SHAPE_OPS}
 
 
-def count_graph(graph: Any, varying: set) -> tuple[int, tuple[str, ...]]:
+def count_graph(graph: Any, varying: set[Any]) -> tuple[int, tuple[str, ...]]:
     """MACs of a graph, and the types of operations of which it isn't known what they cost.
 
     Args:
@@ -59,7 +59,7 @@ def count_graph(graph: Any, varying: set) -> tuple[int, tuple[str, ...]]:
     return macs, tuple(sorted(uncounted))
 
 
-def _count(graph: Any, varying: set, uncounted: set[str]) -> tuple[int, list[bool]]:
+def _count(graph: Any, varying: set[Any], uncounted: set[str]) -> tuple[int, list[bool]]:
     """MACs of a graph, and which of its outputs vary; adds to `uncounted`."""
     macs = 0
     for op in graph.get_operations():
@@ -99,7 +99,8 @@ def _shape(tensor: Any) -> list[int]:
             "`model` must have a known size everywhere once the image's is known. "
             f"Received: {tensor.name!r} of shape {tensor.shape}"
         )
-    return tensor.shape.as_list()
+    sizes: list[int] = tensor.shape.as_list()
+    return sizes
 
 
 def _convolution(op: Any) -> int:

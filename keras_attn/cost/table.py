@@ -39,7 +39,7 @@ class Cost:
         return 2 * self.macs
 
 
-def read_costs(path: str | os.PathLike = COSTS) -> dict[str, Cost]:
+def read_costs(path: str | os.PathLike[str] = COSTS) -> dict[str, Cost]:
     """Reads what `write_costs` wrote; by default, the table of this version's networks."""
     with open(path, encoding="utf-8", newline="") as file:
         return {
@@ -53,7 +53,7 @@ def read_costs(path: str | os.PathLike = COSTS) -> dict[str, Cost]:
         }
 
 
-def write_costs(costs: Mapping[str, Cost], path: str | os.PathLike) -> None:
+def write_costs(costs: Mapping[str, Cost], path: str | os.PathLike[str]) -> None:
     """Writes a table of names and costs as CSV."""
     with written_whole(path) as whole, open(whole, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -72,7 +72,7 @@ def is_folder(name: str, data_dir: str | os.PathLike[str] | None) -> bool:
 def check_label_noise(rate: Any, num_classes: int | None = None) -> None:
     """Raises a ValueError unless `rate` is a share, and there are classes to swap."""
     is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
-    if not is_number or not 0 <= rate <= 1:
+    if not is_number or not 0 <= float(rate) <= 1:
         raise ValueError(
             f"`label_noise` must be a number from 0 to 1. Received: label_noise={rate!r}"
         )

@@ -112,4 +112,4 @@ def _is_functional(model: keras.Model) -> bool:
 
 
 def _to_numpy(tensor: object) -> np.ndarray:
-    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))

@@ -41,7 +41,7 @@ def mask_heat(mask: np.ndarray) -> np.ndarray:
     mask = np.asarray(mask, "float64")
     if mask.ndim != 3:
         raise ValueError(f"`mask` must be (H, W, C). Received: mask with shape {mask.shape}")
-    return mask.mean(axis=-1)
+    return np.asarray(mask.mean(axis=-1))
 
 
 def map_heat(
@@ -75,11 +75,11 @@ def map_heat(
         )
     heat = attention.mean(axis=0)  # (H W, H W)
     if query is None:
-        return heat.mean(axis=0).reshape(height, width)
+        return np.asarray(heat.mean(axis=0).reshape(height, width))
     row, column = query
     if not (0 <= row < height and 0 <= column < width):
         raise ValueError(f"`query` must be a place within {size}. Received: query={query}")
-    return heat[row * width + column].reshape(height, width)
+    return np.asarray(heat[row * width + column].reshape(height, width))
 
 
 def colourise(values: np.ndarray) -> np.ndarray:
@@ -244,7 +244,7 @@ def _normalised(heat: np.ndarray) -> np.ndarray:
     low, high = heat.min(), heat.max()
     if high == low:
         return np.full(heat.shape, 0.5, "float32")
-    return ((heat - low) / (high - low)).astype("float32")
+    return np.asarray((heat - low) / (high - low), "float32")
 
 
 def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, space: int) -> str:

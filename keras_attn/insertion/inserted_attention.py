@@ -11,6 +11,7 @@ from keras import ops
 from keras_attn.layers import attention_by_place, attention_form, attention_start
 from keras_attn.layers._parts import LayerOfParts
 from keras_attn.layers.contract import Start
+from keras_attn.typing import Shape
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -73,7 +74,7 @@ class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
         self._start = attention_start(layer)
         self.a: Any = None
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds the layer, and makes a."""
         if not self.layer.built:
             self.layer.build(input_shape)
@@ -103,7 +104,7 @@ class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
         outputs = self._mixed(inputs, attended)
         return (outputs, attention) if return_attention else outputs
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As the input."""
         return tuple(input_shape)
 
@@ -116,10 +117,10 @@ class InsertedAttention(LayerOfParts, keras.layers.Wrapper):
         """As the layer's, whose output has the same shape."""
         return attention_by_place(self.layer, attention, output_shape, query)
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """As the layer's."""
         self._check_returns_attention()
-        return self.layer.compute_attention_shape(input_shape)
+        return tuple(self.layer.compute_attention_shape(input_shape))
 
     def compute_output_spec(
         self, inputs: Any, training: bool | None = None, return_attention: bool = False

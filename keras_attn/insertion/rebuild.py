@@ -27,7 +27,9 @@ def functional(model: Any) -> keras.Model:
     return keras.Model(model.input, model.output, name=model.name)
 
 
-def rebuilt(model: keras.Model, call: Callable, copy: Callable | None = None) -> keras.Model:
+def rebuilt(
+    model: keras.Model, call: Callable[..., Any], copy: Callable[..., Any] | None = None
+) -> keras.Model:
     """The model with each layer made again and called by `call`, and the old weights."""
     own = {id(x.output): x for x in model.layers if isinstance(x, keras.layers.InputLayer)}
 

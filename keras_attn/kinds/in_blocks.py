@@ -167,7 +167,7 @@ class Attention:
         if self.stages is not None:
             return self.stages
         ends = (None, None) if kind is None else kind.stages
-        return self._usual.get("stages", self.places.stages[slice(*ends)])
+        return tuple(self._usual.get("stages", self.places.stages[slice(*ends)]))
 
     def _stands_in(self, block: Block, kind: Kind | None) -> bool:
         if kind is None:
@@ -301,13 +301,13 @@ class AttentionInBlock:
 
 
 def _is_channels_last() -> bool:
-    return keras.config.image_data_format() == "channels_last"
+    return bool(keras.config.image_data_format() == "channels_last")
 
 
 def _takes(attention: Any) -> dict[str, Any]:
     """The arguments of a kind's layer, or of a layer, with their values."""
     if isinstance(attention, keras.layers.Layer):
-        return attention.get_config()
+        return dict(attention.get_config())
     parameters = inspect.signature(KINDS[attention].layer.__init__).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}
 

@@ -93,7 +93,7 @@ def one_kind(name: str, attention: Any) -> str | None:
         raise ValueError(
             f"`attention` must be one of None, {name!r}. Received: attention={attention!r}"
         )
-    return attention
+    return name if attention is not None else None
 
 
 def make_attention(

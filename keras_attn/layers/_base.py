@@ -11,6 +11,7 @@ from keras_attn.layers._parts import LayerOfParts
 from keras_attn.layers._precision import WidePolicy
 from keras_attn.layers._validation import check_channels, check_data_format
 from keras_attn.layers.contract import Form, Start, usual_by_place
+from keras_attn.typing import Shape
 
 
 class AttentionLayer(LayerOfParts):
@@ -47,7 +48,7 @@ class AttentionLayer(LayerOfParts):
     @property
     def attention_dtype(self) -> str:
         """The dtype of softmax and gates: float32, or wider where the layer computes wider."""
-        return keras.backend.result_type(self.compute_dtype, "float32")
+        return str(keras.backend.result_type(self.compute_dtype, "float32"))
 
     @property
     def attention_policy(self) -> Any:
@@ -59,7 +60,7 @@ class AttentionLayer(LayerOfParts):
             return WidePolicy(self.variable_dtype)
         return self.attention_dtype
 
-    def compute_attention_shape(self, input_shape: tuple) -> tuple:
+    def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """The shape of what `return_attention=True` returns beside the output."""
         raise ValueError(f"{type(self).__name__} has no attention to return.")
 
@@ -101,10 +102,10 @@ class AttentionLayer(LayerOfParts):
         wide = ops.multiply(ops.cast(inputs, gate.dtype), gate)
         return ops.cast(wide, self.compute_dtype)
 
-    def _channels(self, input_shape: tuple) -> int:
+    def _channels(self, input_shape: Shape) -> int:
         return check_channels(type(self).__name__, input_shape, self.data_format)
 
-    def _spatial(self, input_shape: tuple) -> tuple[Any, Any]:
+    def _spatial(self, input_shape: tuple[Any, ...]) -> tuple[Any, Any]:
         height, width = self.spatial_axes
         return input_shape[height], input_shape[width]
 
@@ -112,7 +113,9 @@ class AttentionLayer(LayerOfParts):
         """(h, w) of a map's keys, from the output's shape."""
         return self._spatial(output_shape)
 
-    def _image_shape(self, batch: int | None, size: tuple, channels: int) -> tuple:
+    def _image_shape(
+        self, batch: int | None, size: tuple[Any, ...], channels: int
+    ) -> tuple[Any, ...]:
         """A shape (B, H, W, C) in this layer's data format."""
         if self.data_format == "channels_last":
             return (batch, *size, channels)

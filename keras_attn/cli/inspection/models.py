@@ -198,7 +198,9 @@ def _weights(args: argparse.Namespace) -> None:
     elif len(sets) == 1:
         print(card.weights_card(sets[0]))
     else:
-        rows = [dict(zip(card.HEADER, card.row(each), strict=True)) for each in sets]
+        rows: list[dict[str, str]] = [
+            dict(zip(card.HEADER, card.row(each), strict=True)) for each in sets
+        ]
         print_table(rows, narrow=("weights=", "network", "licence", "top-1"), notes=card.FOOTER)
 
 
