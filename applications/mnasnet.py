@@ -211,6 +211,12 @@ def _block(x: Tensor, block: Block, width: float, attention: Attention) -> Tenso
     strides = stage.strides if block.number == 1 else 1
     shortcut, channels = x, x.shape[channel_axis()]
     x = attend(x, "pre")
+    if stage.expansion == 1 and attend.placement == "convolution" and attention.stages is not None:
+        raise ValueError(
+            f"`stages` must not hold {block.stage} for attention that stands instead of a "
+            f"convolution: its block has none that widens. Received: stages={attention.stages!r}, "
+            f"attention={attend.attention!r}"
+        )
     if stage.expansion > 1:
         x = attend.convolution(
             x,
