@@ -3,14 +3,15 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+NEWEST_KERAS := .venv-newest-keras/bin
 IN_PARALLEL := -n 2 --dist worksteal
 PIP    := -m pip install --quiet --disable-pip-version-check
 
 # TensorFlow's start-up chatter is no news in what these targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo lint check test test-slow test-backends test-browser test-newest-keras coverage test-wheel \
-  test-extras test-tensorflow-serving reliability bench results clean
+.PHONY: help install demo lint check test test-slow test-backends test-browser test-newest-keras \
+  coverage test-wheel test-extras test-tensorflow-serving reliability bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,13 +46,13 @@ test-slow: $(READY)  ## what takes minutes
 test-backends: $(READY)  ## what runs JAX and PyTorch; one of them: BACKEND=jax
 	$(BIN)/python -m pytest -m "backend and not slow" -k "$(BACKEND)" $(TESTS)
 
-test-newest-keras:  ## the layers and saved weights on the newest Keras there is, in .venv-newest
-	@test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
-	@.venv-newest/bin/python $(PIP) --upgrade "pip>=25"
-	@.venv-newest/bin/python $(PIP) --editable ".[tensorflow,hub]" "pytest>=9,<10"
-	@.venv-newest/bin/python $(PIP) --upgrade keras
-	@.venv-newest/bin/python -c "import keras; print('Keras', keras.__version__)"
-	.venv-newest/bin/python -m pytest -m "not slow and not backend and not browser" \
+test-newest-keras:  ## the layers and saved weights on the newest Keras there is
+	@test -x $(NEWEST_KERAS)/python || $(PYTHON) -m venv $(NEWEST_KERAS:/bin=)
+	@$(NEWEST_KERAS)/python $(PIP) --upgrade "pip>=25"
+	@$(NEWEST_KERAS)/python $(PIP) --editable ".[tensorflow,hub]" "pytest>=9,<10"
+	@$(NEWEST_KERAS)/python $(PIP) --upgrade keras
+	@$(NEWEST_KERAS)/python -c "import keras; print('Keras', keras.__version__)"
+	$(NEWEST_KERAS)/python -m pytest -m "not slow and not backend and not browser" \
 	  $(or $(TESTS),tests/layers/test_contract.py tests/weights/test_files.py)
 
 test-browser: $(READY)  ## the server's page, in Chromium (Debian's package `chromium`)
@@ -83,4 +84,4 @@ results: $(READY)  ## go on with the trainings that the documents quote: days, a
 	@$(BIN)/python -m benchmarks.accuracy.trainings $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .venv-newest build dist demo *.egg-info
+	rm -rf $(VENV) .venv-newest .venv-newest-keras build dist demo *.egg-info

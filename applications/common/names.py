@@ -19,7 +19,7 @@ class Network:
 
     Attributes:
         constructor: Name of the constructor.
-        arguments: What the name fixes of its arguments.
+        arguments: Those of its arguments that the name fixes.
         source: Paper and section, or the authors' file.
         published: Numbers to compare with, only such as were read and not recalled.
     """

@@ -54,13 +54,13 @@ def copy_operation(operation: Any, config: dict[str, Any] | None = None) -> Any:
 
     Args:
         operation: The operation.
-        config: What to make it from, if not from its own configuration.
+        config: The configuration to make it from, if not its own.
     """
     try:
-        config = operation.get_config() if config is None else config
+        given: dict[str, Any] = operation.get_config() if config is None else config
         if type(operation) is keras.layers.Lambda:  # Keras makes none from a configuration
-            return _copy_lambda(operation, config)
-        return type(operation).from_config(config)
+            return _copy_lambda(operation, given)
+        return type(operation).from_config(given)
     except Exception as error:
         raise ValueError(
             "`model` must have layers that `from_config(get_config())` makes again; a class of "

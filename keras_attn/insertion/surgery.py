@@ -68,7 +68,7 @@ def insert_attention(
             don't count), a list of names, or a function of the layer that says whether.
         identity: Whether the new model starts as the old one; `False` puts the plain layers in
             (a = 1 for good), and those that compute a new map are added to their input.
-        suffix: What the names of the inserted layers end in, behind the name of the layer before
+        suffix: End of the names of the inserted layers, behind the name of the layer before
             them and `_`; by default the kind's name, or the class's.
 
     Returns:

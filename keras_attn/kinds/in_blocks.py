@@ -64,7 +64,7 @@ class Places:
         stages: The numbers of its stages.
         placements: Those of `PLACEMENTS` that its blocks have.
         usual: By a kind's name what the network has by default: options, and `"stages"`.
-        infix: What the names of attention have behind the block's, where the network has layers
+        infix: Text behind the block's in the names of attention, where the network has layers
             of such names itself.
     """
 
@@ -87,7 +87,7 @@ class Attention:
             from 1 on, that gives one of these.
         stages: The stages that have attention; `None` leaves it to the network and the kind.
         placement: One of `PLACEMENTS`; `None` leaves it to the kind.
-        options: Of a kind by name: its own options, arguments of its layer, `"positions"` and
+        options: Options of a kind by name: its own, arguments of its layer, `"positions"` and
             `"downsample"`, which halves the map's sides for attention in the first of the stages.
             Those that are `None` count as not given.
         places: The network's.
@@ -198,7 +198,7 @@ class AttentionInBlock:
         block: The block.
         attention: A key of `KINDS`, or a layer; `None` for nothing.
         placement: The one place where it stands.
-        options: Of a kind by name.
+        options: Options of a kind by name.
         by_function: Whether a function gave it, so that it has a name of its own in any case.
         places: The network's.
     """

@@ -50,7 +50,7 @@ def check_attention(attention: Any, *, none: bool = False) -> None:
     """Raises unless `attention` names a kind, with or without options, or is a layer or a function.
 
     Args:
-        attention: What the user gave.
+        attention: The attention as the user gave it.
         none: Whether `None` will do.
 
     Raises:
@@ -84,7 +84,7 @@ def one_kind(name: str, attention: Any) -> str | None:
 
     Args:
         name: The kind.
-        attention: What the user gave.
+        attention: The attention as the user gave it.
 
     Raises:
         ValueError: If it is neither the name nor `None`.
@@ -135,8 +135,8 @@ def make_attention(
     check_attention(attention)
     if isinstance(attention, keras.layers.Layer):
         return copy_layer(attention, name=name)
-    attention, options = kind_and_options(attention)
-    kind = KINDS[attention]
+    key, options = kind_and_options(attention)
+    kind = KINDS[key]
     given = kind.layer_arguments(channels, size, **options, **arguments)
     return kind.layer(**given, data_format=data_format, dtype=dtype, name=name)
 

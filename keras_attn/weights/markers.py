@@ -18,7 +18,7 @@ class LevelMarker(keras.layers.Identity):
     clone, a network with another head. So it is here, and not an attribute of the model.
 
     Args:
-        metadata: What belongs to the weights, as `Metadata.as_dict` gives it, or `None`.
+        metadata: The weights' metadata, as `Metadata.as_dict` gives it, or `None`.
         normalisation: `range`, `mean` and `std`, as `Metadata` has them, of the network's own,
             where no weights say otherwise; or `None`.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -70,7 +70,7 @@ def set_metadata(model: keras.Model, metadata: Metadata | None) -> None:
 
     Args:
         model: A network of `keras_attn.applications`, or one that has such a network in it.
-        metadata: What to remember; `None` forgets.
+        metadata: The metadata to remember; `None` forgets.
 
     Raises:
         ValueError: If the model has no stages of ours.
