@@ -237,11 +237,16 @@ def test_finetune_a_run(run_folder, tmp_path, capsys):
     assert "`--weights` must be the folder of a run" in capsys.readouterr().err
 
 
-def test_explain_says_what_can_be_drawn(run_folder, image_file, tmp_path, capsys):
-    out = tmp_path / "mask.png"
-    assert main(["explain", str(run_folder), str(image_file), "--out", str(out)]) == 1
-    assert "a gate has none" in capsys.readouterr().err
+def test_explain_a_run(run_folder, image_file, tmp_path, capsys):
+    out = tmp_path / "gate.png"
+    command = ["explain", str(run_folder), str(image_file), "--out", str(out)]
+    assert main([*command, "--layer", "stem_conv"]) == 1
+    assert "must be names of the model's attention layers" in capsys.readouterr().err
     assert not out.exists()
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    with Image.open(out) as picture:
+        assert len(picture.getcolors(10**6)) > 20
 
 
 def test_help(capsys):
