@@ -6,6 +6,8 @@ READY  := $(VENV)/.installed
 NEWEST_KERAS := .venv-newest-keras/bin
 IN_PARALLEL := -n 2 --dist worksteal
 PIP    := -m pip install --quiet --disable-pip-version-check
+# So that editors and type checkers find the package, too, which no import hook tells them.
+EDITABLE := --config-settings editable_mode=compat --editable
 
 # TensorFlow's start-up chatter is no news in what these targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -23,7 +25,7 @@ $(READY): pyproject.toml
 	@echo "Installing into $(VENV) (some minutes, 3 GB) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python $(PIP) --upgrade "pip>=25"
-	@$(BIN)/python $(PIP) --editable ".[all,test]"
+	@$(BIN)/python $(PIP) $(EDITABLE) ".[all,test]"
 	@touch $@
 
 demo: $(READY)  ## train on real digits, export, serve, predict, draw the attention
@@ -49,7 +51,7 @@ test-backends: $(READY)  ## what runs JAX and PyTorch; one of them: BACKEND=jax
 test-newest-keras:  ## the layers and saved weights on the newest Keras there is
 	@test -x $(NEWEST_KERAS)/python || $(PYTHON) -m venv $(NEWEST_KERAS:/bin=)
 	@$(NEWEST_KERAS)/python $(PIP) --upgrade "pip>=25"
-	@$(NEWEST_KERAS)/python $(PIP) --editable ".[tensorflow,hub]" "pytest>=9,<10"
+	@$(NEWEST_KERAS)/python $(PIP) $(EDITABLE) ".[tensorflow,hub]" "pytest>=9,<10"
 	@$(NEWEST_KERAS)/python $(PIP) --upgrade keras
 	@$(NEWEST_KERAS)/python -c "import keras; print('Keras', keras.__version__)"
 	$(NEWEST_KERAS)/python -m pytest -m "not slow and not backend and not browser" \
