@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 NEWEST_KERAS := .venv-newest-keras/bin
 IN_PARALLEL := -n 2 --dist worksteal
-PIP    := -m pip install --quiet --disable-pip-version-check
+# Errors only: setuptools takes folders of data for packages, and says so at length.
+PIP    := -m pip install --quiet --quiet --disable-pip-version-check
 # So that editors and type checkers find the package, too, which no import hook tells them.
 EDITABLE := --config-settings editable_mode=compat --editable
 
