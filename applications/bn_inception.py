@@ -112,7 +112,7 @@ def SEBNInception(
     """
     asked = Attention(one_kind("se", attention), stages, "post", {"ratio": ratio}, PLACES)
     name = "se_bn_inception" if attention else "bn_inception"
-    return construct(partial(_body, asked), OF_IMAGENET, name, **common)
+    return construct(asked.everywhere(partial(_body, asked)), OF_IMAGENET, name, **common)
 
 
 def _body(attention: Attention, x: Tensor) -> Tensor:

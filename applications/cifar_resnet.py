@@ -91,7 +91,8 @@ def CIFARResNet(
     options = {"ratio": ratio, "kappa": kappa, "upsilon": upsilon, "positions": positions}
     asked = Attention(attention, stages, placement, options, PLACES)
     name = f"{asked.name}_resnet{depth}_cifar" if asked.name else f"resnet{depth}_cifar"
-    return construct(partial(_body, (depth - 2) // 6, asked), OF_CIFAR10, name, **common)
+    body = asked.everywhere(partial(_body, (depth - 2) // 6, asked))
+    return construct(body, OF_CIFAR10, name, **common)
 
 
 def _body(blocks: int, attention: Attention, x: Tensor) -> Tensor:

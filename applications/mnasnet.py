@@ -185,7 +185,8 @@ def _mnasnet(attention: Attention, width: float, **common: Unpack[Common]) -> ke
         raise ValueError(f"`width` must be a positive number. Received: width={width!r}")
     name = f"mnasnet_{float(width)}"
     name = f"{attention.name}_{name}" if attention.name else name
-    return construct(partial(_body, attention, width), OF_IMAGENET, name, DROPOUT, **common)
+    body = attention.everywhere(partial(_body, attention, width))
+    return construct(body, OF_IMAGENET, name, DROPOUT, **common)
 
 
 def _body(attention: Attention, width: float, x: Tensor) -> Tensor:
@@ -211,12 +212,6 @@ def _block(x: Tensor, block: Block, width: float, attention: Attention) -> Tenso
     strides = stage.strides if block.number == 1 else 1
     shortcut, channels = x, x.shape[channel_axis()]
     x = attend(x, "pre")
-    if stage.expansion == 1 and attend.placement == "convolution" and attention.stages is not None:
-        raise ValueError(
-            f"`stages` must not hold {block.stage} for attention that stands instead of a "
-            f"convolution: its block has none that widens. Received: stages={attention.stages!r}, "
-            f"attention={attend.attention!r}"
-        )
     if stage.expansion > 1:
         x = attend.convolution(
             x,

@@ -64,7 +64,7 @@ def SEMobileNet(
     """
     asked = Attention(one_kind("se", attention), stages, None, {"ratio": ratio}, PLACES)
     name = "se_mobilenet" if attention else "mobilenet"
-    return construct(partial(_body, asked), OF_IMAGENET, name, **common)
+    return construct(asked.everywhere(partial(_body, asked)), OF_IMAGENET, name, **common)
 
 
 def _body(attention: Attention, x: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def SEShuffleNet(
     """
     asked = Attention(one_kind("se", attention), stages, None, {"ratio": ratio}, PLACES)
     name = "se_shufflenet" if attention else "shufflenet"
-    return construct(partial(_body, asked), OF_IMAGENET, name, **common)
+    return construct(asked.everywhere(partial(_body, asked)), OF_IMAGENET, name, **common)
 
 
 def _body(attention: Attention, x: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def AAWideResNet28x10(
 
 def _wide_resnet(attention: Attention, **common: Unpack[Common]) -> keras.Model:
     name = f"{attention.name}_wide_resnet28x10" if attention.name else "wide_resnet28x10"
-    return construct(partial(_body, attention), OF_CIFAR100, name, **common)
+    return construct(attention.everywhere(partial(_body, attention)), OF_CIFAR100, name, **common)
 
 
 def _body(attention: Attention, x: Tensor) -> Tensor:

@@ -145,7 +145,7 @@ def residual_network(
     check_one_of("geometry", geometry, GEOMETRIES)
     if default_name is None:
         default_name = f"{attention.name}_{variant.name}" if attention.name else variant.name
-    body = partial(_body, variant, attention, GEOMETRIES[geometry])
+    body = attention.everywhere(partial(_body, variant, attention, GEOMETRIES[geometry]))
     return construct(body, OF_IMAGENET, default_name, variant.dropout, **common)
 
 

@@ -130,7 +130,7 @@ class Clients:
     Args:
         server: Whom they ask.
         count: How many.
-        body: What they ask.
+        body: The body of each request.
 
     Attributes:
         seen: How often each status came; what broke is there by its exception's name.

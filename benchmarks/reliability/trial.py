@@ -13,12 +13,12 @@ class Trial:
 
     Attributes:
         part: The part of the library: `"weights"`, `"training"`, `"export"`, ...
-        name: What was done to it.
+        name: Name of the trial, which says what was done.
         tried: How often.
         survived: How often all was right afterwards.
         lost: How often work or a file was lost, or the process died, hung or took too much.
         wrong: How often a value or the kind of an error was wrong.
-        seconds: What it took in all.
+        seconds: Time of the whole trial.
         note: The first thing that went wrong, or what else is to know.
     """
 
@@ -37,7 +37,7 @@ def progress(part: str, name: str, done: int, of: int) -> None:
 
     Args:
         part: The part of the library.
-        name: What is done to it.
+        name: Name of the trial, which says what is done.
         done: How many attempts have ended.
         of: How many there will be.
     """

@@ -101,6 +101,7 @@ class Attention:
     placement: Placement | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
+    _placed: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_attention(self.kind, none=True)
@@ -129,6 +130,22 @@ class Attention:
         """What the network's name begins with; `None` without attention."""
         return None if self.kind is None else attention_name(self.kind)
 
+    def everywhere(self, body: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """A network's body, which fails where it left the attention out of a stage asked for.
+
+        Args:
+            body: Function of the image, which calls `within` for each of its blocks.
+        """
+
+        def checked(image: Any) -> Any:
+            self._placed.clear()
+            features = body(image)
+            if isinstance(kind_and_options(self.kind)[0], str | keras.layers.Layer):
+                self._check_placed()  # a function may leave out what it likes
+            return features
+
+        return checked
+
     def within(self, block: Block) -> AttentionInBlock:
         """What stands in a block."""
         nothing = AttentionInBlock(block)
@@ -155,7 +172,9 @@ class Attention:
                 "`placement` can be 'convolution' only for what makes a map of its own, such as "
                 f"'aa', 'sk' or 'bot'. Received: attention={attention!r}"
             )
-        return AttentionInBlock(block, attention, placement, options, is_function, self.places)
+        return AttentionInBlock(
+            block, attention, placement, options, is_function, self.places, self._placed
+        )
 
     @property
     def _usual(self) -> Mapping[str, Any]:
@@ -175,6 +194,16 @@ class Attention:
         numbers = {"first": 1, "last": block.of, "last_but_one": max(1, block.of - 1)}
         right = numbers.get(kind.blocks, block.number) == block.number
         return right and block.stage in self._stages_of(kind)
+
+    def _check_placed(self) -> None:
+        empty = sorted(set(self.stages or ()) - self._placed)
+        if empty or not self._placed:
+            where = f"in stage {empty[0]}" if empty else "in any stage"
+            raise ValueError(
+                f"`stages` and `placement` must leave room for the attention, and {where} there is "
+                f"none. Received: attention={self.kind!r}, stages={self.stages!r}, "
+                f"placement={self.placement!r}"
+            )
 
     def _check_placement(self) -> None:
         if self.placement not in PLACEMENTS:
@@ -201,6 +230,7 @@ class AttentionInBlock:
         options: Options of a kind by name.
         by_function: Whether a function gave it, so that it has a name of its own in any case.
         places: The network's.
+        placed: The stages that have attention so far.
     """
 
     block: Block
@@ -209,6 +239,7 @@ class AttentionInBlock:
     options: Mapping[str, Any] = field(default_factory=dict)
     by_function: bool = False
     places: Places = field(default_factory=Places)
+    placed: set[int] = field(default_factory=set)
 
     def __call__(self, x: Any, placement: Placement) -> Any:
         """Puts the attention on a map, if it stands at this place.
@@ -277,6 +308,7 @@ class AttentionInBlock:
 
     def _attended(self, x: Any, channels: int, name: str, wanted: Mapping[str, Any]) -> Any:
         """The layer's output, for the arguments of `wanted` that the layer has."""
+        self.placed.add(self.block.stage)
         takes, options = _takes(self.attention), dict(self.options)
         encoding = _ENCODINGS[options.get("positions", "relative")]
         if "positions" in options:

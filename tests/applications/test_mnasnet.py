@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from helpers.network_checks import NetworkChecks, count_trainable
-from keras_attn.applications import AAMnasNet, MnasNet, mnasnet
+from keras_attn.applications import AAMnasNet, mnasnet
 from keras_attn.layers import AugmentedConv2D, SqueezeExcite
 
 
@@ -97,8 +97,3 @@ def test_wrong_arguments(args, kwargs, message):
     with pytest.raises(ValueError) as error:
         AAMnasNet(*args, **kwargs)
     assert message in str(error.value)
-
-
-def test_the_stage_that_has_no_convolution_to_stand_in_for():
-    with pytest.raises(ValueError, match=r"`stages` must not hold 1 .* stages=\[1, 3\], .*'bot'"):
-        MnasNet(attention="bot", stages=[1, 3])

@@ -112,7 +112,7 @@ class NetworkChecks:
 
     Attributes:
         make: The constructor, with what makes it small.
-        slim: What makes its body small: `(module, name)` -> another value of a table there.
+        slim: Changes that make its body small: `(module, name)` -> another value of a table there.
         small: Side of an image that is quick and whose last map is larger than one pixel.
         odd: A size of odd sides.
         channels: Channels of the last map.

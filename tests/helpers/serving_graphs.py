@@ -17,7 +17,7 @@ def save_line(folder, *, lines=None, shape=(None, 1), defaults=None):
     Args:
         folder: Where to.
         lines: Slope and offset by the tag set of a graph. Default: TF Serving's half_plus_two.
-        shape: That is declared.
+        shape: The declared shape.
         defaults: Values of the inputs `x`, `slope` and `offset` that a request may leave out;
             then all three are inputs.
     """

@@ -24,7 +24,7 @@ class Images(tf.Module):
     """A network with the signatures of an export: float and uint8 images, bytes, attention.
 
     Args:
-        scale: What logits are multiplied with: by it a version is known.
+        scale: Factor of the logits, by which a version is known.
     """
 
     def __init__(self, scale=1.0):

@@ -42,8 +42,8 @@ class Model(NamedTuple):
     """A model that a file's tests ask.
 
     Args:
-        server: What the tests call its server; with `()` where that is a function.
-        folder: Of the model, in TF Serving's repository.
+        server: Name that the tests have for its server; with `()` where that is a function.
+        folder: Folder of the model, in TF Serving's repository.
         versions: Those of it that are served.
         label: The constant that is the label of the first of them.
         kind: Type for which the file's tests ask this model; default: all.

@@ -408,3 +408,30 @@ def test_an_old_name_says_the_new_one(construct, old, message):
     with pytest.raises(TypeError) as error:
         construct(**old)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (
+            keras_attn.applications.MnasNet,
+            {"attention": "bot", "stages": [1, 3]},
+            "in stage 1 there is none",
+        ),
+        (
+            keras_attn.applications.MnasNet,
+            {"attention": ("se", {"ratio": 4}), "placement": "identity", "stages": [7]},
+            "in stage 7 there is none",
+        ),
+        (keras_attn.applications.AAMnasNet, {"stages": []}, "in any stage there is none"),
+        (
+            keras_attn.applications.CIFARResNet,
+            {"depth": 8, "attention": "se", "stages": ()},
+            "in any stage",
+        ),
+        (keras_attn.applications.SEMobileNet, {"stages": []}, "in any stage there is none"),
+    ],
+)
+def test_attention_that_has_no_room(make, options, message):
+    with pytest.raises(ValueError, match=f"`stages` and `placement` must leave room.*{message}"):
+        make(**options)

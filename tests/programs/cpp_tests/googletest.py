@@ -26,7 +26,7 @@ class Outcome:
     Args:
         test: Suite and test, with the type of a typed test.
         verdict: `"holds"`, `"departs"` or `"not asked"`.
-        why: Of the latter two.
+        why: The reason of the latter two.
     """
 
     test: str
@@ -77,9 +77,9 @@ def run(
     """Runs one test and yields what became of each of its assertions.
 
     Args:
-        name: Of the test.
+        name: Name of the test.
         body: Its statements.
-        names: What its functions, types and constants are here.
+        names: Its functions, types and constants here.
         fixtures: Functions of which an assertion only says that the test itself is sound.
     """
     scope: dict[str, Any] = dict(names)
