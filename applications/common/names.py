@@ -71,6 +71,30 @@ def network_name(name: str) -> str:
     return by_fold[fold(name)]
 
 
+def name_of_network(constructor: str, arguments: Mapping[str, Any]) -> str:
+    """The name in the table of a network that a constructor makes with these arguments.
+
+    Args:
+        constructor: Name of the constructor.
+        arguments: Its arguments; those that a name doesn't fix make no difference.
+
+    Raises:
+        ValueError: If no name is of such a network.
+
+    Example:
+
+    >>> name_of_network("CIFARResNet", {"depth": 20, "attention": "se"})
+    'se_resnet20_cifar'
+    """
+    for name, row in NETWORKS.items():
+        if row.constructor == constructor and row.arguments.items() <= arguments.items():
+            return name
+    raise ValueError(
+        f"`constructor` must be one of the table with such arguments. Received: constructor="
+        f"{constructor!r}, arguments={dict(arguments)}"
+    )
+
+
 def networks_with(part: str) -> list[str]:
     """The names that have this part, however it is spelled."""
     return [name for name in NETWORKS if part in name or fold(part) in fold(name)]

@@ -10,7 +10,7 @@ from keras_attn.data.options import DATA_OPTIONS
 from keras_attn.training.config import OPTIONS, TrainingConfig
 from keras_attn.training.options import option_of
 
-EPOCHS = 4  # where neither a flag nor a recipe says how many
+EPOCHS = 4  # where neither a flag nor a recipe says how many, and there are images enough
 
 
 DATA_HELP = (
@@ -76,7 +76,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="SIDE",
         help="Height and width that images are resized to, or one number for both. By default the "
-        "data set's own.",
+        "data set's own, or the network's usual ones where images differ in size or are larger.",
     )
     group.add_argument(
         "--limit", type=int, metavar="N", help="Train on N images only. By default on all."
@@ -92,6 +92,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SHARE",
         help="Share of each class that is held out, of a folder that is not split. Default: 0.2.",
+    )
+    group.add_argument(
+        "--skip-unreadable",
+        action="store_const",
+        const=True,
+        help="Leave out files of a folder that can't be read, rather than stop and list them.",
     )
     groups = {"data": group}
     for name in ("schedule", "how it runs"):
@@ -130,7 +136,8 @@ def _add_options(groups: dict[str, Any]) -> None:
 
 
 def _help(text: str, default: Any) -> str:
-    default = EPOCHS if default is dataclasses.MISSING else default
+    if default is dataclasses.MISSING:
+        return f"{text} Default: {EPOCHS}, or as many as make 300 updates."
     text = text.replace("%", "%%")
     if default is None or isinstance(default, bool):  # said in the text, or that of a switch
         return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,18 @@ def read_data(name: str, **options: Any) -> ImageDataset:
     with stage(f"reading {name}") as said:
         data = load_dataset(name, **options)
         said(
-            f"read {data.name}: {data.train_size:,} images to train on, {data.test_size:,} held "
-            f"out, {data.num_classes} classes"
+            f"read {data.name}: {data.train_size + data.test_size:,} images, {data.num_classes} "
+            f"classes, {data.train_size:,} to train on, {data.test_size:,} held out"
         )
+    for note in data.notes:
+        say(note)
     return data
+
+
+def name_of_data(name: str) -> str:
+    """What a run on a data set is called after: the folder's own name, or the data set's."""
+    path = Path(name).expanduser()
+    return path.resolve().name if path.is_dir() else re.sub(r"[/:]", "-", name)
 
 
 def say_where_it_goes_on(args: argparse.Namespace) -> None:

@@ -27,10 +27,12 @@ def load_dataset(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     image_size: int | tuple[int, int] | None = None,
+    usual_size: int | tuple[int, int] | None = None,
     limit: int | None = None,
     seed: int = 0,
     label_noise: float = 0.0,
     test_share: float = 0.2,
+    skip_unreadable: bool = False,
 ) -> ImageDataset:
     """Loads a data set by its name.
 
@@ -49,6 +51,9 @@ def load_dataset(
             it downloads what is missing. Digits and folders don't use it.
         image_size: `H` and `W`, or one number for both, to which images are resized (bilinear
             with antialiasing). `None` keeps the data set's own size (digits: 32).
+        usual_size: The size to take where `image_size` is `None` and the images differ in size,
+            or are files larger than this: what the network usually takes. `None`: they must not
+            differ.
         limit: Size of the seeded random subset of images to train on. The test images stay.
         seed: Seed of the split of the digits or of a folder, of the subset and of the noise. Not
             of the order of training.
@@ -56,6 +61,7 @@ def load_dataset(
             subset, where there is one. The held-out labels stay.
         test_share: Share of each class that is held out, of the digits and of a folder that
             is not split yet.
+        skip_unreadable: Whether to leave out files of a folder that can't be read.
 
     Returns:
         An `ImageDataset` of uint8 images.
@@ -76,18 +82,29 @@ def load_dataset(
     check_data_place(name, data_dir)
     name = os.fspath(name)
     check_data_options(
-        image_size=image_size, limit=limit, label_noise=label_noise, test_share=test_share
+        image_size=image_size,
+        limit=limit,
+        label_noise=label_noise,
+        test_share=test_share,
+        skip_unreadable=skip_unreadable,
     )
-    size = checked_size(image_size)
+    size, usual = checked_size(image_size), checked_size(usual_size, "usual_size")
     if not is_integer(seed) or seed < 0:
         raise ValueError(f"`seed` must be an integer, 0 or more. Received: seed={seed!r}")
 
     if name == "digits":
         dataset = read_digits(size=size or DIGITS_SIZE, seed=seed, test_share=test_share)
     elif is_folder(name, data_dir):
-        dataset = read_folder(name, size=size, seed=seed, test_share=test_share)
+        dataset = read_folder(
+            name,
+            size=size,
+            usual_size=usual,
+            seed=seed,
+            test_share=test_share,
+            skip_unreadable=skip_unreadable,
+        )
     else:
-        dataset = read_tfds(name, data_dir=data_dir, size=size, seed=seed)
+        dataset = read_tfds(name, data_dir=data_dir, size=size, usual_size=usual, seed=seed)
     check_label_noise(label_noise, dataset.num_classes)
     if limit is not None:
         dataset = _limited(dataset, limit, seed)
@@ -100,6 +117,7 @@ def load_dataset(
         "limit": limit,
         "label_noise": label_noise,
         "test_share": test_share,
+        "skip_unreadable": skip_unreadable,
     }
     return dataclasses.replace(dataset, options=options)
 

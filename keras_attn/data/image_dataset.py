@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_attn.data.readers.tf_data import count_classes, read_tf_data
 from keras_attn.data.splits import ArraySplit, RandomAccessSplit, Split
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +29,7 @@ class ImageDataset:
         seed: Seed that chose the split, the subset (`limit`) and the label noise. A later
             evaluation must load the data with this seed, or it would see training images.
         options: Other arguments that `load_dataset` was given, to be given again.
+        notes: What one may want to know of how they were read: files left out, images resized.
 
     Raises:
         ValueError: If a split is empty or of other image sizes, a label has no class, or a class
@@ -44,6 +49,13 @@ class ImageDataset:
     test: Split
     seed: int = 0
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<ImageDataset {self.name!r}: {self.num_classes} classes, {self.train_size:,} images "
+            f"to train on, {self.test_size:,} held out, (H, W, C) = {self.image_shape}>"
+        )
 
     def __post_init__(self) -> None:
         if not self.class_names or len(set(self.class_names)) < len(self.class_names):
@@ -59,7 +71,7 @@ class ImageDataset:
             if missing:
                 raise ValueError(
                     f"`train` must have an image of each of the {self.num_classes} classes of "
-                    f"{self.name!r}. Received: no image of {_listed(missing)}"
+                    f"{self.name!r}. Received: no image of {listed(map(repr, missing))}"
                 )
 
     @property
@@ -103,7 +115,7 @@ class ImageDataset:
 
         Args:
             train: `(images, labels)`: uint8, or float32 with values 0..255, `(N, H, W, C)`, and
-                integers `(N,)`.
+                integers `(N,)` or `(N, 1)`.
             test: Held-out images, in the same form.
             class_names: One name for each class. `None` means `"0"`, `"1"` and so on, up to the
                 largest label.
@@ -126,6 +138,52 @@ class ImageDataset:
         shape = splits["train"].image_shape
         train_split, test_split = splits["train"], splits["test"]
         return cls(name, tuple(class_names), shape, train_split, test_split, seed=seed)
+
+    @classmethod
+    def from_tf_data(
+        cls,
+        train: tf.data.Dataset,
+        test: tf.data.Dataset,
+        *,
+        class_names: Sequence[str] | None = None,
+        name: str = "tf.data",
+        seed: int = 0,
+    ) -> ImageDataset:
+        """Takes two `tf.data.Dataset`s, as `keras.utils.image_dataset_from_directory` makes them.
+
+        Each is read once: up to 1 GiB into memory, where its own order no longer counts. More
+        stays a stream, which must give the same order in each pass.
+
+        Args:
+            train: `(image, label)`, in batches or one by one, without an endless `repeat()`: uint8
+                or float32 `(H, W, C)` with values 0..255; labels are integers, classes one-hot, or
+                0 and 1.
+            test: Held-out images, in the same form.
+            class_names: One name for each class. `None` means the data set's own `class_names`, or
+                else `"0"`, `"1"` and so on.
+            name: Name of the data set in messages and records.
+            seed: Seed to keep in the result.
+
+        Raises:
+            ValueError: If the elements are not such images and labels.
+
+        Example:
+            >>> both = keras.utils.image_dataset_from_directory(
+            ...     "photos", image_size=(64, 64), validation_split=0.2, subset="both", seed=0)
+            >>> data = ImageDataset.from_tf_data(*both)
+        """
+        given = {"train": train, "test": test}
+        read = {which: read_tf_data(which, dataset) for which, dataset in given.items()}
+        for which, split in read.items():
+            if isinstance(split, ArraySplit):
+                read[which] = _array_split(which, (split.images, split.labels))
+        if class_names is None:
+            class_names = getattr(train, "class_names", None)
+        if class_names is None:
+            most = max(count_classes(given[which], split) for which, split in read.items())
+            class_names = [str(label) for label in range(most)]
+        shape = read["train"].image_shape
+        return cls(name, tuple(class_names), shape, read["train"], read["test"], seed=seed)
 
 
 def _check_split(
@@ -158,6 +216,8 @@ def _array_split(which: str, arrays: Any) -> ArraySplit:
             f"`{which}` must be a pair (images, labels). Received: {which}={type(arrays).__name__}"
         )
     images, labels = np.asarray(arrays[0]), np.asarray(arrays[1])
+    if labels.shape == (len(images), 1):  # as in keras.datasets
+        labels = labels[:, 0]
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(
             f"`{which}` must have images (N, H, W, C). Received: images of shape {images.shape}"
@@ -187,7 +247,8 @@ def _array_split(which: str, arrays: Any) -> ArraySplit:
     return ArraySplit(images, labels.astype("int64"))
 
 
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    """The names in quotes, the first few of many."""
-    text = ", ".join(map(repr, names[:most]))
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """The names, the first few of many."""
+    names = list(names)
+    text = ", ".join(names[:most])
     return text if len(names) <= most else f"{text} and {len(names) - most} more"

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-DATA_OPTIONS = ("image_size", "limit", "label_noise", "test_share")  # what a record has of them
+# What a record has of them.
+DATA_OPTIONS = ("image_size", "limit", "label_noise", "test_share", "skip_unreadable")
 
 
 def check_seed(seed: Any) -> None:
@@ -16,7 +17,12 @@ def check_seed(seed: Any) -> None:
 
 
 def check_data_options(
-    *, image_size: Any = None, limit: Any = None, label_noise: Any = 0.0, test_share: Any = 0.2
+    *,
+    image_size: Any = None,
+    limit: Any = None,
+    label_noise: Any = 0.0,
+    test_share: Any = 0.2,
+    skip_unreadable: Any = False,
 ) -> None:
     """Raises a ValueError unless each option of `load_dataset` keeps its rule."""
     checked_size(image_size)
@@ -27,6 +33,10 @@ def check_data_options(
         raise ValueError(
             "`test_share` must be a number between 0 and 1, neither of them. "
             f"Received: test_share={test_share!r}"
+        )
+    if not isinstance(skip_unreadable, bool):
+        raise ValueError(
+            f"`skip_unreadable` must be a bool. Received: skip_unreadable={skip_unreadable!r}"
         )
 
 
@@ -83,7 +93,7 @@ def check_label_noise(rate: Any, num_classes: int | None = None) -> None:
         )
 
 
-def checked_size(image_size: Any) -> tuple[int, int] | None:
+def checked_size(image_size: Any, name: str = "image_size") -> tuple[int, int] | None:
     """H and W of one number or a pair; raises a ValueError where it is neither."""
     if image_size is None:
         return None
@@ -94,8 +104,8 @@ def checked_size(image_size: Any) -> tuple[int, int] | None:
         or not all(is_integer(number) and number > 0 for number in size)
     ):
         raise ValueError(
-            "`image_size` must be a positive integer, a pair of them, or None. "
-            f"Received: image_size={image_size!r}"
+            f"`{name}` must be a positive integer, a pair of them, or None. "
+            f"Received: {name}={image_size!r}"
         )
     return (int(size[0]), int(size[1]))
 

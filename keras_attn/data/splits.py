@@ -127,7 +127,8 @@ class ArraySplit(RandomAccessSplit):
 class FileSplit(RandomAccessSplit):
     """Image files, which `keras_attn.images` decodes to RGB when they are asked for.
 
-    Images that are small enough together (`CACHE_BYTES`) are decoded once, at the first read.
+    Images that are small enough together (`CACHE_BYTES`) are decoded once, at the first read at
+    the latest.
 
     Attributes:
         root: Folder in which the paths are.
@@ -146,6 +147,11 @@ class FileSplit(RandomAccessSplit):
     def image_shape(self) -> tuple[int, int, int]:
         """`(H, W, 3)`."""
         return (*self.image_size, 3)
+
+    @property
+    def images(self) -> np.ndarray:
+        """All images, uint8 `(N, H, W, 3)`; of a large split, decoded each time."""
+        return self.read(np.arange(len(self)))
 
     def digest(self) -> str:
         """The sha256 of relative paths, contents and labels, and of the size resized to."""

@@ -12,10 +12,10 @@ import numpy as np
 from keras_attn._staging import written_whole
 from keras_attn.export.checks.comparison import image_shapes
 from keras_attn.export.checks.loaders import Arrays, run_session, signature_definitions
-from keras_attn.export.graph.preprocessing import Preprocessing
 from keras_attn.export.graph.signatures import DEFAULT
 from keras_attn.export.reasons import reason_of
 from keras_attn.export.saved_model import REPORT_FILE
+from keras_attn.images import Preprocessing
 
 
 class Reference:
@@ -59,7 +59,7 @@ class Reference:
         if not self._report.get("preprocessing"):
             return drawn
         preprocessing = Preprocessing(**self._report["preprocessing"])
-        return [preprocessing.normalise(255 * images).numpy() for images in drawn]
+        return [preprocessing.normalise(255 * images) for images in drawn]
 
 
 def compare(

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from keras_attn._version import __version__
-from keras_attn.export.graph.preprocessing import Preprocessing
 from keras_attn.export.graph.signatures import Signature
+from keras_attn.images import Preprocessing
 
 
 def model_card(

@@ -16,22 +16,19 @@ import tensorflow as tf
 from keras_attn._extras import need
 from keras_attn._staging import staging
 from keras_attn._version import __version__
+from keras_attn.applications.inputs import find_class_names, find_preprocessing
 from keras_attn.export.checks.comparison import Case, check_saved_model, make_cases
 from keras_attn.export.exported import ExportedPath, exported
 from keras_attn.export.graph.endpoint import check_image_model, image_endpoint
 from keras_attn.export.graph.fold import fold_batch_norm
+from keras_attn.export.graph.pixels import check_preprocessing
 from keras_attn.export.graph.precision import compare_precisions, in_float32, sixteen_bit_policies
-from keras_attn.export.graph.preprocessing import (
-    Preprocessing,
-    check_preprocessing,
-    find_preprocessing,
-    names_of_weights,
-)
 from keras_attn.export.graph.signatures import DEFAULT, Signature, make_signatures
 from keras_attn.export.model_card import model_card
 from keras_attn.export.numbering import check_version, move_version
 from keras_attn.export.reasons import reason_of
 from keras_attn.export.warmup import write_warmup
+from keras_attn.images import Preprocessing
 
 LABELS_FILE = "labels.txt"
 CARD_FILE = "model_card.md"
@@ -106,7 +103,7 @@ def export_saved_model(
     need("PIL", "tensorflow_serving")
     check_image_model(model)
     if class_names is None:
-        class_names = names_of_weights(model)
+        class_names = find_class_names(model)
     labels = _checked_labels(class_names, model.outputs[0].shape)
     base = pathlib.Path(path)
     if base.exists() and not base.is_dir():

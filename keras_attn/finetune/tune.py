@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn.data.given import Images, as_dataset
 from keras_attn.finetune.earlier import (
     PHASES,
     discard_phases,
@@ -20,7 +21,7 @@ from keras_attn.finetune.earlier import (
 )
 from keras_attn.finetune.phases import Phase, plan_phases
 from keras_attn.finetune.stages import find_stages, freeze
-from keras_attn.training import ImageDataset, TrainingConfig, TrainResult, load_run, train
+from keras_attn.training import TrainingConfig, TrainResult, load_run, train
 from keras_attn.training.options import takes_options
 from keras_attn.training.placement.strategy import kind_for
 from keras_attn.training.run_folder.architecture import name_of
@@ -51,7 +52,7 @@ class FinetuneResult:
 @takes_options(TrainingConfig, but=["learning_rate_factors"])
 def finetune(
     build_model: Callable[[], keras.Model],
-    dataset: ImageDataset,
+    dataset: Images,
     out: str | os.PathLike[str],
     config: TrainingConfig | None = None,
     *,
@@ -81,7 +82,7 @@ def finetune(
         build_model: Function that makes the network with its weights and a head for the data set's
             classes, from float32 images `(B, H, W, C)` with values 0..255 to probabilities. Called
             once a phase.
-        dataset: Images to train on.
+        dataset: Same as in `train`.
         out: Folder of the run, as `train` writes it, with `finetune.json` besides.
         config: Options of the training, of which `epochs` are of all phases together. `None` means
             that they are all given by name.
@@ -122,7 +123,8 @@ def finetune(
         raise ValueError(
             f"`layer_decay` must be above 0 and at most 1. Received: layer_decay={layer_decay!r}"
         )
-    config = _config(config, options, keep_best)
+    dataset = as_dataset(dataset)
+    config = _config(config, options, keep_best).for_images(dataset.train_size)
     out = Path(out)
     probe = build_model()
     plan = _plan(probe, config, stages, through, unfreeze_every, layer_decay)

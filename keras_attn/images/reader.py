@@ -41,18 +41,33 @@ def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]
         raise ValueError(
             f"`image_shape` must be (H, W, C) with C 1 or 3. Received: image_shape={image_shape}"
         )
+    picture = read_picture(path, image_shape[2])
+    height, width = image_shape[0] or picture.height, image_shape[1] or picture.width
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), import_pillow().Resampling.BILINEAR)
+    return np.asarray(picture).reshape(height, width, image_shape[2])
+
+
+def read_picture(path: str | os.PathLike[str], channels: int) -> Any:
+    """Reads an image file, upright, as a `PIL.Image.Image` of mode RGB or L.
+
+    Args:
+        path: A PNG, JPEG or any other file that Pillow reads.
+        channels: 3 (RGB) or 1 (grey).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not an image, or `channels` is neither 1 nor 3.
+        ImportError: If Pillow is not installed.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
     with _opened(path) as file:
         upright = UPRIGHT.get(_orientation(file))
         picture = to_rgb(file)
-    image_module = import_pillow()
     if upright is not None:
-        picture = picture.transpose(image_module.Transpose[upright])
-    if image_shape[2] == 1:
-        picture = picture.convert("L")
-    height, width = image_shape[0] or picture.height, image_shape[1] or picture.width
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), image_module.Resampling.BILINEAR)
-    return np.asarray(picture).reshape(height, width, image_shape[2])
+        picture = picture.transpose(import_pillow().Transpose[upright])
+    return picture.convert("L") if channels == 1 else picture
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """What `train` and `evaluate` ask of their arguments and of the model."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import numpy as np
 
 from keras_attn.data.image_dataset import ImageDataset
 
+_LOG = logging.getLogger(__name__)
+# What an image may pass and still have pixels of 0 to 255.
+_PASSING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D, keras.layers.Identity)
+_WEIGHTED = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
-def check_call(dataset: Any, out: str | os.PathLike[str], *, overwrite: Any) -> None:
+
+def check_call(out: str | os.PathLike[str], *, overwrite: Any) -> None:
     """Raises a ValueError that names the first wrong one of `train`'s own arguments."""
-    if not isinstance(dataset, ImageDataset):
-        raise ValueError(
-            f"`dataset` must be an ImageDataset, see `load_dataset`. Received: dataset={dataset!r}"
-        )
     if not isinstance(overwrite, bool):
         raise ValueError(f"`overwrite` must be a bool. Received: overwrite={overwrite!r}")
     if Path(out).exists() and not Path(out).is_dir():
@@ -63,3 +65,23 @@ def check_model(model: Any, dataset: ImageDataset) -> None:
             f"{model.name!r}, whose last layer's activation is "
             f"{getattr(activation, '__name__', activation)!r}"
         )
+
+
+def warn_of_raw_pixels(model: keras.Model) -> None:
+    """Logs a warning where the first convolution meets pixels of 0 to 255 as they are."""
+    if isinstance(_first_layer(model), _WEIGHTED):
+        _LOG.warning(
+            "The network %r takes pixels of 0 to 255 as they are, which it learns badly from. "
+            "Build it with `include_preprocessing=True`, or begin with `Rescaling(1 / 255)`.",
+            model.name,
+        )
+
+
+def _first_layer(model: keras.Model) -> keras.Layer | None:
+    """The first layer that does something to the image."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            return _first_layer(layer)
+        if not isinstance(layer, _PASSING):
+            return layer
+    return None

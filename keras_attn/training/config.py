@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 RUN = "how it runs"
+LEAST_BATCH, LARGEST_BATCH = 8, 128  # where none is given
 AUGMENT = Rule(lambda name, value: check_augment(value), {"nargs": "*", "metavar": "NAME"})
 SEED = Rule(lambda name, value: check_seed(value), {"type": int})
 STRATEGY = Rule(
@@ -60,7 +61,13 @@ class TrainingConfig:
     """
 
     epochs: Annotated[int, COUNT("Passes over the training images.")]
-    batch_size: Annotated[int, COUNT("Images in a batch, over all replicas together.")] = 128
+    batch_size: Annotated[
+        int | None,
+        COUNT(
+            "Images in a batch, over all replicas together. Without one, 128, and fewer where "
+            "there are few images: a power of two of which a pass has 8, but 8 at least."
+        ),
+    ] = None
     optimizer: Annotated[str, one_of(*DEFAULTS)("SGD with Nesterov momentum 0.9, or AdamW.")] = (
         "sgd"
     )
@@ -253,6 +260,20 @@ class TrainingConfig:
         }
         return dataclasses.replace(self, **given)
 
+    def for_images(self, train_size: int) -> "TrainingConfig":
+        """The same with a batch for so many training images, where none is given."""
+        if self.batch_size is not None:
+            return self
+        eighth = 2 ** max(0, (train_size // 8).bit_length() - 1)  # the power of two below it
+        return dataclasses.replace(
+            self, batch_size=min(max(LEAST_BATCH, eighth), LARGEST_BATCH, train_size)
+        )
+
+    @property
+    def batch(self) -> int:
+        """Images in a batch, as given or as `for_images` has filled in."""
+        return self.batch_size or LARGEST_BATCH
+
     def record(self) -> dict[str, Any]:
         """What `run.json` and checkpoints hold of it: what tells the training from another."""
         filled = self.filled_in()
@@ -268,12 +289,12 @@ class TrainingConfig:
         Raises:
             ValueError: If there are too few images for one.
         """
-        if self.batch_size > train_size:
+        if self.batch > train_size:
             raise ValueError(
                 f"`batch_size` must not exceed the {train_size} training images. "
-                f"Received: batch_size={self.batch_size}"
+                f"Received: batch_size={self.batch}"
             )
-        batches = train_size // self.batch_size
+        batches = train_size // self.batch
         at_once = math.lcm(self.accumulation_steps, self.steps_per_execution)
         if batches < at_once:
             raise ValueError(
@@ -289,4 +310,4 @@ OPTIONS = options_of(TrainingConfig)
 
 def defaults() -> dict[str, Any]:
     """What is recorded of each option that has a default, where nothing is given."""
-    return TrainingConfig(epochs=1).record() | {"epochs": None}
+    return TrainingConfig(epochs=1, batch_size=LARGEST_BATCH).record() | {"epochs": None}

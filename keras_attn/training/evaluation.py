@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.data.given import Images, as_dataset
 from keras_attn.training.checks import check_model
 from keras_attn.training.placement.strategy import place_of
 
@@ -10,9 +10,7 @@ LOSS = "categorical_crossentropy"
 METRICS = ("accuracy",)
 
 
-def evaluate(
-    model: keras.Model, dataset: ImageDataset, *, batch_size: int = 128
-) -> dict[str, float]:
+def evaluate(model: keras.Model, dataset: Images, *, batch_size: int = 128) -> dict[str, float]:
     """Measures a classifier on the held-out images of a data set.
 
     The numbers are those of Keras's `Model.evaluate`, as `fit` reports them: TensorFlow computes
@@ -21,7 +19,7 @@ def evaluate(
     Args:
         model: Model that gives probabilities `(B, classes)`. It need not be compiled, and stays as
             it is.
-        dataset: Data set whose held-out images are taken.
+        dataset: Data set whose held-out images are taken; or a pair, as in `train`.
         batch_size: Number of images in a batch. But for rounding, it doesn't change the result.
 
     Returns:
@@ -35,6 +33,7 @@ def evaluate(
         >>> sorted(evaluate(model, load_dataset("digits")))
         ['accuracy', 'loss']
     """
+    dataset = as_dataset(dataset)
     check_model(model, dataset)
     placement = place_of(model)
     with placement.scope():

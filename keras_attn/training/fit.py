@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
+from keras_attn.data.given import Images, as_dataset
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.callbacks import Progress, StopAtNaN
-from keras_attn.training.checks import check_call, check_finite, check_model
+from keras_attn.training.checks import check_call, check_finite, check_model, warn_of_raw_pixels
 from keras_attn.training.config import TrainingConfig
 from keras_attn.training.evaluation import LOSS, METRICS
 from keras_attn.training.optimizers import make_optimizer
@@ -22,13 +23,14 @@ from keras_attn.training.run_folder.architecture import architecture, name_of
 from keras_attn.training.run_folder.earlier import check_names, finished_run, state_to_go_on_from
 from keras_attn.training.run_folder.record import describe_run
 from keras_attn.training.run_folder.runs import TrainResult, save_run
+from keras_attn.training.run_folder.unfinished import describe_unfinished
 from keras_attn.training.settings import dtype_policy, synchronized
 
 
 @takes_options(TrainingConfig)
 def train(
     build_model: Callable[[], keras.Model],
-    dataset: ImageDataset,
+    dataset: Images,
     out: str | os.PathLike[str],
     config: TrainingConfig | None = None,
     *,
@@ -54,7 +56,10 @@ def train(
         build_model: Function that makes a new `keras.Model`, from float32 images `(B, H, W, C)`
             with values 0..255 to probabilities `(B, classes)`. Called once, inside the strategy's
             scope.
-        dataset: Images to train on; its test images are the validation data.
+        dataset: Images to train on; its test images are the validation data. Or a pair, the
+            held-out images second: of `tf.data.Dataset`s as `image_dataset_from_directory` gives
+            them, or of `(images, labels)` as `keras.datasets` does. See `ImageDataset.from_tf_data`
+            and `from_arrays`.
         out: Folder that `model.keras`, `history.csv` and `run.json` go to, once the training has
             ended well. With several workers, all of them must reach it; the first writes.
         config: Options of the training. `None` means that they are all given by name.
@@ -83,7 +88,9 @@ def train(
         ['accuracy', 'loss']
     """
     config = TrainingConfig.of(config, options)
-    check_call(dataset, out, overwrite=overwrite)
+    dataset = as_dataset(dataset)
+    check_call(out, overwrite=overwrite)
+    config = config.for_images(dataset.train_size)
     steps_per_epoch = config.steps_per_epoch(dataset.train_size)
     placement = place(config.strategy)
     placement.check(config)
@@ -109,10 +116,13 @@ def train(
                 keep_best=config.keep_best,
                 patience=config.patience,
             )
+            if placement.is_chief:
+                record = _record(network, dataset, config, placement, progress, metrics={})
+                describe_unfinished(folder, network, record)
             watching = [*callbacks, *_callbacks(network, config, placement, progress)]
             with placement.explained_failures():
                 _fit(model, dataset, config, placement, progress, watching, steps_per_epoch)
-                metrics = placement.evaluate(model, dataset, config.batch_size)
+                metrics = placement.evaluate(model, dataset, config.batch)
         check_finite(network, metrics["loss"])
         return _keep(folder, network, dataset, config, placement, progress, metrics)
 
@@ -130,6 +140,7 @@ def _make_network(
     with placement.scope(), dtype_policy(config.mixed_precision):
         network = build_model()
     check_model(network, dataset)
+    warn_of_raw_pixels(network)
     placement.check_scope(network)
     return network, {
         **config.record(),
@@ -179,7 +190,7 @@ def _fit(
 ) -> None:
     batches = placement.training_batches(
         dataset,
-        config.batch_size,
+        config.batch,
         steps_per_epoch=steps_per_epoch,
         start_epoch=progress.epoch,
         augment=config.augment,
@@ -189,7 +200,7 @@ def _fit(
     placement.fit(
         model,
         batches,
-        validation_data=placement.validation_batches(dataset, config.batch_size),
+        validation_data=placement.validation_batches(dataset, config.batch),
         validation_freq=config.evaluate_every,
         initial_epoch=progress.epoch,
         epochs=progress.epoch if progress.is_over() else config.epochs,
@@ -209,15 +220,7 @@ def _keep(
     metrics: dict[str, float],
 ) -> TrainResult:
     """Writes the run that has ended, and removes the state that led to it."""
-    record = describe_run(
-        dataset,
-        network,
-        arguments=config.record(),
-        identity=progress.identity,
-        replicas=placement.replicas,
-        seconds=progress.seconds(),
-        metrics=metrics,
-    )
+    record = _record(network, dataset, config, placement, progress, metrics)
     if config.keep_best:
         record["best"] = progress.best()
     if config.patience is not None:
@@ -233,6 +236,26 @@ def _keep(
     if placement.is_chief:
         checkpoint.discard_state(folder)
     return TrainResult(model=network, history=progress.history, metrics=metrics, paths=paths)
+
+
+def _record(
+    network: keras.Model,
+    dataset: ImageDataset,
+    config: TrainingConfig,
+    placement: Placement,
+    progress: Progress,
+    metrics: dict[str, float],
+) -> dict[str, Any]:
+    """What `run.json` holds of the training, as it stands."""
+    return describe_run(
+        dataset,
+        network,
+        arguments=config.record(),
+        identity=progress.identity,
+        replicas=placement.replicas,
+        seconds=progress.seconds(),
+        metrics=metrics,
+    )
 
 
 def _verbosity(verbose: int | str) -> int:

@@ -194,7 +194,10 @@ def spoil(root, path):
     ("make", "message"),
     [
         (lambda root: None, "with a subfolder for each class. Received: no subfolder in"),
-        (lambda root: spoil(flat(root), "ring/9.png"), r"an image that Pillow reads.*ring/9.png"),
+        (
+            lambda root: spoil(flat(root), "ring/9.png"),
+            r"with 1 that can't: ring/9.png \(cannot id",
+        ),
         (lambda root: (flat(root) / "moon").mkdir(), "no image .* of class 'moon', .*/moon"),
         (lambda root: (in_two(root) / "val/moon").mkdir(), "no image .* class 'moon', .*val/moon"),
         (lambda root: write(in_two(root) / "val/x/0.png"), "Received: no class 'x' in train"),
@@ -213,14 +216,68 @@ def test_wrong_folders(tmp_path, make, message):
         load_dataset(tmp_path)
 
 
-def test_a_truncated_file_is_named_when_it_is_read(tmp_path):
-    write(tmp_path / "a/0.png", (97, 89))
-    write(tmp_path / "a/1.png", (97, 89))
-    for path in tmp_path.glob("a/*.png"):
-        path.write_bytes(path.read_bytes()[:500])
-    dataset = load_dataset(tmp_path)
-    with pytest.raises(ValueError, match=r"image that Pillow reads.*a/\d.png': .*trunc"):
-        images_of(dataset.train)
+def truncate(*paths):
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:45])  # the header is whole
+
+
+def test_all_unreadable_files_are_listed(tmp_path):
+    root = flat(tmp_path)
+    truncate(root / "disc/0.png")
+    spoil(root, "ring/1.png")
+    message = r"`skip_unreadable=True` leaves out .* 2 that can't: disc/0.png \(.*\), ring/1.png \("
+    with pytest.raises(ValueError, match=message):
+        load_dataset(root)
+
+
+def test_unreadable_files_are_left_out_before_any_is_held_out(tmp_path):
+    root = flat(tmp_path)
+    whole = load_dataset(root)
+    truncate(root / "disc/0.png")
+    (root / "disc/a.txt").touch()
+    (root / ".hidden.txt").touch()
+    data = load_dataset(root, skip_unreadable=True)
+    assert data.train_size + data.test_size == whole.train_size + whole.test_size - 1
+    assert "disc/0.png" not in (*data.train.paths, *data.test.paths)
+    assert data.notes == (
+        "1 file passed over as no images: 1 .txt",
+        "1 file left out as unreadable: disc/0.png",
+    )
+    assert data.options["skip_unreadable"] is True
+
+
+def test_a_class_of_which_none_can_be_read(tmp_path):
+    root = flat(tmp_path)
+    truncate(*(root / "disc").iterdir())
+    with pytest.raises(ValueError, match="an image that can be read. Received: class 'disc'"):
+        load_dataset(root, skip_unreadable=True)
+
+
+def test_truncated_files_of_a_large_set_are_left_out_on_demand(tmp_path, monkeypatch):
+    root = flat(tmp_path)
+    truncate(root / "disc/0.png")
+    monkeypatch.setattr(splits, "CACHE_BYTES", 100)
+    assert "disc/0.png" not in load_dataset(root, skip_unreadable=True).train.paths
+    with pytest.raises(ValueError, match="`path` must be an image .* truncated"):
+        images_of(load_dataset(root).train)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "usual", "expected"),
+    [
+        ([(7, 5)], 32, (7, 5)),
+        ([(7, 5), (9, 9)], 32, (32, 32)),
+        ([(40, 5)], 32, (32, 32)),
+    ],
+)
+def test_the_usual_size_where_images_differ_or_are_larger(tmp_path, sizes, usual, expected):
+    for name in ("a", "b"):
+        for i in range(4):
+            write(tmp_path / f"{name}/{i}.png", sizes[i % len(sizes)])
+    data = load_dataset(tmp_path, usual_size=usual)
+    assert data.image_shape == (*expected, 3)
+    assert data.options["image_size"] == list(expected)
+    assert any("resized to 32 x 32" in note for note in data.notes) == (expected == (32, 32))
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "data/of/mine", "../nowhere", "~/no/where"])

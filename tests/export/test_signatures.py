@@ -13,12 +13,12 @@ from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
 import keras_attn
+from keras_attn.applications.inputs import find_preprocessing
 from keras_attn.explain import attention_maps
 from keras_attn.export import Preprocessing, export_saved_model
 from keras_attn.export.checks import comparison as check
 from keras_attn.export.checks.loaders import LOADERS
 from keras_attn.export.graph.attention import attention_endpoint
-from keras_attn.export.graph.preprocessing import find_preprocessing
 from keras_attn.export.graph.signatures import make_signatures
 
 SIZE = (13, 17)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_attn
-from keras_attn.export.graph.preprocessing import names_of_weights
+from keras_attn.applications.inputs import find_class_names
 from keras_attn.finetune import find_stages, finetune, freeze, replace_head
 from keras_attn.training import ImageDataset, load_run
 from keras_attn.weights import get_metadata
@@ -106,10 +106,10 @@ def test_a_head_that_is_replaced_again():
 def test_a_new_head_forgets_the_labels():
     """Also where the numbers of classes agree, so that an aeroplane is no zero."""
     network = keras_attn.applications.CIFARResNet(20, attention="se", weights="cifar10")
-    assert names_of_weights(network)[0] == "airplane"
+    assert find_class_names(network)[0] == "airplane"
     replaced = replace_head(network, 10)
     assert not replaced.get_layer("predictions").kernel.numpy().any()
-    assert names_of_weights(replaced) is None
+    assert find_class_names(replaced) is None
     assert get_metadata(replaced).top1 == get_metadata(network).top1  # the rest stays
 
 

@@ -21,6 +21,7 @@ OWN = {"build_model", "dataset", "out", "config", "callbacks", "resume", "overwr
 WITHOUT_FLAG = {"learning_rate_factors", "weight_decay_factors", "verbose"}
 OTHER_FLAGS = {
     "help", "data", "data_dir", "image_size", "limit", "label_noise", "test_share",
+    "skip_unreadable",
     "worker_timeout", "resume", "overwrite",
 }  # fmt: skip
 
@@ -32,7 +33,7 @@ def test_signatures_have_every_option():
         expected = inspect.Parameter.empty if name == "epochs" else field.default
         assert parameters[name].default is expected
         assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
-    assert parameters["batch_size"].annotation is int
+    assert parameters["seed"].annotation is int
     assert parameters["strategy"].annotation == "str | tf.distribute.Strategy"
     tuned = set(inspect.signature(finetune).parameters)
     assert set(FIELDS) - tuned == {"learning_rate_factors"}
@@ -60,7 +61,7 @@ def test_flags_have_every_option():
     for name in set(FIELDS) - WITHOUT_FLAG:
         assert actions[name].default is None and actions[name].help
         assert actions[name].option_strings == ["--" + name.replace("_", "-")]
-    assert actions["batch_size"].help.endswith(". Default: 128.")
+    assert actions["seed"].help.endswith(". Default: 0.")
     assert actions["milestones"].help.endswith(". Default: 0.5 0.75.")
     assert actions["optimizer"].help.startswith("SGD")
     given = vars(parser.parse_args(["--augment", "--milestones", "0.2", "0.4", "--jit-compile"]))
@@ -137,7 +138,7 @@ def test_what_is_no_option(config, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": None}, "`batch_size` must be a positive integer. Received: .*None"),
+        ({"batch_size": 0}, "`batch_size` must be a positive integer. Received: .*0"),
         ({"warmup": True}, "`warmup` must be a number from 0 to below 1. Received: warmup=True"),
         ({"learning_rate_factors": 3}, "`learning_rate_factors` must be a mapping of patterns"),
         ({"keep_best": True, "ema": 0.9}, "`keep_best` must be False with `ema`"),
@@ -157,3 +158,11 @@ def test_how_many_steps_an_epoch_has():
         config.steps_per_epoch(23)
     with pytest.raises(ValueError, match="`batch_size` must not exceed the 3 training images"):
         config.steps_per_epoch(3)
+
+
+@pytest.mark.parametrize(
+    ("images", "batch"), [(3, 3), (9, 8), (51, 8), (127, 8), (128, 16), (1000, 64), (1437, 128)]
+)
+def test_a_batch_for_few_images(images, batch):
+    assert TrainingConfig(epochs=1).for_images(images).batch == batch
+    assert TrainingConfig(epochs=1, batch_size=5).for_images(images).batch == 5

@@ -142,7 +142,7 @@ def test_the_list_needs_no_tensorflow():
 
 def test_the_options_of_the_data_are_load_dataset_s():
     parameters = set(inspect.signature(load_dataset).parameters)
-    assert set(DATA_OPTIONS) == parameters - {"name", "data_dir", "seed"}
+    assert set(DATA_OPTIONS) == parameters - {"name", "data_dir", "usual_size", "seed"}
     assert set(DATA_OPTIONS) == set(load_dataset("digits").options)
     assert not set(DATA_OPTIONS) & set(OPTIONS)
 
@@ -186,7 +186,7 @@ def test_a_line_of_a_file_is_free_to_be_used(tmp_path):
     names = tuple(f"# {name} = " for name in OPTIONS)
     used = [line.removeprefix("# ") if line.startswith(names) else line for line in lines]
     parsed = tomllib.loads("\n".join(used))
-    assert len(parsed["training"]) == len(OPTIONS) - 6  # without a value at their defaults
+    assert len(parsed["training"]) == len(OPTIONS) - 7  # without a value at their defaults
     assert Recipe.of(parsed) == recipe_of()
 
 

@@ -12,6 +12,7 @@ from keras_attn._hints import did_you_mean
 from keras_attn.cli.arguments import EPOCHS, add_training, given_options
 from keras_attn.cli.library import import_library
 from keras_attn.cli.output import (
+    name_of_data,
     print_metrics,
     read_data,
     say_if_finished,
@@ -20,13 +21,13 @@ from keras_attn.cli.output import (
 from keras_attn.cli.paths import check_out_folder
 from keras_attn.cli.runs import check_run, load_run
 from keras_attn.cli.stages import library_log
+from keras_attn.cli.training.suited import NETWORK, suited
 from keras_attn.data.options import DATA_OPTIONS
 
 HELP = "Train a network that has weights on other data."
 STOPPED = "the same command goes on after the last epoch that was finished"
-EXAMPLE = (
-    "keras-attn finetune --weights runs/digits --data photos --image-size 32 --out runs/photos"
-)
+EXAMPLE = "keras-attn finetune --weights cifar10 --data photos --out runs/photos"
+OF_TAG = {"cifar10": NETWORK}  # where several networks have such weights, the one that is meant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,15 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         required=True,
-        help="Folder of a run; or, with --model, a file of weights or their tag, see `keras-attn "
-        "models --weights`.",
+        help="Folder of a run; the tag of weights, see `keras-attn models --weights`, or cifar10; "
+        "or, with --model, a file of weights, or imagenet.",
     )
-    parser.add_argument("--model", help="Name of the network, see `keras-attn models`.")
+    parser.add_argument(
+        "--model", help="Name of the network, see `keras-attn models`. By default the weights' own."
+    )
     parser.add_argument(
         "--out",
-        required=True,
         metavar="FOLDER",
-        help="Folder that the model, its history and its record go to.",
+        help="Folder that the model, its history and its record go to. By default one in `runs` "
+        "that is called after the network and the data.",
     )
     group = parser.add_argument_group("what is trained")
     group.add_argument(
@@ -70,28 +73,31 @@ def check(args: argparse.Namespace) -> None:
     from keras_attn.applications.common.names import NETWORKS, network_name
     from keras_attn.data.options import check_data_options, check_data_place
     from keras_attn.training.config import OPTIONS, TrainingConfig
+    from keras_attn.training.run_folder.files import RUN_FILE
 
     given = given_options(args)
     check_data_options(**{name: given[name] for name in DATA_OPTIONS if name in given})
     options = {name: given[name] for name in OPTIONS if name in given}
     TrainingConfig(**{"epochs": EPOCHS, **options})
-    check_data_place(given.get("data", "digits"), args.data_dir)
-    check_out_folder(args.out)
+    data = given.get("data", "digits")
+    check_data_place(data, args.data_dir)
     if args.model is not None:
         args.model = network_name(args.model)
         _check_weights(args.weights, NETWORKS[args.model].constructor)
-    elif not Path(args.weights, "run.json").exists():
-        raise ValueError(
-            "`--weights` must be the folder of a run, or else `--model` must name the network. "
-            f"Received: --weights {args.weights}, no --model"
-        )
-    else:
+    elif Path(args.weights, RUN_FILE).exists():
         check_run(args.weights)
+    else:
+        args.model = _network_of(args.weights)
+    if args.out is None:
+        of = args.model or Path(args.weights).resolve().name
+        args.out = os.path.join("runs", f"{of}-tuned-{name_of_data(data)}")
+    check_out_folder(args.out)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     import_library()
+    from keras_attn.applications import get_model
     from keras_attn.finetune import finetune
     from keras_attn.training import TrainingConfig
 
@@ -99,7 +105,9 @@ def run(args: argparse.Namespace) -> None:
     if args.quiet:
         given["verbose"] = 0
     data_options = {name: given.pop(name) for name in DATA_OPTIONS if name in given}
-    name, data_name = given.pop("model", None), given.pop("data", "digits")
+    name, data_name = args.model, given.pop("data", "digits")
+    given.pop("model", None)
+    usual_size = get_model(name).input_size if name else None
     if name is None:
         record = load_run(args.weights)[1]
         data_options.setdefault("image_size", record.image_shape()[:2])
@@ -109,8 +117,14 @@ def run(args: argparse.Namespace) -> None:
                 "`--mixed-precision` must be the run's, whose network has it in its layers. "
                 f"Received: --mixed-precision {given['mixed_precision']}, a run with {trained_in}"
             )
-    config = TrainingConfig(**{"epochs": EPOCHS, **given})
-    data = read_data(data_name, data_dir=args.data_dir, seed=config.seed, **data_options)
+    data = read_data(
+        data_name,
+        data_dir=args.data_dir,
+        usual_size=usual_size,
+        seed=given.get("seed", 0),
+        **data_options,
+    )
+    config = TrainingConfig(**given, **suited(given, data, from_nothing=False))
     say_where_it_goes_on(args)
     with library_log():
         result = finetune(
@@ -136,6 +150,24 @@ def run(args: argparse.Namespace) -> None:
     print_metrics(result.run.metrics, data.test_size)
     for kind, path in {**result.run.paths, "report": Path(args.out, "finetune.json")}.items():
         print(f"{kind:8} {path}")
+
+
+def _network_of(weights: str) -> str:
+    """The name of the network that a tag's weights are for."""
+    from keras_attn.applications.common.names import name_of_network
+    from keras_attn.weights.sources import SETS
+
+    if weights in OF_TAG:
+        return OF_TAG[weights]
+    sets = {each.metadata.tag: each for each in SETS}
+    if weights not in sets:
+        raise ValueError(
+            "`weights` must be the folder of a run, or a tag that `keras-attn models --weights` "
+            f"lists; or else `--model` must name the network. Received: weights={weights!r}"
+            f"{did_you_mean(weights, [*OF_TAG, *sets])}"
+        )
+    found = sets[weights]
+    return name_of_network(found.metadata.network, found.arguments)
 
 
 def _check_weights(weights: str, constructor: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from keras_attn.cli.arguments import EPOCHS, add_training, given_options
 from keras_attn.cli.library import import_library
 from keras_attn.cli.output import (
+    name_of_data,
     print_metrics,
     read_data,
     say_if_finished,
@@ -15,13 +17,14 @@ from keras_attn.cli.output import (
 )
 from keras_attn.cli.paths import check_out_folder
 from keras_attn.cli.stages import library_log, say
+from keras_attn.cli.training.suited import NETWORK, suited
 
 if TYPE_CHECKING:
     from keras_attn.training.recipes.recipe import Recipe
 
-HELP = "Train a network on a data set."
+HELP = "Train a network on a data set, such as a folder of photographs."
 STOPPED = "the same command goes on after the last epoch that was finished"
-EXAMPLE = "keras-attn train --model se_resnet20_cifar --data digits --epochs 4 --out runs/digits"
+EXAMPLE = "keras-attn train --data photos --out runs/photos"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,12 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="Start from a file of a recipe, see `keras-attn recipes NAME --out FILE`.",
     )
-    parser.add_argument("--model", help="Name of the network, see `keras-attn models`.")
+    parser.add_argument(
+        "--model",
+        help="Name of the network, see `keras-attn models`. Without it, a recipe or a file of one: "
+        f"{NETWORK}.",
+    )
     parser.add_argument(
         "--out",
-        required=True,
         metavar="FOLDER",
-        help="Folder that the model, its history and its record go to.",
+        help="Folder that the model, its history and its record go to. By default one in `runs` "
+        "that is called after the network and the data.",
     )
     add_training(parser)
 
@@ -50,12 +57,16 @@ def check(args: argparse.Namespace) -> None:
     said = {"verbose": 0} if args.quiet else {}
     args.start = _recipe(args).changed(**given_options(args), **said)
     check_data_place(args.start.data, args.data_dir)
+    if args.out is None:
+        args.out = os.path.join("runs", f"{args.start.model}-{name_of_data(args.start.data)}")
     check_out_folder(args.out)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     import_library()
+    from keras_attn.applications import get_model
+    from keras_attn.training.config import OPTIONS
     from keras_attn.training.placement.strategy import kind_of
     from keras_attn.training.recipes import run_recipe
 
@@ -68,9 +79,13 @@ def run(args: argparse.Namespace) -> None:
     data = read_data(
         recipe.data,
         data_dir=args.data_dir,
+        usual_size=get_model(recipe.model).input_size,
         seed=recipe.training.seed,
         **recipe.data_options,
     )
+    if not args.recipe and not args.config:
+        given = {name: value for name, value in given_options(args).items() if name in OPTIONS}
+        recipe = recipe.changed(**suited(given, data, from_nothing=True))
     say_where_it_goes_on(args)
     with library_log():
         result, _ = run_recipe(
@@ -99,6 +114,5 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         return get_recipe(args.recipe)[0]
     if args.config:
         return read_recipe(args.config)
-    if args.model:
-        return Recipe(model=args.model, data="digits", training=TrainingConfig(epochs=EPOCHS))
-    raise ValueError("`train` needs `--model`, `--recipe` or `--config`. Received: none of them")
+    model = args.model or NETWORK
+    return Recipe(model=model, data="digits", training=TrainingConfig(epochs=EPOCHS))

@@ -29,6 +29,7 @@ def read_tfds(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     size: tuple[int, int] | None = None,
+    usual_size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> ImageDataset:
     """Reads a data set of labelled images through tensorflow-datasets.
@@ -44,6 +45,8 @@ def read_tfds(
             tensorflow-datasets' own folder, into which it downloads what is missing.
         size: `(H, W)` to which images are resized (bilinear with antialiasing, the whole image),
             or `None` for the size they have.
+        usual_size: `(H, W)` to take without `size` where they differ in size; `None`: they must
+            not.
         seed: Seed to keep in the result; the splits are the data set's own.
 
     Returns:
@@ -64,7 +67,11 @@ def read_tfds(
     info = builder.info
     image_key, label_key = _image_and_label(name, info)
     shape = info.features[image_key].shape  # (h, w, C), h and w None where they differ
-    if size is None and None in shape[:2]:
+    notes: tuple[str, ...] = ()
+    if size is None and None in shape[:2] and usual_size is not None:
+        size = usual_size
+        notes = ("resized to {} x {}, what the network usually takes".format(*size),)
+    elif size is None and None in shape[:2]:
         raise ValueError(
             f"`image_size` is needed for {name!r}, whose images differ in size. "
             "Received: image_size=None"
@@ -93,6 +100,7 @@ def read_tfds(
         train=read("train"),
         test=read(held_out),
         seed=seed,
+        notes=notes,
     )
 
 
@@ -137,7 +145,6 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any
         raise ValueError(
             "`name` must be 'digits', a folder of images, or a data set that tensorflow-datasets "
             f"knows (tensorflow.org/datasets/catalog). Received: name={name!r}"
-            f"{did_you_mean(name, ['digits', *tfds.list_builders()])}"
             f"{did_you_mean(name, ['digits', *tfds.list_builders()])}"
         ) from error
     if data_dir is None:

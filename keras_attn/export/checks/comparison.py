@@ -23,9 +23,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from keras_attn._keras import layers_of
 from keras_attn.export.checks.loaders import LOADERS, Arrays, LoaderMissingError
 from keras_attn.export.graph.endpoint import call_on_images
-from keras_attn.export.graph.preprocessing import Preprocessing
 from keras_attn.export.graph.signatures import DEFAULT, UINT8, Signature
 from keras_attn.export.reasons import reason_of
+from keras_attn.images import Preprocessing
 
 BATCH_SIZES = (1, 3)
 # What stands for an open dimension, in turn: sizes that networks of five halvings take too.
@@ -122,7 +122,7 @@ def make_cases(
     for signature in signatures.values():
         for number, fed in enumerate(_inputs(signature, model, generator)):
             if signature.name == DEFAULT and preprocessing is not None:
-                fed = preprocessing.normalise(255 * fed).numpy()
+                fed = preprocessing.normalise(255 * fed)
             image = signature.read(fed)
             expected = _numbers(signature.answer(image))
             if signature.name == DEFAULT:

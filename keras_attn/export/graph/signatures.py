@@ -18,7 +18,8 @@ import tensorflow as tf
 
 from keras_attn.export.graph.attention import attention_endpoint
 from keras_attn.export.graph.endpoint import image_endpoint
-from keras_attn.export.graph.preprocessing import Preprocessing
+from keras_attn.export.graph.pixels import decode, normalise, resize
+from keras_attn.images import Preprocessing
 from keras_attn.typing import Tensor
 
 DEFAULT = "serving_default"
@@ -136,9 +137,9 @@ def main_output(outputs: Mapping[str, T]) -> T:
 
 def _decoder(preprocessing: Preprocessing, channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """Files -> pixel values: one graph, which is large, for all who read files."""
-    decode = functools.partial(preprocessing.decode, channels=channels)
+    read = functools.partial(decode, preprocessing, channels=channels)
     graph: Callable[[tf.Tensor], tf.Tensor] = tf.function(
-        decode, input_signature=[FILES], autograph=False
+        read, input_signature=[FILES], autograph=False
     )
     return graph
 
@@ -151,9 +152,9 @@ def _of_pixels(
     spec = tf.TensorSpec((None, None, None, shape[-1]), tf.uint8, name="image")
 
     def answer(pixels: tf.Tensor) -> Outputs:
-        return predict(preprocessing.normalise(pixels))
+        return predict(normalise(preprocessing, pixels))
 
-    return Signature(UINT8, spec, preprocessing.resize, answer)
+    return Signature(UINT8, spec, functools.partial(resize, preprocessing), answer)
 
 
 def _of_bytes(
@@ -163,7 +164,7 @@ def _of_bytes(
     top: _TopClasses,
 ) -> Signature:
     def answer(pixels: tf.Tensor) -> Outputs:
-        return top(predict(preprocessing.normalise(pixels)))
+        return top(predict(normalise(preprocessing, pixels)))
 
     return Signature(BYTES, FILES, decode, answer)
 
@@ -175,7 +176,7 @@ def _of_attention(
     top: _TopClasses,
 ) -> Signature:
     def answer(pixels: tf.Tensor) -> Outputs:
-        scores, attention = look(preprocessing.normalise(pixels))
+        scores, attention = look(normalise(preprocessing, pixels))
         scores = tf.cast(scores, tf.float32)
         return {**top({"outputs": scores}), "image": pixels / 255.0, **attention}
 

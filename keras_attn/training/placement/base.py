@@ -61,10 +61,10 @@ class Placement(abc.ABC):
 
     def check(self, config: "TrainingConfig") -> None:
         """Raises a ValueError if a training with these options can't run here."""
-        if config.batch_size % self.replicas:
+        if config.batch % self.replicas:
             raise ValueError(
                 f"`batch_size` must divide by the strategy's {self.replicas} replicas. "
-                f"Received: batch_size={config.batch_size}"
+                f"Received: batch_size={config.batch}"
             )
 
     def check_scope(self, network: keras.Model) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,16 @@ import numpy as np
 
 from keras_attn._staging import clear_left_overs
 from keras_attn.training.config import defaults
-from keras_attn.training.run_folder.files import BEST_FILE, HISTORY_FILE, UNFINISHED, remove
+from keras_attn.training.run_folder.files import (
+    BEST_FILE,
+    DESCRIPTION_FILE,
+    HISTORY_FILE,
+    UNFINISHED,
+    remove,
+)
 
 FOLDER = UNFINISHED
-FILES = ("epoch-*.npz", ".writing*", "writing-*", HISTORY_FILE, BEST_FILE)
+FILES = ("epoch-*.npz", ".writing*", "writing-*", HISTORY_FILE, BEST_FILE, DESCRIPTION_FILE)
 KEPT = 2  # the older one is for the case that a disk loses the newer
 
 
@@ -180,22 +186,31 @@ def put_state(network: keras.Model, optimizer: keras.optimizers.Optimizer, state
     Raises:
         ValueError: If they are another network's or another optimizer's.
     """
-    for name, variables, values in (
+    parts = (
         ("network", network.variables, state.network),
         ("optimizer", optimizer.variables, state.optimizer),
-    ):
-        ours = [tuple(variable.shape) for variable in variables]
-        if ours != [value.shape for value in values]:
-            raise ValueError(
-                f"The checkpoint's {name} is another than this one: it has {len(values)} "
-                f"variables, this one {len(ours)}, or their shapes differ"
-            )
-    for variables, values in (
-        (network.variables, state.network),
-        (optimizer.variables, state.optimizer),
-    ):
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+    )
+    for name, variables, values in parts:
+        check_values(name, variables, values)
+    for _, variables, values in parts:
+        put_values(variables, values)
+
+
+def check_values(
+    name: str, variables: Sequence[keras.Variable], values: Sequence[np.ndarray]
+) -> None:
+    """Raises a ValueError unless the values of a state's network or optimizer are for these."""
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise ValueError(
+            f"The checkpoint's {name} is another than this one: it has {len(values)} "
+            f"variables, this one {len(variables)}, or their shapes differ"
+        )
+
+
+def put_values(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
+    """Gives variables the values of a state."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _paths(out: Path) -> list[Path]:

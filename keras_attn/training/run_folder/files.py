@@ -11,6 +11,7 @@ HISTORY_FILE = "history.csv"
 RUN_FILE = "run.json"
 BEST_FILE = "best.keras"
 FINETUNE_FILE = "finetune.json"
+DESCRIPTION_FILE = "description.json"  # of an unfinished training, in its folder
 UNFINISHED = "unfinished"  # folder in a run's folder, for as long as the training has not ended
 RUN_FILES = (MODEL_FILE, HISTORY_FILE, RUN_FILE, BEST_FILE)
 

@@ -1,0 +1,115 @@
+"""What happens to a picture between its file and the network: one description for all who read."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_attn.images.pillow import import_pillow
+from keras_attn.images.reader import read_picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """What stands between pixels and a network: the size, then the range of values.
+
+    Resizing is antialiased and rounds to whole pixel values, as image libraries do. It is done with
+    Pillow here, and by TensorFlow's operations in the signatures of an export.
+
+    Attributes:
+        size: `(H, W)` of the network's images. `None` leaves them as they are.
+        crop: The share of the shorter side that is kept: the image is resized so that `size / crop`
+            just fits into it, and its centre is cut out, as timm and torchvision evaluate. `None`
+            resizes the whole image, whatever its proportions, as `keras_attn.training` reads files.
+        interpolation: `"bilinear"` or `"bicubic"`.
+        mean: Value that is subtracted from each channel, in pixel values 0..255. `None` for none.
+        std: Value that each channel is then divided by, in pixel values. `None` for none.
+
+    Raises:
+        ValueError: If one of them is wrong.
+
+    Example:
+        >>> as_timm = Preprocessing((224, 224), crop=0.875, interpolation="bicubic",
+        ...                         mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+    """
+
+    size: tuple[int, int] | None = None
+    crop: float | None = None
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and (
+            len(self.size) != 2 or not all(isinstance(side, int) and side > 0 for side in self.size)
+        ):
+            raise ValueError(
+                f"`size` must be (H, W), positive integers. Received: size={self.size}"
+            )
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise ValueError(f"`crop` must be above 0 and at most 1. Received: crop={self.crop}")
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise ValueError(
+                "`interpolation` must be 'bilinear' or 'bicubic'. "
+                f"Received: interpolation={self.interpolation!r}"
+            )
+
+    @property
+    def least_whole(self) -> tuple[int, int]:
+        """`(H, W)` that the whole image has at least before its centre is cut out."""
+        height, width = self.size or (0, 0)
+        share = self.crop or 1.0
+        return math.floor(height / share), math.floor(width / share)
+
+    def read(self, path: str | os.PathLike[str], channels: int = 3) -> np.ndarray:
+        """An image file -> pixel values of `size`, uint8 `(H, W, C)`.
+
+        Args:
+            path: A PNG, JPEG or any other file that Pillow reads.
+            channels: 3 (RGB) or 1 (grey).
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not an image, or `channels` is neither 1 nor 3.
+        """
+        return self._fitted(read_picture(path, channels), channels)
+
+    def fit(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixel values of any size, uint8 `(h, w, C)` -> those of `size`, uint8 `(H, W, C)`."""
+        if self.size in (None, pixels.shape[:2]) and self.crop is None:
+            return pixels
+        channels = pixels.shape[-1]
+        grey = pixels[..., 0] if channels == 1 else pixels
+        return self._fitted(import_pillow().fromarray(grey), channels)
+
+    def normalise(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixel values `(..., C)` -> what the network takes, float32."""
+        values = np.asarray(pixels, "float32")
+        if self.mean is not None:
+            values = values - np.asarray(self.mean, "float32")
+        return values if self.std is None else values / np.asarray(self.std, "float32")
+
+    def _fitted(self, picture: Any, channels: int) -> np.ndarray:
+        if self.size is not None:
+            image_module = import_pillow()
+            height, width = self.size
+            rows, columns = self._whole(picture.height, picture.width)
+            if (rows, columns) != (picture.height, picture.width):
+                kind = image_module.Resampling[self.interpolation.upper()]
+                picture = picture.resize((columns, rows), kind)
+            top, left = (rows - height) // 2, (columns - width) // 2
+            picture = picture.crop((left, top, left + width, top + height))
+        return np.asarray(picture).reshape(picture.height, picture.width, channels)
+
+    def _whole(self, height: int, width: int) -> tuple[int, int]:
+        """`(H, W)` that an image is resized to before its centre is cut out."""
+        least = self.least_whole
+        if self.crop is None:
+            return least
+        scale = max(least[0] / height, least[1] / width)
+        rows, columns = (math.floor(side * scale + 1e-3) for side in (height, width))
+        return max(rows, least[0]), max(columns, least[1])
