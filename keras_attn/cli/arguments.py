@@ -37,7 +37,7 @@ def add_overwrite(parser: Any, what: str) -> None:
     parser.add_argument("--overwrite", action="store_true", help=f"Replace {what}.")
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+def add_json(parser: Any) -> None:
     """The flag for programs that read the output."""
     parser.add_argument("--json", action="store_true", help="Print JSON, and nothing else.")
 
@@ -55,11 +55,6 @@ def _add_data_dir(parser: Any) -> None:
         help="Folder in which tensorflow-datasets has the data set prepared. By default it is its "
         "own folder, into which it downloads what is missing.",
     )
-
-
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """The folder of a run."""
-    parser.add_argument("folder", metavar="RUN", help="Folder of a run, as `train` writes it.")
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:

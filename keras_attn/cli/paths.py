@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -30,6 +32,32 @@ def check_file(name: str, path: str) -> None:
         raise FileNotFoundError(
             f"`{name}` must be a file. Received: {name}={path!r}, which is not there"
         )
+
+
+def find_images(name: str, given: Sequence[str]) -> list[str]:
+    """The image files that are meant by files, folders and patterns, each once.
+
+    Raises:
+        FileNotFoundError: If a file is not there, or a folder or a pattern has none.
+    """
+    from keras_attn.images import image_files
+
+    found: dict[str, None] = {}
+    for path in given:
+        if os.path.isdir(path):
+            files = [str(file) for file in image_files(path)]
+        elif not os.path.exists(path) and glob.has_magic(path):
+            files = sorted(file for file in glob.glob(path, recursive=True) if os.path.isfile(file))
+        else:
+            check_file(name, path)
+            files = [path]
+        if not files:
+            raise FileNotFoundError(
+                f"`{name}` must be an image file, a folder with some, or a pattern that some have. "
+                f"Received: {name}={path!r}, which has none"
+            )
+        found |= dict.fromkeys(files)
+    return list(found)
 
 
 def check_new_file(name: str, path: str, *, overwrite: bool, suffix: str = "") -> None:

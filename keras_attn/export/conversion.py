@@ -14,7 +14,7 @@ from keras_attn.export.checks.comparison import image_shapes
 from keras_attn.export.checks.loaders import Arrays, run_session, signature_definitions
 from keras_attn.export.graph.signatures import DEFAULT
 from keras_attn.export.reasons import reason_of
-from keras_attn.export.saved_model import REPORT_FILE
+from keras_attn.export.saved_model import LABELS_FILE, REPORT_FILE
 from keras_attn.images import Preprocessing
 
 
@@ -51,6 +51,16 @@ class Reference:
     def __call__(self, *batches: np.ndarray) -> list[Arrays]:
         """Batches of float images (B, H, W, C) -> what the SavedModel gives for each."""
         return run_session(self.folder, [(DEFAULT, {"image": images}) for images in batches])
+
+    def description(self) -> dict[str, Any]:
+        """What a report says of where a conversion is from, and of how it is to be asked."""
+        labels = self.folder / "assets" / LABELS_FILE
+        names = labels.read_text(encoding="utf-8").splitlines() if labels.exists() else None
+        return {
+            "saved_model": str(self.folder),
+            "preprocessing": self._report.get("preprocessing"),
+            "class_names": names,
+        }
 
     def images(self) -> list[np.ndarray]:
         """Random ones of several batch and image sizes, in the range that the network takes."""

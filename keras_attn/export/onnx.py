@@ -70,7 +70,7 @@ def export_onnx(
         _name_axes(written, reference.shape)
         run = _runner(written)
         report |= {
-            "saved_model": str(reference.folder),
+            **reference.description(),
             "opset": opset,
             "versions": {
                 "onnx": onnx.__version__,

@@ -65,7 +65,7 @@ def export_tflite(
         written.write_bytes(_converted(_converter(reference)))
         run, refused = _runner(written, reference.images()[0])
         report |= {
-            "saved_model": str(reference.folder),
+            **reference.description(),
             "tensorflow": tf.__version__,
             "refused_by_xnnpack": refused,
             "checks": compare(reference, run, "The TFLite network", bound),
@@ -146,7 +146,7 @@ def export_tflite_int8(
                 f"{agreement:.3f} of {len(held_out)}"
             )
         report |= {
-            "saved_model": str(reference.folder),
+            **reference.description(),
             "tensorflow": tf.__version__,
             "refused_by_xnnpack": refused,
             "calibrated_on": len(calibration),

@@ -131,7 +131,7 @@ def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, capsys):
         patch.setattr(Progress, "on_epoch_end", stops)
         assert main(command) == 130
     printed = capsys.readouterr().err
-    assert "read digits: 64 images to train on, 360 held out, 10 classes" in printed
+    assert "read digits: 424 images, 10 classes, 64 to train on, 360 held out" in printed
     assert "stopped; the same command goes on after the last epoch that was finished" in printed
     assert main(["runs", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[1:5] == ["unfinished", "-", "-", "1"]
@@ -266,7 +266,6 @@ def test_help(capsys):
     "command, message",
     [
         ("train --model nope --out o", "`--model` must be"),
-        ("train --out o", "needs `--model`, `--recipe` or `--config`"),
         ("train --config none.toml --out o", "none.toml"),
         ("train --recipe cifar10_resnet21 --out o", "did you mean cifar10_resnet20"),
         ("train --model resnet20_cifar --out o --augment zoom", "in which 'zoom' is none"),
@@ -280,12 +279,12 @@ def test_help(capsys):
             "train --model resnet20_cifar --out o --data cifar10 --data-dir none",
             "`--data-dir` must",
         ),
-        ("evaluate none", "`RUN` must be the folder of a run"),
-        ("export none --out o", "`RUN` must be the folder of a run"),
-        ("serve none", "`FOLDER` must be the base folder of a model"),
-        ("predict --run none x.png", "`--run` must be the folder of a run"),
+        ("evaluate none", "`SOURCE` must be the folder of a run"),
+        ("export none --out o", "`SOURCE` must be the folder of a run"),
+        ("serve none", "`SOURCE` must be the base folder of a model"),
+        ("predict --run none x.png", "`--model` must be the folder of a run"),
         ("predict --server http://127.0.0.1:9/v1/models/m x.png", "can't be reached"),
-        ("explain none x.png --out y.png", "`RUN` must be the folder of a run"),
+        ("explain none x.png --out y.png", "`SOURCE` must be the folder of a run"),
     ],
 )
 def test_mistakes(command, message, tmp_path, monkeypatch, capsys):
@@ -463,7 +462,9 @@ def test_the_demo_says_what_went_wrong(tmp_path, capsys):
 
 def test_json_for_programs(run_folder, image_file, capsys):
     assert main(["predict", "--run", str(run_folder), str(image_file), "--json", "--top", "2"]) == 0
-    first, second = json.loads(capsys.readouterr().out)
+    [answer] = json.loads(capsys.readouterr().out)
+    assert answer["image"] == str(image_file)
+    first, second = answer["classes"]
     assert first.keys() == {"class", "probability"} and first["probability"] > second["probability"]
     assert main(["evaluate", str(run_folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 360

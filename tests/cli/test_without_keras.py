@@ -99,7 +99,7 @@ def test_what_is_in_the_package(run, command, printed):
         ("export none --out o", 1, "must be the folder of a run"),
         ("predict --run none file", 1, "must be the folder of a run"),
         ("explain none file --out o.png", 1, "must be the folder of a run"),
-        ("serve none", 1, "which is no folder"),
+        ("serve none", 1, "which is neither"),
         ("serve pictures", 1, "which has none"),
         ("kit --model none --out o", 1, "must be a base folder"),
         ("tensorflow_model_server", 1, "are empty!"),

@@ -21,6 +21,7 @@ FLOORS = {
     "training": 3,
     "export": 3,
     "explain": 3,
+    "classifiers": 4,
     "finetune": 4,
     "serving": 5,
     "cost": 5,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_attn._versions import find_versions
-from keras_attn.cli.arguments import add_overwrite, add_run
+from keras_attn.cli.arguments import add_overwrite
 from keras_attn.cli.paths import check_new_file, check_out_folder
-from keras_attn.cli.runs import check_run, load_run
+from keras_attn.cli.sources import add_network, check_network, open_network
 from keras_attn.cli.stages import stage
+
+if TYPE_CHECKING:
+    from keras_attn.classifiers.networks import NetworkClassifier
+    from keras_attn.export.exported import ExportedPath
 
 HELP = "Write a SavedModel version folder for a server, and ONNX or TFLite files."
 EXAMPLE = "keras-attn export runs/digits --out served/digits --onnx digits.onnx"
@@ -18,7 +22,7 @@ EXAMPLE = "keras-attn export runs/digits --out served/digits --onnx digits.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_run(parser)
+    add_network(parser)
     parser.add_argument(
         "--out",
         required=True,
@@ -59,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
-    check_run(args.folder)
+    check_network(args)
     check_out_folder(args.out)
     if args.version is not None and args.version in find_versions(args.out):
         raise FileExistsError(
@@ -75,21 +79,11 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    model, record = load_run(args.folder)
+    network = open_network(args.source)
     from keras_attn import export
 
-    shape = record.image_shape()
-    images: Any = _read_images(args.calibrate, shape) if args.calibrate else None
-    with stage("writing the SavedModel, loading it back and comparing it"):
-        saved_model = export.export_saved_model(
-            model,
-            args.out,
-            class_names=record.class_names(model),
-            version=args.version,
-            preprocessing=export.Preprocessing(size=shape[:2]),
-            fold=not args.no_fold,
-            record=record,
-        )
+    images: Any = _read_images(args.calibrate, network) if args.calibrate else None
+    saved_model = export_network(network, args.out, version=args.version, fold=not args.no_fold)
     _say("exported, loaded back and compared", saved_model)
     if args.onnx:
         with stage("converting to ONNX, running it and comparing it"):
@@ -105,18 +99,37 @@ def run(args: argparse.Namespace) -> None:
         _say("quantized, run by LiteRT and compared", path)
 
 
+def export_network(
+    network: NetworkClassifier, out: str, *, version: int | None = None, fold: bool = True
+) -> ExportedPath:
+    """Writes a version folder into a base folder."""
+    from keras_attn.export import export_saved_model
+
+    record = network.record if network.record and network.record.get("metrics") else None
+    with stage("writing the SavedModel, loading it back and comparing it"):
+        return export_saved_model(
+            network.model,
+            out,
+            class_names=network.class_names,
+            version=version,
+            preprocessing=network.preprocessing,
+            fold=fold,
+            record=record,
+        )
+
+
 def _say(what: str, path: Any) -> None:
     print(f"{what}: {path}", flush=True)
     for note in path.notes:
         print(f"keras-attn: note: {path}: {note}", file=sys.stderr)
 
 
-def _read_images(folder: str, shape: tuple[int, ...]) -> Any:
+def _read_images(folder: str, network: NetworkClassifier) -> Any:
     """All image files under a folder, as the network takes them: float32 (N, H, W, C)."""
     import numpy as np
 
     from keras_attn.export.tflite import LEAST_IMAGES
-    from keras_attn.images import image_files, read_image
+    from keras_attn.images import image_files
 
     paths = image_files(folder)
     if len(paths) < LEAST_IMAGES:
@@ -124,4 +137,5 @@ def _read_images(folder: str, shape: tuple[int, ...]) -> Any:
             f"`--calibrate` must be a folder of image files, at least {LEAST_IMAGES}. "
             f"Received: {folder} with {len(paths)}"
         )
-    return np.stack([read_image(path, shape) for path in paths]).astype("float32")
+    how = network.preprocessing
+    return how.normalise(np.stack([how.read(path, network.channels) for path in paths]))

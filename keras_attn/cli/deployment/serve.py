@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_attn.cli.library import import_library
 from keras_attn.cli.paths import check_file
+from keras_attn.cli.sources import NETWORKS, open_network
+
+if TYPE_CHECKING:
+    from keras_attn.classifiers.kinds import Source
 
 FILES = (
     "model_config_file",
@@ -62,8 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path",
         nargs="?",
-        metavar="FOLDER",
-        help="Base folder of the model, as `export` wrote it; or else give --model-config-file.",
+        metavar="SOURCE",
+        help="Base folder of the model, as `export` wrote it; or a trained network to export and "
+        f"serve: {NETWORKS}. Or else give --model-config-file.",
     )
     parser.add_argument(
         "--model-config-file",
@@ -119,16 +127,9 @@ def check(args: argparse.Namespace) -> None:
     for name in FILES:
         if getattr(args, name) is not None:
             check_file(name, getattr(args, name))
+    args.network = None
     if args.path is not None and not args.path.startswith("file:") and not find_versions(args.path):
-        hint = "which is no folder"
-        if Path(args.path, "saved_model.pb").exists():
-            hint = "a version folder itself: give its parent"
-        elif Path(args.path).is_dir():
-            hint = "which has none"
-        raise ValueError(
-            "`path` must be the base folder of a model, with a numbered version folder in it. "
-            f"Received: path={args.path!r}, {hint}"
-        )
+        args.network = _network(args.path)
     for name in ("port",) if args.no_grpc else ("port", "grpc_port"):
         check_port(name, getattr(args, name))
         if getattr(args, name):
@@ -164,19 +165,62 @@ def run(args: argparse.Namespace) -> None:
     if args.monitoring_config_file:
         values["prometheus_path"] = read_prometheus_path(args.monitoring_config_file)
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    left = serving.serve(
+    with contextlib.ExitStack() as until_it_ends:
+        if args.network is not None:
+            folder = until_it_ends.enter_context(tempfile.TemporaryDirectory())
+            name = args.name or Path(args.network.place).stem
+            args.path = _exported(args.network, name, folder)
+        left = _serve(args, serving.ServerOptions(**values))
+    if left:
+        logging.shutdown()
+        os._exit(1)  # Python would wait for the threads of requests that don't end
+
+
+def _serve(args: argparse.Namespace, options: Any) -> int:
+    """Serves until a signal ends it; gives how many requests were still under way."""
+    from keras_attn import serving
+
+    return serving.serve(
         args.path,
         name=args.name,
         model_config_file=args.model_config_file,
         host=args.host,
         port=args.port,
         grpc_port=None if args.no_grpc else args.grpc_port,
-        options=serving.ServerOptions(**values),
+        options=options,
         workers=args.workers,
     )
-    if left:
-        logging.shutdown()
-        os._exit(1)  # Python would wait for the threads of requests that don't end
+
+
+def _network(path: str) -> Source:
+    """The network to export, where the path is no base folder."""
+    from keras_attn.classifiers.kinds import find_source
+
+    rule = (
+        "`path` must be the base folder of a model, with a numbered version folder in it, or a "
+        "trained network"
+    )
+    if Path(path, "saved_model.pb").exists():
+        raise ValueError(
+            f"{rule}. Received: path={path!r}, a version folder itself: give its parent"
+        )
+    try:
+        source = find_source(path)
+    except (ValueError, FileNotFoundError) as error:
+        hint = "which has none" if Path(path).is_dir() else "which is neither"
+        raise ValueError(f"{rule}. Received: path={path!r}, {hint}") from error
+    if not source.is_network:
+        raise ValueError(f"{rule}. Received: path={path!r}, an export that no server loads")
+    return source
+
+
+def _exported(source: Source, name: str, folder: str) -> str:
+    """A base folder that a network was exported into, for as long as it is served."""
+    from keras_attn.cli.deployment.export import export_network
+
+    base = os.path.join(folder, name)
+    export_network(open_network(source), base)
+    return base
 
 
 def _flag(name: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from keras_attn.cli.arguments import add_overwrite, add_run
+from keras_attn.cli.arguments import add_overwrite
 from keras_attn.cli.paths import check_file, check_new_file
-from keras_attn.cli.runs import check_run, load_run
+from keras_attn.cli.sources import add_network, check_network, open_network, pixels_of
 
 HELP = "Draw what an attention layer looks at in an image."
 EXAMPLE = "keras-attn explain runs/digits cat.png --out attention.png"
@@ -14,7 +14,7 @@ EXAMPLE = "keras-attn explain runs/digits cat.png --out attention.png"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_run(parser)
+    add_network(parser)
     parser.add_argument("image", metavar="IMAGE", help="An image file, such as PNG or JPEG.")
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="PNG file to draw the picture into."
@@ -29,16 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
-    check_run(args.folder)
+    check_network(args)
     check_file("image", args.image)
     check_new_file("out", args.out, overwrite=args.overwrite)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    model, record = load_run(args.folder)
+    network = open_network(args.source)
     from keras_attn.explain import explain
-    from keras_attn.images import read_image
 
-    image = read_image(args.image, record.image_shape())
-    print(explain(model, image, args.out, args.layer))
+    if network.preprocessing.mean is not None:
+        raise ValueError(
+            "`source` must be a network that takes pixels, as `include_preprocessing=True` makes "
+            f"it. Received: source={args.source.place!r}, which takes normalised images"
+        )
+    print(explain(network.model, pixels_of(network, args.image), args.out, args.layer))

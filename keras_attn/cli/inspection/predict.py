@@ -1,29 +1,48 @@
-"""`keras-attn predict`: classify an image file, here or on a server."""
+"""`keras-attn predict`: classify image files, here or on a server."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_attn.cli.arguments import add_json
-from keras_attn.cli.paths import check_file
-from keras_attn.cli.runs import check_run, load_run
-from keras_attn.cli.tables import print_json
+from keras_attn.cli.paths import check_file, find_images
+from keras_attn.cli.sources import EXPORTS, NETWORKS, open_source, pixels_of
+from keras_attn.cli.stages import warn
+from keras_attn.cli.tables import print_json, print_table
 
-HELP = "Classify an image file, by a run or on a server."
-EXAMPLE = "keras-attn predict --run runs/digits cat.png --top 3"
+HELP = "Classify image files, by a trained network or on a server."
+EXAMPLE = "keras-attn predict --model runs/photos cat.jpg more/ --top 3"
+AT_ONCE = 32  # images that go through the network, or to the server, together
+
+Ranked = list[tuple[float, str]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", dest="folder", metavar="RUN", help="Folder of a run.")
+    source.add_argument(
+        "--model",
+        "--run",
+        dest="source",
+        metavar="SOURCE",
+        help=f"A trained network: {NETWORKS}; {EXPORTS}.",
+    )
     source.add_argument(
         "--server",
         metavar="URL",
         help="URL of a served model, such as http://HOST:PORT/v1/models/NAME.",
     )
-    parser.add_argument("image", metavar="IMAGE", help="An image file, such as PNG or JPEG.")
+    parser.add_argument(
+        "image",
+        nargs="+",
+        metavar="IMAGE",
+        help="An image file, a folder with some, or a pattern such as 'cats/*.jpg'.",
+    )
     parser.add_argument(
         "--labels", metavar="FILE", help="File with the name of a class on each line, for --server."
     )
@@ -34,53 +53,141 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="How many classes to print, the likeliest first. Default: %(default)s.",
     )
-    add_json(parser)
+    shape = parser.add_mutually_exclusive_group()
+    add_json(shape)
+    shape.add_argument(
+        "--csv", action="store_true", help="Print CSV: image, rank, class and probability."
+    )
 
 
 def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
+    from keras_attn.classifiers.kinds import find_source
+
     if args.top < 1:
         raise ValueError(f"`top` must be a positive integer. Received: top={args.top}")
-    if args.folder:
-        check_run(args.folder)
-    check_file("image", args.image)
+    if args.source:
+        args.source = find_source(args.source)
+    args.files = find_images("image", args.image)
     if args.labels:
         check_file("labels", args.labels)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Runs the command."""
-    from keras_attn.images import read_image
-
-    if args.folder:
-        model, record = load_run(args.folder)
-        image = read_image(args.image, record.image_shape())
-        probabilities = model.predict(image[None].astype("float32"), verbose=0)[0].tolist()
-        names = record.class_names(model)
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; gives 1 where some of several images could not be read."""
+    asked = _Server(args.server, args.labels) if args.server else _Here(open_source(args.source))
+    found: dict[str, Ranked] = {}
+    for start in range(0, len(args.files), AT_ONCE):
+        read = dict(_read(args.files[start : start + AT_ONCE], asked, alone=len(args.files) == 1))
+        if read:
+            answers = asked.ask(list(read.values()))
+            found |= {file: each[: args.top] for file, each in zip(read, answers, strict=True)}
+    if args.json:
+        classes = {
+            file: [{"class": name, "probability": share} for share, name in ranked]
+            for file, ranked in found.items()
+        }
+        print_json([{"image": file, "classes": each} for file, each in classes.items()])
+    elif args.csv:
+        _print_csv(found)
     else:
+        _print(found)
+    return int(len(found) < len(args.files))
+
+
+class _Here:
+    """A classifier in this process."""
+
+    def __init__(self, classifier: Any) -> None:
+        self.classifier = classifier
+
+    def read(self, file: str) -> Any:
+        return pixels_of(self.classifier, file)
+
+    def ask(self, images: Sequence[Any]) -> list[Ranked]:
+        import numpy as np
+
+        probabilities = self.classifier.of_pixels(np.stack(images)).tolist()
+        return [_ranked(each, self.classifier.class_names) for each in probabilities]
+
+
+class _Server:
+    """A model on a server, asked for files where it takes them, or else for pixels."""
+
+    def __init__(self, url: str, labels: str | None) -> None:
         from keras_attn.serving.clients import client
 
-        signatures = client.signatures(args.server)
-        if client.SERVE_BYTES in signatures and not args.labels:
-            [answer] = client.classify(args.server, [Path(args.image).read_bytes()])
-            probabilities, names = answer["scores"], answer["labels"]
-        else:
-            image = read_image(args.image, client.input_shape(args.server)[1:])
-            # Raw pixels, where the model takes them: its default may take other values.
-            pixels = client.SERVE_UINT8 if client.SERVE_UINT8 in signatures else None
-            [answer] = client.predict(args.server, [image.tolist()], signature_name=pixels)
-            probabilities = answer["probabilities"] if isinstance(answer, dict) else answer
-            names = [str(i) for i in range(len(probabilities))]
-        if args.labels:
-            names = Path(args.labels).read_text(encoding="utf-8").splitlines()
-            if len(names) != len(probabilities):
-                raise ValueError(
-                    f"`--labels` must have a line for each of the {len(probabilities)} classes. "
-                    f"Received: {args.labels} with {len(names)} lines"
-                )
-    ranked = sorted(zip(probabilities, names, strict=True), reverse=True)
-    if args.json:
-        print_json([{"class": name, "probability": share} for share, name in ranked[: args.top]])
+        self.client, self.url = client, url
+        self.signatures = client.signatures(url)
+        self.takes_files = client.SERVE_BYTES in self.signatures and not labels
+        self.labels = labels
+
+    def read(self, file: str) -> Any:
+        if self.takes_files:
+            return Path(file).read_bytes()
+        from keras_attn.images import read_image
+
+        return read_image(file, self.client.input_shape(self.url)[1:]).tolist()
+
+    def ask(self, images: Sequence[Any]) -> list[Ranked]:
+        if self.takes_files:
+            answers = self.client.classify(self.url, list(images))
+            return [_ranked(answer["scores"], answer["labels"]) for answer in answers]
+        # Raw pixels, where the model takes them: its default may take other values.
+        pixels = self.client.SERVE_UINT8 if self.client.SERVE_UINT8 in self.signatures else None
+        answers = self.client.predict(self.url, list(images), signature_name=pixels)
+        shares = [each["probabilities"] if isinstance(each, dict) else each for each in answers]
+        names = self._names(len(shares[0]))
+        return [_ranked(each, names) for each in shares]
+
+    def _names(self, classes: int) -> list[str]:
+        if not self.labels:
+            return [str(label) for label in range(classes)]
+        names = Path(self.labels).read_text(encoding="utf-8").splitlines()
+        if len(names) != classes:
+            raise ValueError(
+                f"`labels` must have a line for each of the {classes} classes. "
+                f"Received: labels={self.labels!r} with {len(names)} lines"
+            )
+        return names
+
+
+def _read(files: Sequence[str], asked: Any, *, alone: bool) -> Iterator[tuple[str, Any]]:
+    """What is asked for each file. One of several that can't be read is a warning."""
+    for file in files:
+        try:
+            yield file, asked.read(file)
+        except (ValueError, OSError) as error:
+            if alone:
+                raise
+            warn(f"left out: {error}")
+
+
+def _ranked(probabilities: Sequence[float], names: Sequence[str]) -> Ranked:
+    return sorted(zip(probabilities, names, strict=True), reverse=True)
+
+
+def _print(found: dict[str, Ranked]) -> None:
+    if len(found) == 1:
+        [ranked] = found.values()
+        for probability, name in ranked:
+            print(f"{probability:7.2%}  {name}")
         return
-    for probability, name in ranked[: args.top]:
-        print(f"{probability:7.2%}  {name}")
+    rows = [
+        {
+            "image": file,
+            "class": name,
+            "probability": f"{probability:.2%}",
+            "next": ", ".join(f"{each} {share:.2%}" for share, each in others),
+        }
+        for file, [(probability, name), *others] in found.items()
+    ]
+    print_table(rows, narrow=("image", "class", "probability", "next"), right="probability")
+
+
+def _print_csv(found: dict[str, Ranked]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["image", "rank", "class", "probability"])
+    for file, ranked in found.items():
+        for rank, (probability, name) in enumerate(ranked, start=1):
+            writer.writerow([file, rank, name, probability])

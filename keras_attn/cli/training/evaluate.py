@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from keras_attn.cli.arguments import add_data, add_json, add_run
-from keras_attn.cli.library import import_library
+from keras_attn.cli.arguments import add_data, add_json
 from keras_attn.cli.output import print_metrics, read_data
-from keras_attn.cli.runs import check_run, load_run
-from keras_attn.cli.stages import stage, warn
+from keras_attn.cli.sources import EXPORTS, NETWORKS, open_source
+from keras_attn.cli.stages import library_log, stage, warn
 
 HELP = "Measure a trained network on held-out images."
 EXAMPLE = "keras-attn evaluate runs/digits"
@@ -16,8 +16,15 @@ EXAMPLE = "keras-attn evaluate runs/digits"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_run(parser)
+    parser.add_argument(
+        "source", metavar="SOURCE", help=f"A trained network: {NETWORKS}; {EXPORTS}."
+    )
     add_data(parser)
+    parser.add_argument(
+        "--skip-unreadable",
+        action="store_true",
+        help="Leave out files of --data that can't be read, rather than stop and list them.",
+    )
     parser.add_argument(
         "--batch-size",
         type=int,
@@ -25,36 +32,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="Images in a batch; the result is the same. Default: %(default)s.",
     )
-    add_json(parser)
+    shape = parser.add_mutually_exclusive_group()
+    add_json(shape)
+    shape.add_argument("--csv", action="store_true", help="Print CSV: loss, accuracy and images.")
 
 
 def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
+    from keras_attn.classifiers.kinds import find_source
     from keras_attn.data.options import check_data_place
 
     if args.batch_size < 1:
         raise ValueError(
             f"`batch_size` must be a positive integer. Received: batch_size={args.batch_size}"
         )
-    check_run(args.folder)
+    args.source = find_source(args.source)
+    if args.source.kind not in ("run", "unfinished") and not args.data:
+        raise ValueError(
+            "`data` must say which images to measure it on, as it is no run that has its own. "
+            f"Received: source={args.source.place!r}, no --data"
+        )
     if args.data:
         check_data_place(args.data, args.data_dir)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    import_library()
-    from keras_attn import training
+    classifier = open_source(args.source)
+    from keras_attn.classifiers.evaluation import evaluate_classifier
+    from keras_attn.classifiers.networks import NetworkClassifier
+    from keras_attn.training import evaluate
 
-    model, record = load_run(args.folder)
-    own = record["data"]
-    options = dict(own["options"]) if not args.data else {"image_size": record.image_shape()[:2]}
+    record = getattr(classifier, "record", None)
+    own = record["data"] if record else {"name": args.data, "seed": 0, "options": {}}
+    options: dict[str, Any] = {
+        "image_size": classifier.preprocessing.size,
+        "skip_unreadable": args.skip_unreadable,
+    }
+    if not args.data:
+        options = own["options"]
     data = read_data(args.data or own["name"], data_dir=args.data_dir, seed=own["seed"], **options)
     if not args.data and data.fingerprint() != own["fingerprint"]:
         warn(
             "the data differ from those that were trained on: images that are held out now may "
             "have been among them"
         )
-    with stage(f"evaluated on {data.test_size} images"):
-        metrics = training.evaluate(model, data, batch_size=args.batch_size)
-    print_metrics(metrics, data.test_size)
+    with stage(f"evaluated on {data.test_size} images"), library_log():
+        if record is not None and isinstance(classifier, NetworkClassifier):
+            metrics = evaluate(classifier.model, data, batch_size=args.batch_size)
+        else:
+            metrics = evaluate_classifier(classifier, data)
+    if args.csv:
+        print(",".join([*metrics, "images"]))
+        print(",".join(map(str, [*metrics.values(), data.test_size])))
+    else:
+        print_metrics(metrics, data.test_size)

@@ -19,15 +19,13 @@ from keras_attn.cli.output import (
     say_where_it_goes_on,
 )
 from keras_attn.cli.paths import check_out_folder
-from keras_attn.cli.runs import check_run, load_run
 from keras_attn.cli.stages import library_log
-from keras_attn.cli.training.suited import NETWORK, suited
+from keras_attn.cli.training.suited import suited
 from keras_attn.data.options import DATA_OPTIONS
 
 HELP = "Train a network that has weights on other data."
 STOPPED = "the same command goes on after the last epoch that was finished"
 EXAMPLE = "keras-attn finetune --weights cifar10 --data photos --out runs/photos"
-OF_TAG = {"cifar10": NETWORK}  # where several networks have such weights, the one that is meant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +71,7 @@ def check(args: argparse.Namespace) -> None:
     from keras_attn.applications.common.names import NETWORKS, network_name
     from keras_attn.data.options import check_data_options, check_data_place
     from keras_attn.training.config import OPTIONS, TrainingConfig
-    from keras_attn.training.run_folder.files import RUN_FILE
+    from keras_attn.training.run_folder.files import RUN_FILE, check_run_folder
 
     given = given_options(args)
     check_data_options(**{name: given[name] for name in DATA_OPTIONS if name in given})
@@ -85,7 +83,7 @@ def check(args: argparse.Namespace) -> None:
         args.model = network_name(args.model)
         _check_weights(args.weights, NETWORKS[args.model].constructor)
     elif Path(args.weights, RUN_FILE).exists():
-        check_run(args.weights)
+        check_run_folder(Path(args.weights))
     else:
         args.model = _network_of(args.weights)
     if args.out is None:
@@ -97,9 +95,12 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     import_library()
+    from keras_attn import training
     from keras_attn.applications import get_model
+    from keras_attn.classifiers.run_record import RunRecord
     from keras_attn.finetune import finetune
     from keras_attn.training import TrainingConfig
+    from keras_attn.training.run_folder.files import RUN_FILE
 
     given = given_options(args)
     if args.quiet:
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> None:
     given.pop("model", None)
     usual_size = get_model(name).input_size if name else None
     if name is None:
-        record = load_run(args.weights)[1]
+        record = RunRecord(training.load_run(args.weights)[1], Path(args.weights, RUN_FILE))
         data_options.setdefault("image_size", record.image_shape()[:2])
         trained_in = record["arguments"]["mixed_precision"]
         if given.setdefault("mixed_precision", trained_in) != trained_in:
@@ -154,20 +155,17 @@ def run(args: argparse.Namespace) -> None:
 
 def _network_of(weights: str) -> str:
     """The name of the network that a tag's weights are for."""
-    from keras_attn.applications.common.names import name_of_network
+    from keras_attn.classifiers.kinds import USUAL, network_of_tag
     from keras_attn.weights.sources import SETS
 
-    if weights in OF_TAG:
-        return OF_TAG[weights]
-    sets = {each.metadata.tag: each for each in SETS}
-    if weights not in sets:
+    tags = [*USUAL, *(each.metadata.tag for each in SETS)]
+    if weights not in tags:
         raise ValueError(
             "`weights` must be the folder of a run, or a tag that `keras-attn models --weights` "
             f"lists; or else `--model` must name the network. Received: weights={weights!r}"
-            f"{did_you_mean(weights, [*OF_TAG, *sets])}"
+            f"{did_you_mean(weights, tags)}"
         )
-    found = sets[weights]
-    return name_of_network(found.metadata.network, found.arguments)
+    return network_of_tag(USUAL.get(weights, weights))
 
 
 def _check_weights(weights: str, constructor: str) -> None:
