@@ -9,7 +9,6 @@ import pytest
 from helpers.photos import CLASSES, make_photos
 from keras_attn.cli import main
 
-# What `keras-attn` reached here with seeds 0 and 1 of the training: see the assertions.
 BROKEN = "stripes/00.jpg"
 
 
@@ -73,7 +72,7 @@ def test_fine_tuning_learns_sixty_photos(here, tmp_path, capsys, seed):
     run = tmp_path / "runs" / f"se_resnet20_cifar-tuned-{here.name}"
     record = json.loads((run / "run.json").read_text())
     assert record["data"]["class_names"] == list(CLASSES)
-    assert record["metrics"]["accuracy"] >= 0.9
+    assert record["metrics"]["accuracy"] >= 0.9  # 1.0 when it was written
     assert predicted(str(run), here, capsys).count("dots") >= 18
 
 
@@ -83,7 +82,7 @@ def test_training_from_nothing_learns_sixty_photos(here, tmp_path, capsys, seed)
     command = ["train", "--data", str(here), "--skip-unreadable", "--seed", str(seed), "--quiet"]
     assert main(command) == 0
     run = tmp_path / "runs" / f"se_resnet20_cifar-{here.name}"
-    assert json.loads((run / "run.json").read_text())["metrics"]["accuracy"] >= 0.75
+    assert json.loads((run / "run.json").read_text())["metrics"]["accuracy"] >= 0.75  # 1.0
     assert predicted(str(run), here, capsys).count("dots") >= 15
 
 
@@ -93,7 +92,7 @@ def test_several_images_of_which_one_is_broken(here, capsys):
     out, err = said(capsys)
     answers = json.loads(out)
     assert len(answers) == 20 and all(len(each["classes"]) == 2 for each in answers)
-    assert f"left out: `IMAGE` must be an image that Pillow reads. Received: '{here}" in err
+    assert f"warning: left out: {here / BROKEN} (image file is truncated" in err
     assert err.count("left out") == 1
 
 

@@ -66,6 +66,7 @@ SWITCHES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
+    parser.set_defaults(network=None)  # to be exported first, where the path is none that was
     parser.add_argument(
         "path",
         nargs="?",
@@ -127,7 +128,6 @@ def check(args: argparse.Namespace) -> None:
     for name in FILES:
         if getattr(args, name) is not None:
             check_file(name, getattr(args, name))
-    args.network = None
     if args.path is not None and not args.path.startswith("file:") and not find_versions(args.path):
         args.network = _network(args.path)
     for name in ("port",) if args.no_grpc else ("port", "grpc_port"):

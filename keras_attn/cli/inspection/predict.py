@@ -160,7 +160,7 @@ def _read(files: Sequence[str], asked: Any, *, alone: bool) -> Iterator[tuple[st
         except (ValueError, OSError) as error:
             if alone:
                 raise
-            warn(f"left out: {error}")
+            warn(f"left out: {file} ({error.__cause__ or error})")
 
 
 def _ranked(probabilities: Sequence[float], names: Sequence[str]) -> Ranked:
