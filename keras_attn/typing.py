@@ -9,7 +9,7 @@ Example:
 >>> def compute_output_shape(self, input_shape: Shape) -> Shape: ...
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 Tensor: TypeAlias = Any
 """A backend's tensor, or a `keras.KerasTensor`. Keras has no type that holds both."""
@@ -19,9 +19,6 @@ Size: TypeAlias = Any
 
 Shape: TypeAlias = tuple[int | None, ...]
 """A shape with `None` for each side that isn't known, the batch's among them."""
-
-DataFormat: TypeAlias = Literal["channels_last", "channels_first"]
-"""Where an image's channels stand: `(B, H, W, C)` or `(B, C, H, W)`."""
 
 Initializer: TypeAlias = Any
 """What `keras.initializers.get` takes: a name, a configuration, an object or a function."""

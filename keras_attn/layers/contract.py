@@ -4,7 +4,7 @@ Any `keras.layers.Layer` takes part, ours or a user's, by these:
 
 | member | what it says |
 |---|---|
-| `call(inputs, return_attention=True)` | gives `(outputs, attention)` |
+| `call(inputs, return_attention=True)` | gives `(outputs, attention)`, or raises `MapTooLargeError` |
 | `attention_form` | what the attention is, see `Form` |
 | `starts_as` | what a fresh layer computes, see `Start`; `"gate"` where it is missing |
 | `attention_by_place(attention, output_shape, query=None)` | the attention of each place; only where it isn't laid out as `Form` says |
@@ -38,6 +38,13 @@ Start: TypeAlias = Literal["gate", "new_map", "identity"]
 | `"new_map"` | a map of its own | x + a L(x) |
 | `"identity"` | its input | L(x), without a |
 """
+
+
+class MapTooLargeError(ValueError):
+    """Raised by a layer whose attention is too large to be given, though the layer itself runs.
+
+    An export leaves that layer's attention out.
+    """
 
 
 def attention_form(layer: Any) -> Form | None:

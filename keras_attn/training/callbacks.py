@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 from keras_attn.training.run_folder import checkpoint
 from keras_attn.training.run_folder.files import HISTORY_FILE, written
 from keras_attn.training.run_folder.history import write_history
+from keras_attn.training.run_folder.unfinished import describe_unfinished
 
 
 class Progress(keras.callbacks.Callback):
@@ -22,6 +24,7 @@ class Progress(keras.callbacks.Callback):
         state: State that it goes on from.
         keep_best: Whether to keep the network of the best epoch, too.
         patience: Number of evaluations without a higher accuracy after which the training ends.
+        describe: Function of this object, which gives the run's record as far as it goes.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Progress(keras.callbacks.Callback):
         *,
         keep_best: bool = False,
         patience: int | None = None,
+        describe: Callable[["Progress"], dict[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         self.out = out
@@ -46,6 +50,7 @@ class Progress(keras.callbacks.Callback):
         self.start = time.perf_counter()
         self.keep_best = keep_best
         self.patience = patience
+        self.describe = describe
 
     def seconds(self) -> float:
         """How long the training has taken, with what was before it was stopped."""
@@ -89,6 +94,9 @@ class Progress(keras.callbacks.Callback):
                 with written(checkpoint.best_file(self.out)) as beside:
                     self.network.save(beside)
             checkpoint.save_state(self.out, state)
+            if self.describe is not None:
+                describe_unfinished(self.out, self.network, self.describe(self))
+                self.describe = None  # what it says stays
             write_history(self.out / checkpoint.FOLDER / HISTORY_FILE, self.history)
         if self.is_over():
             self.model.stop_training = True

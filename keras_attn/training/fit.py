@@ -23,7 +23,6 @@ from keras_attn.training.run_folder.architecture import architecture, name_of
 from keras_attn.training.run_folder.earlier import check_names, finished_run, state_to_go_on_from
 from keras_attn.training.run_folder.record import describe_run
 from keras_attn.training.run_folder.runs import TrainResult, save_run
-from keras_attn.training.run_folder.unfinished import describe_unfinished
 from keras_attn.training.settings import dtype_policy, synchronized
 
 
@@ -115,10 +114,10 @@ def train(
                 state,
                 keep_best=config.keep_best,
                 patience=config.patience,
+                describe=lambda progress: _record(
+                    network, dataset, config, placement, progress, metrics={}
+                ),
             )
-            if placement.is_chief:
-                record = _record(network, dataset, config, placement, progress, metrics={})
-                describe_unfinished(folder, network, record)
             watching = [*callbacks, *_callbacks(network, config, placement, progress)]
             with placement.explained_failures():
                 _fit(model, dataset, config, placement, progress, watching, steps_per_epoch)

@@ -49,7 +49,10 @@ def test_arrays_are_kept_as_they_are():
         ({"train": (IMAGES / np.float32(255), LABELS)}, "multiply them by 255"),
         ({"train": (IMAGES * np.float32("nan"), LABELS)}, "Received: values from nan"),
         ({"train": (IMAGES, LABELS[:6])}, r"each of its 7 images, of shape \(7,\).* shape \(6,\)"),
-        ({"train": (IMAGES, LABELS[:, None])}, r"Received: labels of int64 and shape \(7, 1\)"),
+        (
+            {"train": (IMAGES, np.eye(7, 2, dtype=int))},
+            r"Received: labels of int64 and shape \(7, 2\)",
+        ),
         ({"train": (IMAGES, LABELS * 1.0)}, "Received: labels of float64"),
         ({"train": (IMAGES, LABELS - 1)}, "`train` must have labels from 0 to 2.* from -1 to 1"),
         ({"class_names": ["a", "b"]}, "`train` must have labels from 0 to 1, .* from 0 to 2"),

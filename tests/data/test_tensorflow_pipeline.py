@@ -200,8 +200,8 @@ def test_files_and_streams_give_what_arrays_give(tmp_path, monkeypatch):
 
 
 def test_a_broken_file_is_named(tmp_path, monkeypatch):
-    files = as_files(noise(), tmp_path)
     monkeypatch.setattr(splits, "CACHE_BYTES", 100)
+    files = as_files(noise(), tmp_path)
     (tmp_path / files.train.paths[7]).write_bytes(b"no image")
     with pytest.raises(
         tf.errors.OpError, match=f"`path` must be an image .*{files.train.paths[7]}"

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from keras_attn.cli.deployment.export import _read_images
 from keras_attn.data.by_name import load_dataset
 from keras_attn.explain import read_image as read_to_explain
 from keras_attn.export.graph.decoding import decode_image
-from keras_attn.images import image_files, image_size, read_image
+from keras_attn.images import Preprocessing, image_files, image_size, read_image
 
 HEIGHT, WIDTH = 11, 7
 RNG = np.random.default_rng(3)
@@ -125,7 +126,8 @@ def test_calibrated_alike(tmp_path, channels):
     names = [name for name in sorted(READ) if "orientation" not in name]
     for name in names:
         (tmp_path / name).write_bytes(READ[name])
-    images = _read_images(str(tmp_path), (HEIGHT, WIDTH, channels))
+    network = SimpleNamespace(preprocessing=Preprocessing((HEIGHT, WIDTH)), channels=channels)
+    images = _read_images(str(tmp_path), network)
     for name, image in zip(names, images, strict=True):
         expected = served(READ[name])[channels == 1].numpy()
         np.testing.assert_array_equal(image, expected, err_msg=name)

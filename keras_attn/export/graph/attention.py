@@ -12,6 +12,7 @@ from keras_attn.layers import (
     attention_form,
     attention_layers,
 )
+from keras_attn.layers.contract import MapTooLargeError
 
 PREFIX = "attention_"
 
@@ -44,7 +45,7 @@ def attention_endpoint(
         for layer in layers:
             try:
                 output, attention = layer(values[layer.name], return_attention=True, training=False)
-            except ValueError:  # a map over its bound: without the map, the layer has just run
+            except MapTooLargeError:  # without the map, the layer has just run
                 continue
             shown = _shown(layer, output, attention)
             found[PREFIX + layer.name] = tf.cast(shown, tf.float32)

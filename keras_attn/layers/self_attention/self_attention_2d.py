@@ -10,6 +10,7 @@ from keras import ops
 from keras_attn._checks import check_divisible, check_pair, check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
 from keras_attn.layers._validation import check_choice
+from keras_attn.layers.contract import MapTooLargeError
 from keras_attn.layers.self_attention.chunked_attention import Chunk, attend, chunk_within
 from keras_attn.layers.self_attention.fused_attention import attend_fused
 from keras_attn.layers.self_attention.relative_positions import (
@@ -322,7 +323,7 @@ class SelfAttention2D(ProjectingAttentionLayer):
         if isinstance(places, int) and self.implementation != "full":
             size = self.num_heads * places**2 * self._logit_bytes
             if size > bound:
-                raise ValueError(
+                raise MapTooLargeError(
                     f"`return_attention` makes the whole map, here {size} bytes for each image. "
                     "Where that is meant, allow it by `max_logits_bytes` or "
                     "implementation='full'. "
