@@ -30,7 +30,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## train on real digits, export, serve, predict, draw the attention
-	@$(BIN)/python -m keras_attn.demo --out demo
+	@$(BIN)/keras-attn demo --out demo
 
 lint: $(READY)  ## ruff, mypy and pyright
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The whole path on real images with nothing to download: `python -m keras_attn.demo`.
+"""The whole path on real images with nothing to download: `keras-attn demo`.
 
 Trains a small network with an `AttentionModule` and `SqueezeExcite` blocks on scikit-learn's
 handwritten digits, evaluates it on held-out ones, exports it, serves it, asks the server about an
@@ -7,11 +7,10 @@ image, and draws what the network attended to.
 
 from __future__ import annotations
 
-import argparse
-import sys
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 import keras
 import numpy as np
@@ -21,6 +20,8 @@ from PIL import Image
 from keras_attn import explain, export, serving, training
 from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches
 from keras_attn.layers import AttentionModule, BatchNormalization, SqueezeExcite
+
+SAY = functools.partial(print, flush=True)
 
 
 def make_network(image_shape: tuple[int, int, int] = (32, 32, 3), classes: int = 10) -> keras.Model:
@@ -51,71 +52,49 @@ def make_network(image_shape: tuple[int, int, int] = (32, 32, 3), classes: int =
     return keras.Model(image, x, name="digits_attention")
 
 
-def run(out: Path, epochs: int = 10, seed: int = 0) -> float:
+def run(out: Path, epochs: int = 10, seed: int = 0, *, say: Callable[[str], object] = SAY) -> float:
     """Goes the whole way and says what it does.
 
     Args:
         out: Folder for everything that is written.
         epochs: Passes over the training digits.
         seed: Seeds the split, the weights and the order of the images.
+        say: Function that takes each line of what is done.
 
     Returns:
         The accuracy on the held-out digits.
     """
     start = time.perf_counter()
     data = training.load_dataset("digits", seed=seed)
-    _say(f"1. Training on {data.train_size} digits for {epochs} epochs")
+    say(f"1. Training on {data.train_size} digits for {epochs} epochs")
     result = training.train(
         make_network, data, out / "run", epochs=epochs, batch_size=64, seed=seed, overwrite=True
     )
     accuracy = result.metrics["accuracy"]
-    _say(f"2. Accuracy on {data.test_size} held-out digits: {accuracy:.1%}")
+    say(f"2. Accuracy on {data.test_size} held-out digits: {accuracy:.1%}")
 
     exported = export.export_saved_model(
         result.model, out / "served" / "digits", class_names=data.class_names
     )
-    _say(f"3. Exported a SavedModel, loaded it back and compared: {exported}")
+    say(f"3. Exported a SavedModel, loaded it back and compared: {exported}")
 
     [images, labels] = next(iter(evaluation_batches(data, 1)))
     pixels, label = images[0].numpy().astype(np.uint8), int(labels[0])
     image_file = out / "digit.png"
     Image.fromarray(pixels).save(image_file)
     with serving.start_server(out / "served" / "digits") as server:
-        _say(f"4. Serving it at {server.model_url}")
+        say(f"4. Serving it at {server.model_url}")
         [answer] = serving.predict(server.model_url, [pixels.tolist()])
     best = int(np.argmax(answer["probabilities"]))
-    _say(
+    say(
         f"5. Asked the server about a held-out {data.class_names[label]}: it says "
         f"{data.class_names[best]} with probability {answer['probabilities'][best]:.1%}; "
         "the server is stopped"
     )
 
     mask = explain.explain(result.model, pixels, out / "attention.png", "attention")
-    _say(f"6. Drew the attention mask over the image: {mask}")
-    _say(f"Done in {time.perf_counter() - start:.0f} s. The files:")
+    say(f"6. Drew the attention mask over the image: {mask}")
+    say(f"Done in {time.perf_counter() - start:.0f} s. The files:")
     for path in (*result.paths.values(), exported, image_file, mask):
-        _say(f"   {path}")
+        say(f"   {path}")
     return accuracy
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line of the demo; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m keras_attn.demo", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="default: %(default)s/")
-    parser.add_argument("--epochs", type=int, default=10, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parsed = parser.parse_args(arguments)
-    try:
-        run(parsed.out, parsed.epochs, parsed.seed)
-    except (ValueError, OSError, RuntimeError) as error:
-        _say(f"error: {error}", sys.stderr)
-        return 1
-    return 0
-
-
-def _say(text: str, stream: TextIO | None = None) -> None:
-    print(text, file=stream or sys.stdout, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_attn.cli.stages import say, stage
+from keras_attn.cli.tables import print_json
 from keras_attn.training.run_folder.files import UNFINISHED
 
 if TYPE_CHECKING:
     from keras_attn.data import ImageDataset
+    from keras_attn.training import TrainResult
 
 
 def read_data(name: str, **options: Any) -> ImageDataset:
@@ -52,6 +53,27 @@ def say_if_finished(was_finished: bool, out: str | os.PathLike[str]) -> None:
 
 
 def print_metrics(metrics: dict[str, float], images: int) -> None:
-    """One line of JSON, on `images` images."""
-    rounded = {key: round(value, 4) for key, value in metrics.items()}
-    print(json.dumps({**rounded, "images": images}))
+    """One line of the accuracy and the loss on `images` images."""
+    print(
+        f"accuracy {metrics['accuracy']:.2%}, loss {metrics['loss']:.4f}, on {images:,} held-out "
+        "images"
+    )
+
+
+def print_run(result: TrainResult, images: int, *, as_json: bool, **more: Path) -> None:
+    """What a training gave: its metrics on the held-out images, and where its files are.
+
+    Args:
+        result: What `train` gave.
+        images: Number of held-out images.
+        as_json: Whether a program reads it.
+        **more: Further files.
+    """
+    paths = {**result.paths, **more}
+    if as_json:
+        files = {kind: str(path) for kind, path in paths.items()}
+        print_json({**result.metrics, "images": images, "files": files})
+        return
+    print_metrics(result.metrics, images)
+    for kind, path in paths.items():
+        print(f"{kind:8} {path}")

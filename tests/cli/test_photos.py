@@ -51,7 +51,7 @@ def test_what_was_found_and_chosen_is_said(here, tmp_path, capsys):
         assert line in err
     run = tmp_path / "runs" / f"se_resnet20_cifar-{here.name}"
     assert json.loads((run / "run.json").read_text())["arguments"]["batch_size"] == 8
-    assert main(["evaluate", str(run)]) == 0  # leaves out the same file
+    assert main(["evaluate", str(run), "--json"]) == 0  # leaves out the same file
     assert json.loads(said(capsys)[0])["images"] == 12
 
 

@@ -134,7 +134,7 @@ def test_stderr_has_our_lines_alone_and_the_layers_are_registered(tmp_path):
             timeout=280,
         )
         assert done.returncode == 0, done.stderr
-        assert '"images": 360' in done.stdout
+        assert "on 360 held-out images" in done.stdout
         assert all(line.startswith("keras-attn: ") for line in done.stderr.splitlines())
 
 

@@ -26,7 +26,7 @@ FLOORS = {
     "serving": 5,
     "cost": 5,
     "cli": 7,
-    "demo": 7,
+    "demo": 6,
 }
 KERAS_ONLY = {"layers", "weights", "kinds", "insertion", "applications"}
 BACKENDS = {"tensorflow", "jax", "torch"}

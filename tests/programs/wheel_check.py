@@ -75,7 +75,7 @@ def main() -> None:
         run(python, "-I", client, "--help", cwd=folder)
         print(run(folder / "env/bin/keras-attn", "models", cwd=folder).splitlines()[0])
         run(python, "-c", DATA, cwd=folder)
-        print(run(python, "-m", "keras_attn.demo", "--epochs", "8", cwd=folder))
+        print(run(python, "-m", "keras_attn.cli", "demo", "--epochs", "8", cwd=folder))
         accuracy = json.loads((folder / "demo/run/run.json").read_text())["metrics"]["accuracy"]
         if accuracy < 0.9:
             sys.exit(f"the demo's network reached only {accuracy:.1%}")

@@ -9,6 +9,7 @@ from keras_attn.cli.arguments import add_data, add_json
 from keras_attn.cli.output import print_metrics, read_data
 from keras_attn.cli.sources import EXPORTS, NETWORKS, open_source
 from keras_attn.cli.stages import library_log, stage, warn
+from keras_attn.cli.tables import print_json
 
 HELP = "Measure a trained network on held-out images."
 EXAMPLE = "keras-attn evaluate runs/digits"
@@ -82,7 +83,9 @@ def run(args: argparse.Namespace) -> None:
             metrics = evaluate(classifier.model, data, batch_size=args.batch_size)
         else:
             metrics = evaluate_classifier(classifier, data)
-    if args.csv:
+    if args.json:
+        print_json({**metrics, "images": data.test_size})
+    elif args.csv:
         print(",".join([*metrics, "images"]))
         print(",".join(map(str, [*metrics.values(), data.test_size])))
     else:

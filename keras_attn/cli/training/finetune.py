@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_attn._hints import did_you_mean
-from keras_attn.cli.arguments import EPOCHS, add_training, given_options
+from keras_attn.cli.arguments import EPOCHS, add_json, add_training, given_options
 from keras_attn.cli.library import import_library
 from keras_attn.cli.output import (
     name_of_data,
-    print_metrics,
+    print_run,
     read_data,
     say_if_finished,
     say_where_it_goes_on,
@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Default: %(default)s.",
     )
     add_training(parser)
+    add_json(parser)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -100,10 +101,10 @@ def run(args: argparse.Namespace) -> None:
     from keras_attn.classifiers.run_record import RunRecord
     from keras_attn.finetune import finetune
     from keras_attn.training import TrainingConfig
-    from keras_attn.training.run_folder.files import RUN_FILE
+    from keras_attn.training.run_folder.files import FINETUNE_FILE, RUN_FILE
 
     given = given_options(args)
-    if args.quiet:
+    if args.quiet or args.json:
         given["verbose"] = 0
     data_options = {name: given.pop(name) for name in DATA_OPTIONS if name in given}
     name, data_name = args.model, given.pop("data", "digits")
@@ -142,15 +143,14 @@ def run(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
         )
     say_if_finished(result.run.was_finished, args.out)
-    for phase in result.report["phases"]:
+    for phase in [] if args.json else result.report["phases"]:
         print(
             f"{phase['epochs']:3} epochs  trained {', '.join(phase['trained'])}"
             f" ({phase['trainable_weights']:,} weights)"
             + (f"  frozen {', '.join(phase['frozen'])}" if phase["frozen"] else "")
         )
-    print_metrics(result.run.metrics, data.test_size)
-    for kind, path in {**result.run.paths, "report": Path(args.out, "finetune.json")}.items():
-        print(f"{kind:8} {path}")
+    report = Path(args.out, FINETUNE_FILE)
+    print_run(result.run, data.test_size, as_json=args.json, report=report)
 
 
 def _network_of(weights: str) -> str:

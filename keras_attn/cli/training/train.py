@@ -6,11 +6,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from keras_attn.cli.arguments import EPOCHS, add_training, given_options
+from keras_attn.cli.arguments import EPOCHS, add_json, add_training, given_options
 from keras_attn.cli.library import import_library
 from keras_attn.cli.output import (
     name_of_data,
-    print_metrics,
+    print_run,
     read_data,
     say_if_finished,
     say_where_it_goes_on,
@@ -48,13 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that is called after the network and the data.",
     )
     add_training(parser)
+    add_json(parser)
 
 
 def check(args: argparse.Namespace) -> None:
     """Checks the arguments."""
     from keras_attn.data.options import check_data_place
 
-    said = {"verbose": 0} if args.quiet else {}
+    said = {"verbose": 0} if args.quiet or args.json else {}
     args.start = _recipe(args).changed(**given_options(args), **said)
     check_data_place(args.start.data, args.data_dir)
     if args.out is None:
@@ -98,9 +99,7 @@ def run(args: argparse.Namespace) -> None:
             f"ended after {epochs} of {recipe.training.epochs} epochs: {recipe.training.patience} "
             "evaluations without a higher accuracy"
         )
-    print_metrics(result.metrics, data.test_size)
-    for name, path in result.paths.items():
-        print(f"{name:8} {path}")
+    print_run(result, data.test_size, as_json=args.json)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
