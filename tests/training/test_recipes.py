@@ -56,7 +56,7 @@ def test_a_recipe_s_numbers():
     assert training.mixed_precision == "bfloat16"
 
 
-def test_the_smallest_one_runs(tmp_path):
+def test_the_smallest_one_runs(tmp_path, no_xla):
     recipe = get_recipe("digits_se_resnet8")[0]
     small = recipe.changed(epochs=1, limit=64, image_size=8, batch_size=32, verbose=0)
     result, data = run_recipe(small, tmp_path, seed=3)
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_recipe(tmp_path, text, message):
         read_recipe(tmp_path / "my.toml")
 
 
-def test_train_by_an_edited_file(tmp_path, capsys):
+def test_train_by_an_edited_file(tmp_path, capsys, no_xla):
     path = tmp_path / "my.toml"
     assert main(["recipes", "digits_se_resnet8", "--out", str(path)]) == 0
     text = path.read_text().replace("epochs = 10", "epochs = 9")
