@@ -99,14 +99,6 @@ def model():
     return network()
 
 
-@pytest.fixture
-def one_loader(monkeypatch):
-    """What is written is run by one loader; `folder` is run by all."""
-    for name in [*LOADERS]:
-        if name != "session":
-            monkeypatch.delitem(LOADERS, name)
-
-
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     return export_saved_model(model, tmp_path_factory.mktemp("e") / "net", class_names=NAMES)

@@ -31,12 +31,19 @@ from helpers.paths import TESTS, WITH_HELPERS
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
-# What compiles or traces: one case of each layer in the fast suite, its variants in the slow one.
+# What repeats a check on the same lines: one case of each layer in the fast suite, its variants in
+# the slow one.
 FIRST = {case.layer: case for case in reversed(CASES)}.values()
 each_layer = pytest.mark.parametrize(
     "case",
     [pytest.param(case, marks=[] if case in FIRST else pytest.mark.slow) for case in CASES],
     ids=lambda case: case.name,
+)
+
+first_or_variants = pytest.mark.parametrize(
+    "cases",
+    [FIRST, pytest.param([case for case in CASES if case not in FIRST], marks=pytest.mark.slow)],
+    ids=["first", "variants"],
 )
 
 
@@ -194,7 +201,7 @@ def test_weights_are_of_the_policys_dtype(case, dtype):
     assert np.isfinite(to_numpy(tf.cast(output, "float32"))[0]).all()
 
 
-@every_case
+@each_layer
 def test_float64_is_not_narrowed(case):
     layer = case.make(dtype="float64")
     kwargs = {"return_attention": True} if case.has_attention else {}
@@ -203,7 +210,7 @@ def test_float64_is_not_narrowed(case):
     assert {x.dtype.name for x in outputs} == {"float64"}
 
 
-@every_case
+@each_layer
 def test_frozen_before_it_is_built(case):
     """Frozen from the start, as by a config, a layer trains no more than one frozen later."""
     layer = case.make(trainable=False)
@@ -230,7 +237,7 @@ def test_stays_frozen(case, tmp_path):
             np.testing.assert_array_equal(old, new)  # nor do statistics move
 
 
-@every_case
+@each_layer
 def test_training_by_hand(case):
     """Each part is in training, with no `__call__` before it to say so."""
     x = tf.constant(case.inputs())
@@ -321,11 +328,7 @@ def test_jit_compile(case):
     assert_close(compiled(x).numpy(), layer(x).numpy())
 
 
-@pytest.mark.parametrize(
-    "cases",
-    [FIRST, pytest.param([case for case in CASES if case not in FIRST], marks=pytest.mark.slow)],
-    ids=["first", "variants"],
-)
+@first_or_variants
 def test_saved_model(cases, tmp_path):
     """One for all, with an endpoint for each."""
     archive, models = keras.export.ExportArchive(), {}
@@ -358,15 +361,16 @@ def test_kerass_own_layer_test(case):
 
 
 @each_layer
-def test_composes_in_sequential(case, no_xla):
+def test_composes_in_sequential(case):
     model = keras.Sequential([keras.Input(case.shape[1:]), case.make()])
-    assert model.predict(case.inputs(), verbose=0).shape == model.compute_output_shape(case.shape)
+    assert model(case.inputs()).shape == model.compute_output_shape(case.shape)
 
 
-def test_files_load_in_a_fresh_process(tmp_path):
+@first_or_variants
+def test_files_load_in_a_fresh_process(cases, tmp_path):
     """A model of each case, where only `import keras_attn` was run."""
     expected = {}
-    for case in CASES:
+    for case in cases:
         model = model_of(case)
         model.save(tmp_path / f"{case.name}.keras")
         expected[case.name] = to_numpy(model(case.inputs()))

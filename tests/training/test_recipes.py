@@ -2,14 +2,10 @@
 
 import dataclasses
 import inspect
-import os
-import subprocess
-import sys
 import tomllib
 
 import pytest
 
-from helpers.paths import ROOT
 from keras_attn.cli import main
 from keras_attn.data.by_name import load_dataset
 from keras_attn.data.options import DATA_OPTIONS
@@ -124,20 +120,6 @@ def test_the_command(capsys):
     assert "Residual Attention Network" in shown and "milestones = [0.4, 0.6]" in shown
     assert main(["recipes", "--out", "x.toml"]) == 1
     assert "`--out` needs the name of a recipe" in capsys.readouterr().err
-
-
-def test_the_list_needs_no_tensorflow():
-    code = (
-        "import sys; sys.modules['tensorflow'] = None\n"
-        "from keras_attn.cli import main\n"
-        "sys.exit(main(['recipes']) or main(['recipes', 'digits_se_resnet8']))"
-    )
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "imagenet_se_resnet50" in done.stdout and "depth = 8" in done.stdout
 
 
 def test_the_options_of_the_data_are_load_dataset_s():
