@@ -182,6 +182,7 @@ def test_too_little_agreement_leaves_nothing(fixed, tmp_path, monkeypatch):
     def other_classes(path, first):
         return lambda images: {"probabilities": np.eye(3)[[1]] + 0.0 * images[:, 0, 0]}, None
 
+    monkeypatch.setattr(tflite_export, "_converted", lambda converter: b"")
     monkeypatch.setattr(tflite_export, "_runner", other_classes)
     images = np.random.default_rng(0).integers(0, 256, (8, 12, 10, 3)).astype("float32")
     monkeypatch.setattr(
