@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
             "the data differ from those that were trained on: images that are held out now may "
             "have been among them"
         )
-    with stage(f"evaluated on {data.test_size} images"), library_log():
+    with stage(f"evaluating on {data.test_size:,} images"), library_log():
         if record is not None and isinstance(classifier, NetworkClassifier):
             metrics = evaluate(classifier.model, data, batch_size=args.batch_size)
         else:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        help="Name of the network, see `keras-attn models`. Without it, a recipe or a file of one: "
+        help="Name of the network, see `keras-attn models`. By default the recipe's, or "
         f"{NETWORK}.",
     )
     parser.add_argument(
