@@ -1,0 +1,47 @@
+"""The hook of mkdocs that adds the pages which come from the library."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+_PAGES: dict[str, str] = {}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Writes the pages, and puts them where the navigation has the names of their kinds."""
+    here = Path(__file__)
+    sys.path[:0] = [str(here.parents[1]), str(here.parents[2])]  # for `generator`, `benchmarks`
+    from keras_attn.cli.library import leave_out_start_up_lines
+
+    leave_out_start_up_lines()
+    from generator import command_line, families, layers, notebooks, reference, results
+
+    kinds = {
+        "LAYERS": layers,
+        "NETWORKS": families,
+        "COMMAND LINE": command_line,
+        "RESULTS": results,
+        "REFERENCE": reference,
+    }
+    listed: dict[str, list[Any]] = {}
+    for name, kind in kinds.items():
+        texts, listed[name] = kind.pages()
+        _PAGES.update(texts)
+    _PAGES.update(notebooks.pages())
+    for entry in config.nav or []:
+        for title, value in entry.items() if isinstance(entry, dict) else ():
+            if isinstance(value, str) and value in listed:
+                entry[title] = listed[value]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages."""
+    for path, text in _PAGES.items():
+        files.append(File.generated(config, path, content=text))
+    return files
