@@ -68,7 +68,9 @@ $(DOCUMENTERS): $(READY)
 	@touch $@
 
 docs: $(DOCUMENTERS)  ## the documents as a site, build/site/index.html
-	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs build --strict --quiet
+	@mkdir -p build
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs build --strict --quiet \
+	  2> build/docs.log || { cat build/docs.log; exit 1; }
 
 test-docs: $(DOCUMENTERS)  ## run every example of the documents: some minutes
 	$(BIN)/python -m pytest -m docs $(TESTS)

@@ -8,6 +8,7 @@ from typing import Any
 from generator.markdown import table
 from keras_attn.cli import COMMANDS, make_parser
 from keras_attn.training.recipes.by_name import RECIPES, recipe_names
+from keras_attn.training.recipes.entry import Entry
 from keras_attn.training.recipes.files import recipe_text
 
 
@@ -54,18 +55,28 @@ def _invocation(action: argparse.Action) -> str:
     formatter = argparse.HelpFormatter("keras-attn")
     if not action.option_strings:
         return formatter._format_args(action, str(action.metavar or action.dest))
-    takes = "" if action.nargs == 0 else " " + formatter._format_args(action, action.dest.upper())
+    takes = ""
+    if action.nargs != 0:
+        name = action.dest.upper()
+        takes = f" {name if action.choices else formatter._format_args(action, name)}"
     return ", ".join(action.option_strings) + takes
 
 
 def _text(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     text = parser._get_formatter()._expand_help(action)
+    if not all(str(choice) in text for choice in action.choices or ()):
+        text += f" One of {', '.join(map(str, action.choices))}."
     return text.replace("*", r"\*").replace("<", "&lt;").replace("_", r"\_")
+
+
+def _result(entry: Entry) -> str:
+    text = entry.result.removeprefix("Result: ")
+    return text[0].upper() + text[1:]
 
 
 def _recipes() -> str:
     rows = [
-        (f"[`{name}`](#{name})", RECIPES[name].title, RECIPES[name].result)
+        (f"[`{name}`](#{name})", RECIPES[name].title, _result(RECIPES[name]))
         for name in recipe_names()
     ]
     parts = [

@@ -109,36 +109,36 @@ def _page(module: str, title: str, costs: dict[str, Cost]) -> str:
 
 
 def _variants(networks: dict[str, Network], costs: dict[str, Cost]) -> str:
-    rows, notes = [], []
+    rows, sources = [], []
     for name, network in networks.items():
         cost = costs[name]
         theirs = of_published(network.published, cost)
         note = network.published.note if network.published else ""
-        if note and note not in notes:
-            notes.append(note)
-        mark = f" [{notes.index(note) + 1}]" if note else ""
+        source = f"{network.source}{f': {note}' if note else ''}"
+        if source not in sources:
+            sources.append(source)
         side = "x".join(map(str, cost.input_shape[:2]))
         numbers = (f"{cost.parameters:,}", f"{cost.trainable:,}", f"{cost.macs / 1e9:.3f}")
-        rows.append((f"`{name}`", side, *numbers, *theirs, network.source + mark))
+        rows.append((f"`{name}`", side, *numbers, *theirs, sources.index(source) + 1))
     heading = (
         "name", "input", "weights", "trainable", "GMACs",
         "published weights", "ours", "published cost", "ours", "source",
     )  # fmt: skip
-    listed = "".join(f"{i}. {note}\n" for i, note in enumerate(notes, start=1))
+    listed = "".join(f"{i}. {source}\n" for i, source in enumerate(sources, start=1))
     about = (
         "One multiply-accumulate (MAC) is two FLOPs. What is published stands as its source prints "
-        "it; `=` says that ours rounds to that.\n"
+        "it; `=` says that ours rounds to that. The sources:\n"
     )
-    return "\n".join([table(heading, rows, right=range(2, 9)), about, listed])
+    return "\n".join([table(heading, rows, right=range(2, 10)), about, listed])
 
 
 def weights_table(sets: list[Any]) -> str:
     """The table of sets of weights."""
     rows = []
     for each in sets:
-        network, tag, *rest = card.row(each)
+        network, tag, _, *rest = card.row(each)  # the tag begins with the source
         rows.append((f"`{network}`", f"`{tag}`", *rest))
-    return table(card.HEADER, rows) + "\n" + _paragraphs(card.FOOTER)
+    return table([*card.HEADER[:2], *card.HEADER[3:]], rows) + "\n" + _paragraphs(card.FOOTER)
 
 
 def _kinds() -> str:
@@ -152,7 +152,8 @@ def _kinds() -> str:
         for row in cells
     ]
     return (
-        "# Kinds of attention\n\nThese names go into `attention=` of the residual families and "
+        "---\nhide: [toc]\n---\n\n# Kinds of attention\n\n"
+        "These names go into `attention=` of the residual families and "
         "MnasNet, and into [`insert_attention`](../guides/insertion.md).\n\n"
         + table(list(cells[0]), rows, right=range(2, 7))
         + "\n"
@@ -173,7 +174,8 @@ def _paragraphs(text: str) -> str:
 
 def _weights() -> str:
     return (
-        "# Pretrained weights\n\n`weights=` of a constructor takes a set's tag, and `imagenet` or "
+        "---\nhide: [toc]\n---\n\n# Pretrained weights\n\n"
+        "`weights=` of a constructor takes a set's tag, and `imagenet` or "
         "`cifar10` where there is one. [Fine-tuning](../guides/finetuning.md) says how they are "
         "used; `keras-attn models --weights TAG` prints a set's card.\n\n"
         + weights_table(list(SETS))

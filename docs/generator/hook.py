@@ -16,9 +16,6 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Writes the pages, and puts them where the navigation has the names of their kinds."""
     here = Path(__file__)
     sys.path[:0] = [str(here.parents[1]), str(here.parents[2])]  # for `generator`, `benchmarks`
-    from keras_attn.cli.library import leave_out_start_up_lines
-
-    leave_out_start_up_lines()
     from generator import command_line, families, layers, notebooks, reference, results
 
     kinds = {

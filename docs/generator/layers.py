@@ -89,6 +89,7 @@ def _page(name: str, cls: type, block: dict[str, Any], cost: tuple[int, int]) ->
         f"# {name}",
         text[""],
         draw(block["block"], f"The steps of {name}"),
+        block.get("note", ""),
         "## Shapes",
         f"**Input:** {text['Input shape']}",
         f"**Output:** {text['Output shape']}",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 from typing import Any
+
+from generator.markdown import table
+from keras_attn.training.config import OPTIONS, TrainingConfig
 
 ROOMS = {
     "training": "Training",
@@ -37,6 +41,24 @@ CONTRACT = """# What layers say of themselves
 """
 
 
+def _options() -> str:
+    """What each option of a training is; its type has its text."""
+    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+    rows = [
+        (
+            f"`{name}`",
+            option.explained(),
+            "" if _is_needed(fields[name]) else repr(fields[name].default),
+        )
+        for name, option in OPTIONS.items()
+    ]
+    return table(("option", "what it is", "default"), rows)
+
+
+def _is_needed(field: Any) -> bool:
+    return field.default is dataclasses.MISSING
+
+
 def _page(room: str, title: str) -> str:
     module = importlib.import_module(f"keras_attn.{room}")
     text = (module.__doc__ or "").strip().splitlines()[0]
@@ -46,6 +68,12 @@ def _page(room: str, title: str) -> str:
         home = getattr(value, "__module__", "")
         if name[0] == "_" or not home.startswith(f"keras_attn.{room}."):
             continue
-        if inspect.isclass(value) or inspect.isfunction(value):
+        if value is TrainingConfig:
+            parts.append(
+                f"::: {home}.{name}\n    options:\n      show_signature: false\n"
+                "      show_docstring_parameters: false\n      members: []"
+            )
+            parts.append(_options())
+        elif inspect.isclass(value) or inspect.isfunction(value):
             parts.append(f"::: {home}.{name}")
     return "\n\n".join(parts) + "\n"

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.accuracy.trainings import read_queue
+from benchmarks.accuracy.trainings import Training, read_queue
 from generator.markdown import ROOT, read_csv, table
 
 # Columns that say how a row was measured; they stand below the table.
@@ -53,7 +53,12 @@ def _page(name: str, about: dict[str, Any]) -> str:
     cells = [[_short(row[key]) for key in columns] for row in rows]
     right = [i for i, key in enumerate(columns) if all(_is_number(row[key]) for row in rows)]
     heading = [key.replace("_", " ") for key in columns]
-    parts = [f"# {about['title']}", about["text"].strip(), table(heading, cells, right), how(rows)]
+    parts = [
+        f"---\nhide: [toc]\n---\n\n# {about['title']}",
+        about["text"].strip(),
+        table(heading, cells, right),
+        how(rows),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,17 +93,20 @@ def _short(text: str) -> str:
 def _trainings() -> str:
     rows = read_csv("benchmarks/results/trainings.csv")
     done = {(row["training"], row["model"], int(row["seed"])): row for row in rows}
-    cells = []
+    seeds: dict[tuple[str, str], list[Training]] = {}
     for training in read_queue():
-        row = done.get((training.name, training.model, training.seed))
-        numbers = (
-            (f"{100 * float(row['accuracy']):.2f} %", row["epochs"], row["hours"])
-            if row
-            else ("not run", "", "")
+        seeds.setdefault((training.name, training.model), []).append(training)
+    cells = []
+    for (name, model), group in seeds.items():
+        found = [done.get((name, model, training.seed)) for training in group]
+        accuracies = [f"{100 * float(r['accuracy']):.2f} %" if r else "not run" for r in found]
+        epochs, hours = (", ".join(row[key] for row in found if row) for key in ("epochs", "hours"))
+        options = ", ".join(f"{k} {_value(v)}" for k, v in group[0].differs.items())
+        of = ", ".join(str(training.seed) for training in group)
+        cells.append(
+            (name, f"`{model}`", of, ", ".join(dict.fromkeys(accuracies)), epochs, hours, options)
         )
-        options = ", ".join(f"{k} {_value(v)}" for k, v in training.differs.items())
-        cells.append((training.name, f"`{training.model}`", training.seed, *numbers, options))
-    heading = ("training", "network", "seed", "accuracy", "epochs", "hours", "differs in")
+    heading = ("training", "network", "seeds", "accuracy", "epochs", "hours", "differs in")
     curves = [
         _curve(row["training"], row["model"], slug)
         for row in rows
@@ -106,9 +114,9 @@ def _trainings() -> str:
     ]
     return "\n\n".join(
         [
-            "# Trainings",
+            "---\nhide: [toc]\n---\n\n# Trainings",
             TRAININGS.strip(),
-            table(heading, cells, right=(2, 3, 4, 5)),
+            table(heading, cells, right=(3, 4, 5)),
             "## Curves",
             "Accuracy by epoch: the line is that of the training images, the points that of the "
             "10,000 test images.",
