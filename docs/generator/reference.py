@@ -18,6 +18,7 @@ ROOMS = {
     "kinds": "Kinds of attention",
     "explain": "Explaining",
     "export": "Export",
+    "classifiers": "Trained networks",
     "serving": "Serving",
     "weights": "Weights",
     "cost": "Cost",
