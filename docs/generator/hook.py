@@ -8,7 +8,11 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
+FROM_ELSEWHERE = "https://unpkg.com/iframe-worker/shim"
+OURS = "assets/frame_worker.js"
 _PAGES: dict[str, str] = {}
 
 
@@ -35,6 +39,16 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
             if isinstance(value, str) and value in listed:
                 entry[title] = listed[value]
     return config
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Asks no other host: the theme takes a part of its search from one."""
+    return output.replace(FROM_ELSEWHERE, get_relative_url(OURS, page.url))
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """The same, for the page that says that there is no such page."""
+    return output_content.replace(FROM_ELSEWHERE, f"/{OURS}")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

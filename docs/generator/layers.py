@@ -104,7 +104,7 @@ def _page(name: str, cls: type, block: dict[str, Any], cost: tuple[int, int]) ->
         f"::: {cls.__module__}.{name}\n    options:\n      show_root_heading: false\n"
         "      show_root_toc_entry: false\n      show_docstring_description: false\n"
         "      show_docstring_examples: false\n      members: []\n      show_bases: false",
-        f"## Source\n\n`{file}`",
+        f"## Source {{ data-search-exclude }}\n\n`{file}`",
         '??? quote "The layer\'s code"\n\n    ```python\n'
         + "".join(f"    {line}" for line in inspect.getsourcelines(cls)[0])
         + "    ```",
