@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shlex
 import statistics
@@ -18,6 +19,7 @@ from keras_attn.cost import read_costs
 from programs.run_document import blocks
 
 README = DOCUMENTS["README.md"].read_text(encoding="utf-8")
+GUIDES = sorted((ROOT / "docs").glob("**/*.md")) + sorted((ROOT / "docs").glob("**/*.ipynb"))
 WORDS = 35
 
 
@@ -34,10 +36,15 @@ def sentences(text: str) -> list[str]:
     return [" ".join(part.split()) for part in parts if part.strip()]
 
 
-def test_sentences_are_short():
-    long = [s for s in sentences(README) if len(s.split()) > WORDS]
-    assert not long
-    assert max(len(s.split()) for s in sentences(README)) > 20  # sentences are found
+@pytest.mark.parametrize("path", [DOCUMENTS["README.md"], *GUIDES], ids=lambda path: path.name)
+def test_sentences_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+        text = "\n\n".join("".join(cell["source"]) for cell in cells)
+    found = [sentence.split() for sentence in sentences(text)]
+    assert not [" ".join(words) for words in found if len(words) > WORDS]
+    assert max(map(len, found)) > 15  # sentences are found
 
 
 def test_it_is_short():
