@@ -1,10 +1,17 @@
 """What every test has: random values that are the same in every run."""
 
+import functools
 import gc
 import sys
+import typing
 import unittest.mock
 
 import pytest
+
+if sys.version_info < (3, 12):
+    # Keras asks at every turn whether something is a TensorFlow tensor, by a protocol whose members
+    # Python 3.11 collects anew each time; later ones remember them.
+    typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
 
 
 def _seed():
@@ -39,3 +46,9 @@ def seeded_module():
 def seeded_test():
     """What a test makes."""
     _seed()
+
+
+@pytest.fixture
+def no_xla(monkeypatch):
+    """Keras's `jit_compile="auto"` has XLA compile, for seconds, what these tests run briefly."""
+    monkeypatch.setattr("keras.src.trainers.trainer.model_supports_jit", lambda model: False)

@@ -41,9 +41,8 @@ class ExportClassifier(Classifier):
         *,
         one_by_one: bool = False,
     ) -> None:
-        values = report["preprocessing"]
-        lists = {name: tuple(each) for name, each in values.items() if isinstance(each, list)}
-        super().__init__(tuple(class_names or ()), Preprocessing(**{**values, **lists}), channels)
+        preprocessing = Preprocessing(**report["preprocessing"])
+        super().__init__(tuple(class_names or ()), preprocessing, channels)
         self._call = call
         self._one_by_one = one_by_one
 

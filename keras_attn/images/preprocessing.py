@@ -44,6 +44,9 @@ class Preprocessing:
     std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("size", "mean", "std"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else tuple(value))
         if self.size is not None and (
             len(self.size) != 2 or not all(isinstance(side, int) and side > 0 for side in self.size)
         ):

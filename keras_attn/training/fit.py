@@ -13,7 +13,7 @@ from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.callbacks import Progress, StopAtNaN
 from keras_attn.training.checks import check_call, check_finite, check_model, warn_of_raw_pixels
 from keras_attn.training.config import TrainingConfig
-from keras_attn.training.evaluation import LOSS, METRICS
+from keras_attn.training.evaluation import LOSS, metrics
 from keras_attn.training.optimizers import make_optimizer
 from keras_attn.training.options import takes_options
 from keras_attn.training.placement.base import Placement
@@ -156,7 +156,7 @@ def _compile(
     model.compile(
         make_optimizer(config, network, steps=steps),
         loss=LOSS,
-        metrics=list(METRICS),
+        metrics=metrics(),
         jit_compile=config.jit_compile,
         steps_per_execution=config.steps_per_execution,
     )

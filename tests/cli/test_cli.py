@@ -108,7 +108,7 @@ def test_a_finished_run_is_not_replaced(run_folder, capsys):
     assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
 
 
-def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, capsys, no_xla):
     command = [
         "train",
         "--recipe",
@@ -150,7 +150,7 @@ def test_evaluate_repeats_the_runs_numbers(run_folder, capsys):
     assert printed["images"] == 360
 
 
-def test_a_folder_of_images_is_split_again_as_it_was(tmp_path, capsys):
+def test_a_folder_of_images_is_split_again_as_it_was(tmp_path, capsys, no_xla):
     rng = np.random.default_rng(0)
     for name, brightness in (("dark", 0), ("light", 150)):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -174,9 +174,9 @@ def test_a_folder_of_images_is_split_again_as_it_was(tmp_path, capsys):
 def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
     """A server's answer is the run's own."""
     base = tmp_path / "served" / "digits"
+    (base / "6").mkdir(parents=True)
     assert main(["export", str(run_folder), "--out", str(base)]) == 0
-    assert main(["export", str(run_folder), "--out", str(base), "--version", "7"]) == 0
-    assert sorted(path.name for path in base.iterdir()) == ["1", "7"]
+    assert sorted(path.name for path in base.iterdir()) == ["6", "7"]
     capsys.readouterr()
     assert main(["export", str(run_folder), "--out", str(base), "--version", "7"]) == 1
     assert "`--version` must be a new one" in capsys.readouterr().err
@@ -221,7 +221,7 @@ def test_export_to_other_formats(run_folder, image_file, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1"]
 
 
-def test_finetune_a_run(run_folder, tmp_path, capsys):
+def test_finetune_a_run(run_folder, tmp_path, capsys, no_xla):
     out = tmp_path / "tuned"
     arguments = ["finetune", "--weights", str(run_folder), "--out", str(out), "--limit", "64"]
     arguments += ["--epochs", "3", "--unfreeze-every", "1", "--through", "stage1"]

@@ -1,6 +1,7 @@
 """ONNX and TFLite: the same numbers in another runtime, or an error and no file."""
 
 import json
+from functools import partial
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from keras_attn.export import (
 )
 from keras_attn.export import onnx as onnx_export
 from keras_attn.export import tflite as tflite_export
+from keras_attn.export.checks.loaders import LOADERS, SESSION
 
 
 def attentive(size=(None, None)):
@@ -32,13 +34,42 @@ def attentive(size=(None, None)):
 
 
 @pytest.fixture(scope="module")
-def saved_model(tmp_path_factory):
+def conversions():
+    """(SavedModel, opset) -> what tf2onnx made of it."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def converted_once(conversions, monkeypatch):
+    """tf2onnx, in a process of its own that takes seconds, is asked once for each."""
+    convert = onnx_export._convert
+
+    def convert_once(folder, path, opset):
+        if (folder, opset) not in conversions:
+            convert(folder, path, opset)
+            conversions[folder, opset] = path.read_bytes()
+        path.write_bytes(conversions[folder, opset])
+
+    monkeypatch.setattr(onnx_export, "_convert", convert_once)
+
+
+@pytest.fixture(scope="module")
+def one_loader():
+    """What the SavedModels of this module are run by: all have theirs in test_signatures."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in set(LOADERS) - {SESSION}:
+            patch.delitem(LOADERS, name)
+        yield
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory, one_loader):
     keras.utils.set_random_seed(0)
     return export_saved_model(attentive(), tmp_path_factory.mktemp("e") / "attentive")
 
 
 @pytest.fixture(scope="module")
-def fixed(tmp_path_factory):
+def fixed(tmp_path_factory, one_loader):
     """With relative positions, at one size."""
     keras.utils.set_random_seed(0)
     image = keras.Input((12, 10, 3))
@@ -151,6 +182,7 @@ def test_too_little_agreement_leaves_nothing(fixed, tmp_path, monkeypatch):
     def other_classes(path, first):
         return lambda images: {"probabilities": np.eye(3)[[1]] + 0.0 * images[:, 0, 0]}, None
 
+    monkeypatch.setattr(tflite_export, "_converted", lambda converter: b"")
     monkeypatch.setattr(tflite_export, "_runner", other_classes)
     images = np.random.default_rng(0).integers(0, 256, (8, 12, 10, 3)).astype("float32")
     monkeypatch.setattr(
@@ -165,7 +197,10 @@ def test_too_little_agreement_leaves_nothing(fixed, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("module", "export", "name"),
-    [(onnx_export, export_onnx, "net.onnx"), (tflite_export, export_tflite, "net.tflite")],
+    [
+        (onnx_export, partial(export_onnx, opset=18), "net.onnx"),
+        (tflite_export, export_tflite, "net.tflite"),
+    ],
 )
 def test_other_numbers_leave_nothing_and_keep_what_was(
     saved_model, tmp_path, monkeypatch, module, export, name
@@ -187,7 +222,7 @@ def test_other_numbers_leave_nothing_and_keep_what_was(
     assert path.read_text() == "old"
 
 
-def test_an_operation_that_onnx_has_not(tmp_path, capfd):
+def test_an_operation_that_onnx_has_not(tmp_path, capfd, one_loader):
     """tf2onnx logs it, and says that it was successful."""
     image = keras.Input((8, 8, 2))
     x = keras.layers.Lambda(lambda t: tf.math.real(tf.signal.fft2d(tf.cast(t, tf.complex64))))(

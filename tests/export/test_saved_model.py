@@ -81,7 +81,7 @@ def test_equals_the_model_at_sizes_it_takes(tmp_path, size):
 
 
 @pytest.mark.parametrize("end", ["dense", "no bias", "activation", "softmax"])
-def test_every_softmax_end_gives_logits(tmp_path, end):
+def test_every_softmax_end_gives_logits(tmp_path, end, one_loader):
     model = classifier((7, 11), end=end)
     result = load(export_saved_model(model, tmp_path / "m"))(image=tf.constant(images()))
     assert set(result) == {"logits", "probabilities"}
@@ -90,7 +90,7 @@ def test_every_softmax_end_gives_logits(tmp_path, end):
 
 
 @pytest.mark.parametrize("end", ["linear", "features"])
-def test_another_end_gives_outputs(tmp_path, end):
+def test_another_end_gives_outputs(tmp_path, end, one_loader):
     model = classifier((7, 11), end=end)
     result = load(export_saved_model(model, tmp_path / "m"))(image=tf.constant(images()))
     assert set(result) == {"outputs"}
@@ -141,7 +141,7 @@ def test_structures(tmp_path, make):
 @pytest.mark.parametrize(
     ("policy", "end"), [("mixed_float16", "dense"), ("mixed_bfloat16", "linear")]
 )
-def test_16_bit_policies_give_float32(tmp_path, policy, end):
+def test_16_bit_policies_give_float32(tmp_path, policy, end, one_loader):
     model = classifier((7, 11), dtype=policy, end=end)
     assert model.outputs[0].dtype == policy.removeprefix("mixed_")
     result = load(export_saved_model(model, tmp_path / "m"))(image=tf.constant(images()))
@@ -150,7 +150,7 @@ def test_16_bit_policies_give_float32(tmp_path, policy, end):
     np.testing.assert_allclose(main, keras.ops.cast(model(images()), "float32"), atol=0.02)
 
 
-def test_versions_count_up_and_are_not_overwritten(tmp_path):
+def test_versions_count_up_and_are_not_overwritten(tmp_path, one_loader):
     model = classifier((7, 11))
     base = tmp_path / "exports" / "m"
     assert export_saved_model(model, base) == base / "1"
@@ -169,7 +169,7 @@ def test_versions_count_up_and_are_not_overwritten(tmp_path):
     assert not [name for name in os.listdir(base) if name.startswith(".")]
 
 
-def test_the_loser_of_two_at_once_takes_the_next_number(tmp_path, monkeypatch):
+def test_the_loser_of_two_at_once_takes_the_next_number(tmp_path, monkeypatch, one_loader):
     """The other one's versions come while this one is being checked, by another spelling."""
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "m")
     base, there, check = tmp_path / "link", tmp_path / "disk" / "m", saved_model.check_saved_model
@@ -212,7 +212,7 @@ def test_wrong_version(tmp_path, version):
     assert everything_in(tmp_path) == []
 
 
-def test_labels_are_a_tracked_asset(tmp_path):
+def test_labels_are_a_tracked_asset(tmp_path, one_loader):
     names = ["crane", "crane", "Å b"]
     folder = export_saved_model(classifier((7, 11)), tmp_path / "m", class_names=names)
     labels = folder / "assets" / "labels.txt"
@@ -332,7 +332,7 @@ def test_a_failed_check_leaves_nothing(tmp_path, make, message):
     assert everything_in(tmp_path) == []
 
 
-def test_a_failed_check_leaves_what_was_there(tmp_path):
+def test_a_failed_check_leaves_what_was_there(tmp_path, one_loader):
     export_saved_model(classifier((7, 11)), tmp_path / "m")
     before = everything_in(tmp_path)
     with pytest.raises(RuntimeError):
@@ -340,7 +340,7 @@ def test_a_failed_check_leaves_what_was_there(tmp_path):
     assert everything_in(tmp_path) == before
 
 
-def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, one_loader):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -350,7 +350,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
     assert everything_in(tmp_path) == []
 
 
-def test_others_may_read_it_and_nothing_is_printed(tmp_path, capsys):
+def test_others_may_read_it_and_nothing_is_printed(tmp_path, capsys, one_loader):
     mask = os.umask(0o022)
     try:
         folder = export_saved_model(classifier((7, 11)), tmp_path / "m")
@@ -367,7 +367,7 @@ def test_other_backends_are_refused(tmp_path, monkeypatch):
         export_saved_model(None, tmp_path / "m")
 
 
-def test_not_inside_a_strategy_scope(tmp_path):
+def test_not_inside_a_strategy_scope(tmp_path, one_loader):
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope():
         model = classifier((7, 11))

@@ -25,19 +25,19 @@ SIZE = (13, 17)
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
 
 
-def network(size=SIZE, channels=3, *, pixels=True, classes=7):
+def network(size=SIZE, channels=3, *, pixels=True, attention=True):
     image = keras.Input((*size, channels))
     x = keras.layers.Rescaling(1 / 255)(image) if pixels else image
     x = keras.layers.Conv2D(8, 3, padding="same", name="conv")(x)
     x = keras.layers.BatchNormalization(name="norm")(x)
-    x = keras_attn.layers.SqueezeExcite(ratio=2, name="gate")(x)
-    if size[0]:
+    x = keras_attn.layers.SqueezeExcite(ratio=2, name="gate")(x) if attention else x
+    if size[0] and attention:
         x = keras_attn.layers.SelfAttention2D(
             key_depth=4, value_depth=8, num_heads=2, name="looks"
         )(x)
-    x = keras_attn.layers.CoordinateAttention(ratio=2, name="mask")(x) if size[0] else x
+        x = keras_attn.layers.CoordinateAttention(ratio=2, name="mask")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    model = keras.Model(image, keras.layers.Dense(classes, "softmax")(x), name="net")
+    model = keras.Model(image, keras.layers.Dense(len(NAMES), "softmax")(x), name="net")
     rng = np.random.default_rng(0)
     for weight in model.weights:
         if "seed" not in weight.path:
@@ -99,21 +99,17 @@ def model():
     return network()
 
 
-@pytest.fixture
-def one_loader(monkeypatch):
-    """What is written is run by one loader; `folder` is run by all."""
-    for name in [*LOADERS]:
-        if name != "session":
-            monkeypatch.delitem(LOADERS, name)
-
-
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     return export_saved_model(model, tmp_path_factory.mktemp("e") / "net", class_names=NAMES)
 
 
-def test_all_four_are_there(folder):
-    found = signatures(folder)
+@pytest.fixture(scope="module")
+def found(folder):
+    return signatures(folder)
+
+
+def test_all_four_are_there(found):
     assert sorted(found) == ["serve_attention", "serve_bytes", "serve_uint8", "serving_default"]
     spec = found["serve_bytes"].structured_input_signature[1]
     assert spec == {"image_bytes": tf.TensorSpec((None,), tf.string, "image_bytes")}
@@ -122,19 +118,18 @@ def test_all_four_are_there(folder):
 
 
 @pytest.mark.parametrize("shape", [SIZE, (29, 23), (7, 40)])
-def test_raw_pixels_are_resized_as_pillow_does(folder, model, shape):
+def test_raw_pixels_are_resized_as_pillow_does(found, model, shape):
     pixels = picture(*shape)
     resized = Image.fromarray(pixels).resize(SIZE[::-1], Image.Resampling.BILINEAR)
     expected = model.predict(np.asarray(resized, "float32")[None], verbose=0)
-    actual = signatures(folder)["serve_uint8"](image=tf.constant(pixels[None]))
+    actual = found["serve_uint8"](image=tf.constant(pixels[None]))
     # Pillow computes with 8 bits: a pixel in a few differs by one.
     np.testing.assert_allclose(actual["probabilities"], expected, rtol=0, atol=0.02)
     if shape == SIZE:
         np.testing.assert_allclose(actual["probabilities"], expected, rtol=0, atol=1e-5)
 
 
-def test_no_image_gets_an_empty_answer(folder):
-    found = signatures(folder)
+def test_no_image_gets_an_empty_answer(found):
     floats = found["serving_default"](image=tf.zeros((0, *SIZE, 3)))
     pixels = found["serve_uint8"](image=tf.zeros((0, 29, 23, 3), tf.uint8))
     for answer in (floats, pixels):
@@ -155,10 +150,10 @@ def test_no_image_through_a_plain_convolution(layer, tmp_path):
     assert answer["outputs"].shape == (0, *model.output_shape[1:])
 
 
-def test_files_give_labels_and_scores(folder, model):
+def test_files_give_labels_and_scores(found, model):
     pixels = [picture(*SIZE), picture(*SIZE)[::-1]]
     files = tf.constant([encoded(image) for image in pixels])
-    answer = signatures(folder)["serve_bytes"](image_bytes=files)
+    answer = found["serve_bytes"](image_bytes=files)
     expected = model.predict(np.stack(pixels).astype("float32"), verbose=0)
     order = np.argsort(-expected, axis=-1)[:, :5]
     assert answer["labels"].numpy().tolist() == [[NAMES[i].encode() for i in row] for row in order]
@@ -167,14 +162,14 @@ def test_files_give_labels_and_scores(folder, model):
     )
 
 
-def test_a_broken_file_is_an_error_of_the_client(folder):
+def test_a_broken_file_is_an_error_of_the_client(found):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        signatures(folder)["serve_bytes"](image_bytes=tf.constant([b"no image"]))
+        found["serve_bytes"](image_bytes=tf.constant([b"no image"]))
 
 
-def test_attention_is_that_of_the_layers(folder, model):
+def test_attention_is_that_of_the_layers(found, model):
     pixels = picture(*SIZE)
-    answer = signatures(folder)["serve_attention"](image_bytes=tf.constant([encoded(pixels)]))
+    answer = found["serve_attention"](image_bytes=tf.constant([encoded(pixels)]))
     assert set(answer) == {"labels", "scores", "image"} | {
         f"attention_{name}" for name in ("gate", "looks", "mask")
     }
@@ -189,7 +184,7 @@ def test_attention_is_that_of_the_layers(folder, model):
 
 
 def test_grey_images(tmp_path, one_loader):
-    model = network(channels=1)
+    model = network(channels=1, attention=False)
     pixels = picture(*SIZE, 1)
     found = signatures(export_saved_model(model, tmp_path / "net"))
     answer = found["serve_bytes"](image_bytes=tf.constant([encoded(pixels)]))
@@ -221,20 +216,20 @@ def test_weights_say_what_they_ask_for(tmp_path, one_loader):
         range=(-1.0, 1.0), mean=(0.0, 0.2, -0.2), std=(0.5, 0.5, 1.0), labels=("a", "b", "c"),
     )  # fmt: skip
 
-    def exported(name, **options):
+    def asking(**options):
         model = keras_attn.applications.CIFARResNet(8, classes=3, **options)
         keras_attn.weights.set_metadata(model, asks)
-        folder = export_saved_model(model, tmp_path / name)
-        report = json.loads((folder / "assets.extra" / "export_report.json").read_text())
-        return (folder / "assets" / "labels.txt").read_text(), report["preprocessing"]
+        return model
 
-    labels, preprocessing = exported("plain")
-    assert labels.split() == ["a", "b", "c"]
+    folder = export_saved_model(asking(), tmp_path / "net")
+    assert (folder / "assets" / "labels.txt").read_text().split() == ["a", "b", "c"]
+    report = json.loads((folder / "assets.extra" / "export_report.json").read_text())
+    preprocessing = report["preprocessing"]
     np.testing.assert_allclose(preprocessing.pop("mean"), [127.5, 153, 102])  # of 255 (m + 1) / 2
     np.testing.assert_allclose(preprocessing.pop("std"), [63.75, 63.75, 127.5])
     assert preprocessing == {"size": [32, 32], "crop": 0.5, "interpolation": "bicubic"}
-    _, preprocessing = exported("pixels", include_preprocessing=True)
-    assert (preprocessing["mean"], preprocessing["crop"]) == (None, 0.5)
+    of_pixels = find_preprocessing(asking(include_preprocessing=True))
+    assert (of_pixels.mean, of_pixels.crop) == (None, 0.5)
 
 
 def test_what_can_not_be_is_left_out_and_said(tmp_path, one_loader):
@@ -289,19 +284,19 @@ def test_wrong_preprocessing(options, message):
         Preprocessing(**options)
 
 
-def test_the_report_has_every_check(folder):
+def test_the_report_has_every_check(folder, found):
     report = json.loads((folder / "assets.extra" / "export_report.json").read_text())
     assert report["batch_normalizations_folded"] == 1
     checks = report["checks"]
     for loader in LOADERS:
         mine = [check for check in checks if check["loader"] == loader]
-        assert {check["signature"] for check in mine} == set(signatures(folder))
+        assert {check["signature"] for check in mine} == set(found)
         assert len({tuple(c["input_shape"]) for c in mine if c["output"] == "logits"}) > 2
     assert all(check["max_difference"] <= check["bound"] <= 1e-3 for check in checks)
     assert any(check["max_difference"] > 0 for check in checks)
 
 
-def test_one_loader_that_differs_leaves_nothing(model, tmp_path, one_loader, monkeypatch):
+def test_one_loader_that_differs_leaves_nothing(tmp_path, one_loader, monkeypatch):
     session = LOADERS["session"]
 
     def off_by_little(folder, runs):
@@ -310,7 +305,7 @@ def test_one_loader_that_differs_leaves_nothing(model, tmp_path, one_loader, mon
 
     monkeypatch.setitem(LOADERS, "off", off_by_little)
     with pytest.raises(RuntimeError, match=r"`logits` of serving_default, by off, must equal"):
-        export_saved_model(model, tmp_path / "a" / "net")
+        export_saved_model(network(attention=False), tmp_path / "a" / "net")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -336,7 +331,7 @@ def test_what_the_network_makes_of_a_rounding_is_in_the_limit(noise, limit, monk
     assert ("moves the network's own by 0.5" in str(error.value)) == (noise == 0.5)
 
 
-def test_wrong_labels_are_found(model, tmp_path, one_loader, monkeypatch):
+def test_wrong_labels_are_found(tmp_path, one_loader, monkeypatch):
     session = LOADERS["session"]
 
     def swapped(folder, runs):
@@ -345,10 +340,10 @@ def test_wrong_labels_are_found(model, tmp_path, one_loader, monkeypatch):
 
     monkeypatch.setitem(LOADERS, "session", swapped)
     with pytest.raises(RuntimeError, match=r"`labels` of serve_bytes, by session"):
-        export_saved_model(model, tmp_path / "net")
+        export_saved_model(network(attention=False), tmp_path / "net")
 
 
-def test_warmup_runs(folder):
+def test_warmup_runs(folder, found):
     records = [
         prediction_log_pb2.PredictionLog.FromString(raw.numpy())
         for raw in tf.data.TFRecordDataset(
@@ -356,7 +351,6 @@ def test_warmup_runs(folder):
         )
     ]
     requests = {r.predict_log.request.model_spec.signature_name: r for r in records}
-    found = signatures(folder)
     assert set(requests) == set(found)
     for name, log in requests.items():
         request = log.predict_log.request

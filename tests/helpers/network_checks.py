@@ -147,19 +147,18 @@ class NetworkChecks:
         yield model
         assert [np.sum(w) for w in model.weights] == before
 
-    def test_any_size_with_a_top(self, model):
-        for size in ((self.small, self.small), self.odd):
-            y = model(image(2, *size, 3))
-            assert y.shape == (2, 7)
-            np.testing.assert_allclose(np.sum(y, axis=-1), 1, rtol=1e-5)
-
-    def test_pyramid(self, model):
+    def test_any_size_with_a_top_and_a_pyramid(self, model):
         levels = pyramid_outputs(model)
         assert list(levels) == list(self.strides)
-        maps = keras.Model(model.inputs[0], levels)(image(1, self.small, 2 * self.small, 3))
-        for name, stride in self.strides.items():
-            assert maps[name].shape[1:3] == (self.small // stride, 2 * self.small // stride)
-        assert maps[list(maps)[-1]].shape[-1] == self.channels
+        with_levels = keras.Model(model.inputs[0], (model.output, levels))
+        even = (self.small, 2 * self.small)
+        for size in (even, self.odd):
+            y, maps = with_levels(image(2, *size, 3))
+            assert y.shape == (2, 7)
+            np.testing.assert_allclose(np.sum(y, axis=-1), 1, rtol=1e-5)
+            assert maps[list(maps)[-1]].shape[-1] == self.channels
+            for name, stride in self.strides.items() if size == even else ():
+                assert maps[name].shape[1:3] == (self.small // stride, 2 * self.small // stride)
 
     def test_keras_file(self, model, tmp_path):
         model.save(tmp_path / "model.keras")

@@ -126,11 +126,13 @@ def test_what_is_missing_says_what_brings_it(monkeypatch, capsys):
     assert "`pip install 'keras-attn[tensorflow]'`" in capsys.readouterr().err
 
 
-def test_the_table_of_networks_needs_no_tensorflow():
+def test_the_tables_need_no_tensorflow():
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "from keras_attn.cli import main\n"
-        "sys.exit(main(['models', 'mnasnet']) or main(['models', '--attention']))"
+        "for command in ('models mnasnet', 'models --attention', 'recipes',\n"
+        "                'recipes digits_se_resnet8'):\n"
+        "    assert main(command.split()) == 0"
     )
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run(
@@ -138,3 +140,4 @@ def test_the_table_of_networks_needs_no_tensorflow():
     )
     assert done.returncode == 0, done.stderr
     assert "mnasnet" in done.stdout and "cbam" in done.stdout
+    assert "imagenet_se_resnet50" in done.stdout and "depth = 8" in done.stdout

@@ -105,7 +105,7 @@ def test_every_kind(kind, model, tmp_path):
     same_weights(remove_attention(attending), model)
 
     own = {w.path for w in new.trainable_weights}
-    first, *later = steps(attending)
+    first, *later = steps(attending, 2)
     if attention_start(new.layer) == "identity":
         assert new.a is None and first & own
     else:

@@ -121,7 +121,15 @@ def test_what_a_fresh_layer_computes(case):
         assert not y[:, 1, 2].any() and y.any()
 
 
-@pytest.mark.parametrize("case", ATTENTION, ids=lambda case: case.name)
+# In the fast suite one case of each layer and form.
+DRAWN = {(case.layer, said(case)[0]): case for case in reversed(ATTENTION)}.values()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[] if c in DRAWN else pytest.mark.slow) for c in ATTENTION],
+    ids=lambda case: case.name,
+)
 def test_drawn_and_served(case, tmp_path):
     form, _ = said(case)
     size = case.shape[1:3]

@@ -31,12 +31,19 @@ from helpers.paths import TESTS, WITH_HELPERS
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
-# What compiles or traces: one case of each layer in the fast suite, its variants in the slow one.
+# What repeats a check on the same lines: one case of each layer in the fast suite, its variants in
+# the slow one.
 FIRST = {case.layer: case for case in reversed(CASES)}.values()
 each_layer = pytest.mark.parametrize(
     "case",
     [pytest.param(case, marks=[] if case in FIRST else pytest.mark.slow) for case in CASES],
     ids=lambda case: case.name,
+)
+
+first_or_variants = pytest.mark.parametrize(
+    "cases",
+    [FIRST, pytest.param([case for case in CASES if case not in FIRST], marks=pytest.mark.slow)],
+    ids=["first", "variants"],
 )
 
 
@@ -50,12 +57,19 @@ def test_every_golden_belongs_to_a_case():
 
 @every_case
 def test_golden(case):
+    """The recorded numbers, and of a symbol their shapes and dtypes."""
     golden = load_golden(case)
     layer = case.make_built()
     layer.set_weights(golden["weights"])
-    outputs = call(case, layer, golden["input"])
-    for got, expected in zip(outputs, golden["outputs"], strict=True):
+    eager = call(case, layer, golden["input"])
+    for got, expected in zip(eager, golden["outputs"], strict=True):
         assert_close(got, expected)
+    kwargs = {"return_attention": True} if case.has_attention else {}
+    symbolic = layer(keras.KerasTensor(case.shape), **kwargs)
+    symbolic = symbolic if isinstance(symbolic, (tuple, list)) else [symbolic]
+    assert [tuple(s.shape) for s in symbolic] == [e.shape for e in eager]
+    assert [s.dtype for s in symbolic] == [str(e.dtype) for e in eager]
+    assert tuple(layer.compute_output_shape(case.shape)) == eager[0].shape
 
 
 @every_case
@@ -66,33 +80,19 @@ def test_constructor_arguments_are_the_config(case):
 
 
 @every_case
-def test_build_leaves_the_config_alone(case):
+def test_a_fresh_layer_keeps_its_config_and_has_different_kernels(case):
     layer = case.make()
     before = json.dumps(layer.get_config(), default=str)
     layer(case.inputs())
     assert json.dumps(layer.get_config(), default=str) == before
+    _kernels_differ(layer)
 
 
-@every_case
-def test_kernels_of_a_fresh_layer_differ(case):
-    layer = case.make()
-    layer.build(case.shape)
+def _kernels_differ(layer):
     kernels = [w.numpy() for w in layer.weights if "kernel" in w.path and w.shape]
     for i, one in enumerate(kernels):
         for other in kernels[i + 1 :]:
             assert one.shape != other.shape or not np.array_equal(one, other)
-
-
-@every_case
-def test_symbolic_shape_and_dtype_are_the_eager_ones(case):
-    layer = case.make_built()
-    kwargs = {"return_attention": True} if case.has_attention else {}
-    symbolic = layer(keras.KerasTensor(case.shape), **kwargs)
-    symbolic = symbolic if isinstance(symbolic, (tuple, list)) else [symbolic]
-    eager = call(case, layer, case.inputs())
-    assert [tuple(s.shape) for s in symbolic] == [e.shape for e in eager]
-    assert [s.dtype for s in symbolic] == [str(e.dtype) for e in eager]
-    assert tuple(layer.compute_output_shape(case.shape)) == eager[0].shape
 
 
 @each_layer
@@ -201,7 +201,7 @@ def test_weights_are_of_the_policys_dtype(case, dtype):
     assert np.isfinite(to_numpy(tf.cast(output, "float32"))[0]).all()
 
 
-@every_case
+@each_layer
 def test_float64_is_not_narrowed(case):
     layer = case.make(dtype="float64")
     kwargs = {"return_attention": True} if case.has_attention else {}
@@ -210,7 +210,7 @@ def test_float64_is_not_narrowed(case):
     assert {x.dtype.name for x in outputs} == {"float64"}
 
 
-@every_case
+@each_layer
 def test_frozen_before_it_is_built(case):
     """Frozen from the start, as by a config, a layer trains no more than one frozen later."""
     layer = case.make(trainable=False)
@@ -237,7 +237,7 @@ def test_stays_frozen(case, tmp_path):
             np.testing.assert_array_equal(old, new)  # nor do statistics move
 
 
-@every_case
+@each_layer
 def test_training_by_hand(case):
     """Each part is in training, with no `__call__` before it to say so."""
     x = tf.constant(case.inputs())
@@ -328,23 +328,25 @@ def test_jit_compile(case):
     assert_close(compiled(x).numpy(), layer(x).numpy())
 
 
-@each_layer
-def test_saved_model(case, tmp_path):
-    model = model_of(case)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    signature = [tf.TensorSpec((None, *case.shape[1:]), name="image")]
-    archive.add_endpoint("serve", model, input_signature=signature)
+@first_or_variants
+def test_saved_model(cases, tmp_path):
+    """One for all, with an endpoint for each."""
+    archive, models = keras.export.ExportArchive(), {}
+    for case in cases:
+        models[case.name] = model = model_of(case)
+        archive.track(model)
+        signature = [tf.TensorSpec((None, *case.shape[1:]), name="image")]
+        archive.add_endpoint(case.name, model, input_signature=signature)
     archive.write_out(tmp_path / "model", verbose=False)
-    x = case.inputs()
     loaded = tf.saved_model.load(tmp_path / "model")
-    for got, expected in zip(
-        to_numpy(loaded.serve(x)), to_numpy(model(x, training=False)), strict=True
-    ):
-        assert_close(got, expected)
-    graph = loaded.serve.concrete_functions[0].graph.as_graph_def()
-    compiled = [f.signature.name for f in graph.library.function if f.attr["_XlaMustCompile"].b]
-    assert compiled == []  # TF Serving runs with XLA off
+    for case in cases:
+        x, serve = case.inputs(), getattr(loaded, case.name)
+        expected = to_numpy(models[case.name](x, training=False))
+        for got, wanted in zip(to_numpy(serve(x)), expected, strict=True):
+            assert_close(got, wanted)
+        graph = serve.concrete_functions[0].graph.as_graph_def()
+        compiled = [f.signature.name for f in graph.library.function if f.attr["_XlaMustCompile"].b]
+        assert compiled == [], case.name  # TF Serving runs with XLA off
 
 
 @each_layer
@@ -361,18 +363,18 @@ def test_kerass_own_layer_test(case):
 @each_layer
 def test_composes_in_sequential(case):
     model = keras.Sequential([keras.Input(case.shape[1:]), case.make()])
-    assert model.predict(case.inputs(), verbose=0).shape == model.compute_output_shape(case.shape)
+    assert model(case.inputs()).shape == model.compute_output_shape(case.shape)
 
 
-@pytest.fixture(scope="session")
-def loaded_in_a_fresh_process(tmp_path_factory):
-    """Saves a model of each case, and loads them all where only `import keras_attn` was run."""
-    folder = tmp_path_factory.mktemp("keras_files")
-    for case in CASES:
+@first_or_variants
+def test_files_load_in_a_fresh_process(cases, tmp_path):
+    """A model of each case, where only `import keras_attn` was run."""
+    expected = {}
+    for case in cases:
         model = model_of(case)
-        model.save(folder / f"{case.name}.keras")
-        np.savez(folder / f"{case.name}.expected.npz", *to_numpy(model(case.inputs())))
-        np.save(folder / f"{case.name}.input.npy", case.inputs())
+        model.save(tmp_path / f"{case.name}.keras")
+        expected[case.name] = to_numpy(model(case.inputs()))
+        np.save(tmp_path / f"{case.name}.input.npy", case.inputs())
     script = """
 import pathlib, sys
 import numpy as np
@@ -384,19 +386,14 @@ for path in pathlib.Path(sys.argv[1]).glob("*.keras"):
     np.savez(path.with_suffix(".got.npz"), *[keras.ops.convert_to_numpy(x) for x in outputs])
 """
     run = subprocess.run(
-        [sys.executable, "-c", script, folder], capture_output=True, text=True, cwd=folder
+        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, cwd=tmp_path
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    return folder
-
-
-@every_case
-def test_loads_in_a_fresh_process(case, loaded_in_a_fresh_process):
-    got = np.load(loaded_in_a_fresh_process / f"{case.name}.got.npz")
-    expected = np.load(loaded_in_a_fresh_process / f"{case.name}.expected.npz")
-    assert set(got) == set(expected)
-    for key in expected:
-        assert_close(got[key], expected[key], 1e-6)
+    for name, arrays in expected.items():
+        with np.load(tmp_path / f"{name}.got.npz") as got:
+            assert len(got) == len(arrays), name
+            for key, array in zip(got, arrays, strict=True):
+                assert_close(got[key], array, 1e-6)
 
 
 def backend_report(backend, *arguments):

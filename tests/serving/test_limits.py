@@ -354,13 +354,13 @@ def webp():
     return file.getvalue()
 
 
-@pytest.mark.parametrize("data", [bomb(), webp()], ids=["png", "webp"])
-def test_bombs_are_refused_in_bytes_and_in_examples(base, data):
+@pytest.mark.parametrize("make", [bomb, webp])
+def test_bombs_are_refused_in_bytes_and_in_examples(base, make):
     from keras_attn.serving.errors import ServingError
     from keras_attn.serving.models.inference import run_examples
     from keras_attn.serving.models.served_model import ServedModel
 
-    model = ServedModel(base / "1")
+    data, model = make(), ServedModel(base / "1")
     with pytest.raises(ServingError, match="pixels together"):
         model.predict({"image_bytes": np.array([data], object)}, signature_name="serve_bytes")
     example = tf.train.Example()

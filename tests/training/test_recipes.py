@@ -2,14 +2,10 @@
 
 import dataclasses
 import inspect
-import os
-import subprocess
-import sys
 import tomllib
 
 import pytest
 
-from helpers.paths import ROOT
 from keras_attn.cli import main
 from keras_attn.data.by_name import load_dataset
 from keras_attn.data.options import DATA_OPTIONS
@@ -56,7 +52,7 @@ def test_a_recipe_s_numbers():
     assert training.mixed_precision == "bfloat16"
 
 
-def test_the_smallest_one_runs(tmp_path):
+def test_the_smallest_one_runs(tmp_path, no_xla):
     recipe = get_recipe("digits_se_resnet8")[0]
     small = recipe.changed(epochs=1, limit=64, image_size=8, batch_size=32, verbose=0)
     result, data = run_recipe(small, tmp_path, seed=3)
@@ -124,20 +120,6 @@ def test_the_command(capsys):
     assert "Residual Attention Network" in shown and "milestones = [0.4, 0.6]" in shown
     assert main(["recipes", "--out", "x.toml"]) == 1
     assert "`--out` needs the name of a recipe" in capsys.readouterr().err
-
-
-def test_the_list_needs_no_tensorflow():
-    code = (
-        "import sys; sys.modules['tensorflow'] = None\n"
-        "from keras_attn.cli import main\n"
-        "sys.exit(main(['recipes']) or main(['recipes', 'digits_se_resnet8']))"
-    )
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "imagenet_se_resnet50" in done.stdout and "depth = 8" in done.stdout
 
 
 def test_the_options_of_the_data_are_load_dataset_s():
@@ -214,7 +196,7 @@ def test_a_file_that_is_no_recipe(tmp_path, text, message):
         read_recipe(tmp_path / "my.toml")
 
 
-def test_train_by_an_edited_file(tmp_path, capsys):
+def test_train_by_an_edited_file(tmp_path, capsys, no_xla):
     path = tmp_path / "my.toml"
     assert main(["recipes", "digits_se_resnet8", "--out", str(path)]) == 0
     text = path.read_text().replace("epochs = 10", "epochs = 9")

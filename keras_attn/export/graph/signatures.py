@@ -135,8 +135,12 @@ def main_output(outputs: Mapping[str, T]) -> T:
     return outputs["probabilities"] if "probabilities" in outputs else outputs["outputs"]
 
 
+@functools.lru_cache(maxsize=4)
 def _decoder(preprocessing: Preprocessing, channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Files -> pixel values: one graph, which is large, for all who read files."""
+    """Files -> pixel values: one graph, which is large, for all who read files.
+
+    A network that is folded has its signatures made twice, and a process may export several.
+    """
     read = functools.partial(decode, preprocessing, channels=channels)
     graph: Callable[[tf.Tensor], tf.Tensor] = tf.function(
         read, input_signature=[FILES], autograph=False

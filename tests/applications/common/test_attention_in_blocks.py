@@ -203,6 +203,7 @@ def small_families(monkeypatch, few_blocks):
 
 
 FAMILIES = ("ResNet50", "CIFARResNet", "WideResNet28x10", "MnasNet")
+PLAIN: dict[str, list[str]] = {}  # family -> the layers' names of a small one without attention
 # Of kinds that differ in what they are made with.
 FAST = ("se", "bam", "sk", "bot", "aa", "attention_module")
 
@@ -218,7 +219,9 @@ def test_every_kind_in_every_family(kind, family, small_families, no_values):
     extra = "extra_" if family == "MnasNet" else ""
     ends = {"aa": ("_conv1", "_conv2", "_expand_conv")}.get(kind, (f"_{extra}{kind}",))
     assert sum(layer.name.endswith(ends) for layer in new) >= 1
-    plain = layer_names(small_families[family]())
+    if family not in PLAIN:
+        PLAIN[family] = layer_names(small_families[family]())
+    plain = PLAIN[family]
     assert set(plain) - set(layer_names(model)) <= {
         name for name in plain if KINDS[kind].placement == "convolution" and "_block" in name
     }

@@ -161,13 +161,13 @@ def test_activations_have_finite_gradients_everywhere(attention):
         assert np.isfinite(tape.gradient(y, x)).all()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 3), (3, 2), (7, 7), (9, 14)])
 @pytest.mark.parametrize("mask_depth", [1, 3])
-def test_any_size(size, mask_depth):
+def test_any_size(mask_depth):
     module = AttentionModule(mask_depth=mask_depth)
-    y, mask = module(image(1, *size, 4), return_attention=True)
-    assert y.shape == mask.shape == (1, *size, 4)
-    assert np.isfinite(y).all()
+    for size in ((1, 1), (1, 5), (2, 3), (3, 2), (7, 7), (9, 14)):
+        y, mask = module(image(1, *size, 4), return_attention=True)
+        assert y.shape == mask.shape == (1, *size, 4)
+        assert np.isfinite(y).all()
 
 
 def test_batch_statistics_in_training_only():
