@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+DOCUMENTERS := $(VENV)/.documenters
 NEWEST_KERAS := .venv-newest-keras/bin
 IN_PARALLEL := -n 2 --dist worksteal
 # Errors only: setuptools takes folders of data for packages, and says so at length.
@@ -14,6 +15,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help install demo lint check test test-slow test-backends test-browser test-newest-keras \
+  docs test-docs \
   coverage test-wheel test-extras test-tensorflow-serving reliability bench results clean
 .DEFAULT_GOAL := help
 
@@ -41,10 +43,10 @@ lint: $(READY)  ## ruff, mypy and pyright
 check: lint test  ## lint, types and the fast suite: what a commit must pass
 
 test: $(READY)  ## the fast suite: five minutes on two cores
-	$(BIN)/python -m pytest -m "not slow and not backend and not browser" $(IN_PARALLEL) $(TESTS)
+	$(BIN)/python -m pytest -m "not slow and not backend and not browser and not docs" $(IN_PARALLEL) $(TESTS)
 
 test-slow: $(READY)  ## what takes minutes
-	$(BIN)/python -m pytest -m "slow and not browser" $(TESTS)
+	$(BIN)/python -m pytest -m "slow and not browser and not docs" $(TESTS)
 
 test-backends: $(READY)  ## what runs JAX and PyTorch; one of them: BACKEND=jax
 	$(BIN)/python -m pytest -m "backend and not slow" -k "$(BACKEND)" $(TESTS)
@@ -55,14 +57,26 @@ test-newest-keras:  ## the layers and saved weights on the newest Keras there is
 	@$(NEWEST_KERAS)/python $(PIP) $(EDITABLE) ".[tensorflow,hub]" "pytest>=9,<10"
 	@$(NEWEST_KERAS)/python $(PIP) --upgrade keras
 	@$(NEWEST_KERAS)/python -c "import keras; print('Keras', keras.__version__)"
-	$(NEWEST_KERAS)/python -m pytest -m "not slow and not backend and not browser" \
+	$(NEWEST_KERAS)/python -m pytest -m "not slow and not backend and not browser and not docs" \
 	  $(or $(TESTS),tests/layers/test_contract.py tests/weights/test_files.py)
 
 test-browser: $(READY)  ## the server's page, in Chromium (Debian's package `chromium`)
 	$(BIN)/python -m pytest -m browser
 
+$(DOCUMENTERS): $(READY)
+	@$(BIN)/python $(PIP) $(EDITABLE) ".[docs]"
+	@touch $@
+
+docs: $(DOCUMENTERS)  ## the documents as a site, build/site/index.html
+	@mkdir -p build
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs build --strict --quiet \
+	  2> build/docs.log || { cat build/docs.log; exit 1; }
+
+test-docs: $(DOCUMENTERS)  ## run every example of the documents: some minutes
+	$(BIN)/python -m pytest -m docs $(TESTS)
+
 coverage: $(READY)  ## the fast suite with line and branch coverage
-	$(BIN)/python -m pytest -m "not slow and not backend and not browser" $(IN_PARALLEL) --cov $(TESTS)
+	$(BIN)/python -m pytest -m "not slow and not backend and not browser and not docs" $(IN_PARALLEL) --cov $(TESTS)
 
 test-tensorflow-serving: $(READY)  ## TF Serving's own tests on ours, of its clone FOLDER: a quarter of an hour
 	@test -d "$(FOLDER)/tensorflow_serving" || \

@@ -16,6 +16,7 @@ from keras_attn.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from keras_attn.applications.common.names import Network
+    from keras_attn.applications.common.published import Published
     from keras_attn.cost.table import Cost
 
 HELP = "List the networks with what they cost, their pretrained weights, or the attention."
@@ -118,19 +119,10 @@ def _print_networks(networks: Mapping[str, Network], costs: Mapping[str, Cost]) 
     rows, notes = [], []
     for name, network in networks.items():
         cost, published = costs[name], network.published
-        theirs, note = ("",) * 4, ""
-        if published:
-            of_counts = {"all": cost.parameters, "trainable": cost.trainable}
-            of_compute = cost.flops if published.compute.endswith("FLOPs") else cost.macs
-            theirs = (
-                published.parameters,
-                _difference(published.parameters, of_counts[published.counted]),
-                published.compute,
-                _difference(published.compute, of_compute),
-            )
-            if published.note:
-                notes += [] if published.note in notes else [published.note]
-                note = f" [{notes.index(published.note) + 1}]"
+        theirs, note = of_published(published, cost), ""
+        if published and published.note:
+            notes += [] if published.note in notes else [published.note]
+            note = f" [{notes.index(published.note) + 1}]"
         cells = (
             name,
             "x".join(map(str, cost.input_shape[:2])),
@@ -169,6 +161,25 @@ weights: all, the moving statistics of BatchNormalization among them.
 GMACs, GFLOPs: convolutions, dense layers and attention's products for one image, nothing else;
   one multiply-accumulate (MAC) is two FLOPs, whatever a paper calls them.
 theirs: as the source prints it; "=" where ours rounds to that, else how ours differs."""
+
+
+def of_published(published: Published | None, cost: Cost) -> tuple[str, str, str, str]:
+    """Weights as the source prints them, how ours differ; and so for the compute.
+
+    Args:
+        published: What the source prints, if anything.
+        cost: What we count.
+    """
+    if published is None:
+        return "", "", "", ""
+    of_counts = {"all": cost.parameters, "trainable": cost.trainable}
+    of_compute = cost.flops if published.compute.endswith("FLOPs") else cost.macs
+    return (
+        published.parameters,
+        _difference(published.parameters, of_counts[published.counted]),
+        published.compute,
+        _difference(published.compute, of_compute),
+    )
 
 
 def _difference(published: str, ours: int) -> str:

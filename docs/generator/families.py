@@ -1,0 +1,204 @@
+"""A page for each family of networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import Any
+
+from generator.markdown import table
+from keras_attn import applications
+from keras_attn.applications.common.names import NETWORKS, Network
+from keras_attn.applications.common.residual_network import GEOMETRIES
+from keras_attn.cli.inspection.models import of_published
+from keras_attn.cost.attention import attention_cells, attention_notes
+from keras_attn.cost.table import Cost, read_costs
+from keras_attn.weights.sources import SETS, card
+
+TITLES = {
+    "residual_attention": "Residual Attention Network",
+    "residual_attention_cifar": "Residual Attention Network for CIFAR",
+    "se_resnet": "SE-ResNet, SE-ResNeXt, SENet",
+    "aa_resnet": "AA-ResNet",
+    "attention_resnet": "ResNet with other attention",
+    "cifar_resnet": "ResNets for CIFAR",
+    "wide_resnet": "Wide ResNet",
+    "resnet": "ResNet",
+    "bn_inception": "SE-BN-Inception",
+    "mobilenet": "SE-MobileNet",
+    "shufflenet": "SE-ShuffleNet",
+    "mnasnet": "MnasNet",
+}
+BY_GEOMETRY = ("resnet", "se_resnet", "aa_resnet", "attention_resnet")
+
+
+def pages() -> tuple[dict[str, str], list[Any]]:
+    """The pages by their paths, and their part of the navigation."""
+    costs = read_costs()
+    texts = {
+        f"networks/{module}.md": _page(module, title, costs) for module, title in TITLES.items()
+    }
+    rows = [
+        (f"[{title}]({module}.md)", ", ".join(f"`{name}`" for name in constructors(module)))
+        for module, title in TITLES.items()
+    ]
+    texts["networks/index.md"] = INDEX.format(families=table(("family", "constructors"), rows))
+    texts["networks/weights.md"] = _weights()
+    texts["networks/attention.md"] = _kinds()
+    return texts, [
+        "networks/index.md",
+        *(f"networks/{module}.md" for module in TITLES),
+        "networks/attention.md",
+        "networks/weights.md",
+    ]
+
+
+INDEX = """# Networks
+
+`keras_attn.applications` builds them as keras.applications does. What differs from it is in
+[Common arguments](#common-arguments) and below.
+
+{families}
+`keras-attn models` prints the same numbers as these pages, and `keras-attn models NAME --count`
+builds a network and counts again. With `attention=None` the networks are without attention; the
+Residual Attention Networks have `masks=False` for that.
+
+## Common arguments
+
+Every constructor takes these, too.
+
+::: keras_attn.applications.common.network.Common
+    options:
+      show_root_heading: false
+      show_root_toc_entry: false
+      show_bases: false
+      members: []
+
+## For all networks
+
+::: keras_attn.applications.common.registry.get_model
+::: keras_attn.applications.common.preprocessing.preprocess_input
+::: keras_attn.applications.common.construction.pyramid_outputs
+"""
+
+
+def constructors(module: str) -> list[str]:
+    """The names of a family's constructors."""
+    known = {network.constructor for network in NETWORKS.values()}
+    found = importlib.import_module(f"keras_attn.applications.{module}")
+    return [name for name in vars(found) if name in known and _module_of(name) == module]
+
+
+def _module_of(name: str) -> str:
+    return str(getattr(applications, name).__module__.rpartition(".")[2])
+
+
+def _page(module: str, title: str, costs: dict[str, Cost]) -> str:
+    names = constructors(module)
+    networks = {key: row for key, row in NETWORKS.items() if row.constructor in names}
+    text = (importlib.import_module(f"keras_attn.applications.{module}").__doc__ or "").strip()
+    parts = [f"# {title}", text, "## Variants", _variants(networks, costs)]
+    sets = [each for each in SETS if each.metadata.network in names]
+    if sets:
+        parts += ["## Pretrained weights", weights_table(sets)]
+    if module in BY_GEOMETRY:
+        parts += ["## Geometries", _geometries()]
+    parts += ["## Constructors"]
+    parts += [f"::: keras_attn.applications.{module}.{name}" for name in names]
+    return "\n\n".join(parts) + "\n"
+
+
+def _variants(networks: dict[str, Network], costs: dict[str, Cost]) -> str:
+    rows, sources = [], []
+    for name, network in networks.items():
+        cost = costs[name]
+        theirs = of_published(network.published, cost)
+        note = network.published.note if network.published else ""
+        source = f"{network.source}{f': {note}' if note else ''}"
+        if source not in sources:
+            sources.append(source)
+        side = "x".join(map(str, cost.input_shape[:2]))
+        numbers = (f"{cost.parameters:,}", f"{cost.trainable:,}", f"{cost.macs / 1e9:.3f}")
+        rows.append((f"`{name}`", side, *numbers, *theirs, sources.index(source) + 1))
+    heading = (
+        "name", "input", "weights", "trainable", "GMACs",
+        "published weights", "ours", "published cost", "ours", "source",
+    )  # fmt: skip
+    listed = "".join(f"{i}. {source}\n" for i, source in enumerate(sources, start=1))
+    about = (
+        "One multiply-accumulate (MAC) is two FLOPs. What is published stands as its source prints "
+        "it; `=` says that ours rounds to that. The sources:\n"
+    )
+    return "\n".join([table(heading, rows, right=range(2, 10)), about, listed])
+
+
+def weights_table(sets: list[Any]) -> str:
+    """The table of sets of weights."""
+    rows = []
+    for each in sets:
+        network, tag, _, *rest = card.row(each)  # the tag begins with the source
+        rows.append((f"`{network}`", f"`{tag}`", *rest))
+    return table([*card.HEADER[:2], *card.HEADER[3:]], rows) + "\n" + _paragraphs(card.FOOTER)
+
+
+def _kinds() -> str:
+    cells = attention_cells()
+    rows = [
+        (
+            f"`{row['kind']}`",
+            f"[`{row['layer']}`](../layers/{row['layer']}.md)",
+            *list(row.values())[2:],
+        )
+        for row in cells
+    ]
+    return (
+        "---\nhide: [toc]\n---\n\n# Kinds of attention\n\n"
+        "These names go into `attention=` of the residual families and "
+        "MnasNet, and into [`insert_attention`](../guides/insertion.md).\n\n"
+        + table(list(cells[0]), rows, right=range(2, 7))
+        + "\n"
+        + _paragraphs(attention_notes())
+    )
+
+
+def _paragraphs(text: str) -> str:
+    """Notes whose further lines are indented, as a list."""
+    return (
+        "\n".join(
+            f"- {line[0].upper()}{line[1:]}"
+            for line in text.strip().replace("\n  ", " ").splitlines()
+        )
+        + "\n"
+    )
+
+
+def _weights() -> str:
+    return (
+        "---\nhide: [toc]\n---\n\n# Pretrained weights\n\n"
+        "`weights=` of a constructor takes a set's tag, and `imagenet` or "
+        "`cifar10` where there is one. [Fine-tuning](../guides/finetuning.md) says how they are "
+        "used; `keras-attn models --weights TAG` prints a set's card.\n\n"
+        + weights_table(list(SETS))
+    )
+
+
+def _geometries() -> str:
+    rows = [
+        (f"`{name}`", *(_cell(getattr(how, field.name)) for field in dataclasses.fields(how)))
+        for name, how in GEOMETRIES.items()
+    ]
+    fields = [
+        field.name.replace("_", " ")
+        for field in dataclasses.fields(next(iter(GEOMETRIES.values())))
+    ]
+    return (
+        "The same weights fit networks that pad, pool or stride elsewhere, and are silently worse "
+        "there. A set of weights brings its geometry, and refuses another.\n\n"
+        + table(["geometry", *fields], rows)
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"{filters}/{strides}" for filters, strides in value)
+    return {None: "none", True: "yes", False: "no"}.get(value, str(value))

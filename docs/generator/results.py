@@ -1,0 +1,171 @@
+"""Benchmarks and trainings, from the CSVs of `benchmarks/results`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.accuracy.trainings import Training, read_queue
+from generator.markdown import ROOT, read_csv, table
+
+# Columns that say how a row was measured; they stand below the table.
+RUN = ("command", "versions", "keras", "tensorflow", "hardware", "date", "commit")
+
+
+def pages() -> tuple[dict[str, str], list[Any]]:
+    """The pages by their paths, and their part of the navigation."""
+    with open(ROOT / "docs/results/tables.toml", "rb") as file:
+        described = tomllib.load(file)
+    texts = {f"results/{name}.md": _page(name, about) for name, about in described.items()}
+    texts["results/trainings.md"] = _trainings()
+    rows = [
+        (f"[{a['title']}]({name}.md)", f"`benchmarks/results/{name}.csv`")
+        for name, a in described.items()
+    ]
+    rows.append(("[Trainings](trainings.md)", "`benchmarks/results/trainings.csv`"))
+    texts["results/index.md"] = (
+        "# What was measured\n\nEach table is a file of the repository, and each of its rows has "
+        "the command that made it.\n\n" + table(("table", "file"), rows) + LIMITS
+    )
+    return texts, [
+        "results/index.md",
+        *(f"results/{name}.md" for name in described),
+        "results/trainings.md",
+    ]
+
+
+LIMITS = """
+## What was not run
+
+- GPUs, TPUs and several machines; several replicas and workers were processes of one machine.
+- A real `tensorflow_model_server`, and containers of the production kit.
+- The trainings on ImageNet, and most of those on CIFAR: see [Trainings](trainings.md).
+- The published files of weights were not downloaded; random weights of the sources' own networks
+  were compared instead.
+"""
+
+
+def _page(name: str, about: dict[str, Any]) -> str:
+    rows = read_csv(f"benchmarks/results/{name}.csv")
+    columns = [key for key in rows[0] if key not in RUN and any(row[key] for row in rows)]
+    cells = [[_short(row[key]) for key in columns] for row in rows]
+    right = [i for i, key in enumerate(columns) if all(_is_number(row[key]) for row in rows)]
+    heading = [key.replace("_", " ") for key in columns]
+    parts = [
+        f"---\nhide: [toc]\n---\n\n# {about['title']}",
+        about["text"].strip(),
+        table(heading, cells, right),
+        how(rows),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def how(rows: Sequence[dict[str, str]]) -> str:
+    """How rows were measured: a line for each command, its versions, hardware and date."""
+    lines = []
+    for row in rows:
+        command = f"`{row['command']}`, " if row.get("command") else ""
+        versions = ", ".join(
+            row[key] if key == "versions" else f"{key} {row[key]}"
+            for key in ("versions", "keras", "tensorflow", "commit")
+            if row.get(key)
+        )
+        lines.append(f"- {command}{versions}; {row['hardware']}; {row['date']}")
+    return "## How\n\n" + "\n".join(dict.fromkeys(lines))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return float(text) is not None
+    except ValueError:
+        return not text
+
+
+def _short(text: str) -> str:
+    """A number in at most four digits behind the point."""
+    if not _is_number(text) or "." not in text:
+        return text
+    return f"{float(text):.4f}".rstrip("0").rstrip(".")
+
+
+def _trainings() -> str:
+    rows = read_csv("benchmarks/results/trainings.csv")
+    done = {(row["training"], row["model"], int(row["seed"])): row for row in rows}
+    seeds: dict[tuple[str, str], list[Training]] = {}
+    for training in read_queue():
+        seeds.setdefault((training.name, training.model), []).append(training)
+    cells = []
+    for (name, model), group in seeds.items():
+        found = [done.get((name, model, training.seed)) for training in group]
+        accuracies = [f"{100 * float(r['accuracy']):.2f} %" if r else "not run" for r in found]
+        epochs, hours = (", ".join(row[key] for row in found if row) for key in ("epochs", "hours"))
+        options = ", ".join(f"{k} {_value(v)}" for k, v in group[0].differs.items())
+        of = ", ".join(str(training.seed) for training in group)
+        cells.append(
+            (name, f"`{model}`", of, ", ".join(dict.fromkeys(accuracies)), epochs, hours, options)
+        )
+    heading = ("training", "network", "seeds", "accuracy", "epochs", "hours", "differs in")
+    curves = [
+        _curve(row["training"], row["model"], slug)
+        for row in rows
+        if (slug := row["command"].split("--only ")[1].split()[0])
+    ]
+    return "\n\n".join(
+        [
+            "---\nhide: [toc]\n---\n\n# Trainings",
+            TRAININGS.strip(),
+            table(heading, cells, right=(3, 4, 5)),
+            "## Curves",
+            "Accuracy by epoch: the line is that of the training images, the points that of the "
+            "10,000 test images.",
+            '<div class="curves">' + "".join(curves) + "</div>",
+            how(rows),
+        ]
+    )
+
+
+TRAININGS = """
+Accuracy on the 10,000 test images of CIFAR-10 after the last epoch. The queue of trainings is
+`benchmarks/accuracy/queue.toml`, and `make results` goes on with it; what it has not come to is
+"not run". The papers' own numbers are of 160 and more epochs; no row here repeats their trainings.
+
+The papers say that Squeeze-and-Excitation and residual attention learning improve accuracy, and
+that masks make networks robust to noisy labels. The rows called "claim" ask just this. Each row
+called "study" changes one habit of fast training.
+"""
+
+
+def _value(value: Any) -> str:
+    return (
+        json.dumps(value).strip('"')
+        if not isinstance(value, dict)
+        else ", ".join(f"{k}={_value(v) or 'none'}" for k, v in value.items())
+    )
+
+
+def _curve(title: str, model: str, slug: str) -> str:
+    """A curve of a training as SVG: accuracies from 0 to 1."""
+    rows = read_csv(f"benchmarks/results/curves/{slug}.csv")
+    last = max(int(row["epoch"]) for row in rows)
+
+    def place(row: dict[str, str], key: str) -> tuple[float, float]:
+        return 40 + 240 * (int(row["epoch"]) - 1) / max(1, last - 1), 130 - 110 * float(row[key])
+
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(row, "accuracy") for row in rows))
+    points = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
+        for x, y in (place(row, "val_accuracy") for row in rows if row["val_accuracy"])
+    )
+    grid = "".join(
+        f'<line x1="40" x2="280" y1="{130 - 110 * v}" y2="{130 - 110 * v}"/>'
+        f'<text x="34" y="{134 - 110 * v}">{v:.0%}</text>'
+        for v in (0, 0.5, 1)
+    )
+    return (
+        f'<figure><svg viewBox="0 0 290 150" role="img" aria-label="{title}, {model}">{grid}'
+        f'<text x="40" y="146">1</text><text x="280" y="146">{last}</text>'
+        f'<polyline points="{line}"/>{points}</svg>'
+        f"<figcaption>{title}<br>{model}</figcaption></figure>"
+    )
