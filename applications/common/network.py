@@ -111,16 +111,23 @@ def network(
 def _whole_signature(function: Callable[..., Any], images: Images) -> inspect.Signature:
     """The function's own arguments, and in place of `**common` what that stands for."""
     own = inspect.signature(function)
-    defaults = inspect.signature(construct).parameters
     parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    for name, annotation in Common.__annotations__.items():
-        default = images.classes if name == "classes" else defaults[name].default
-        parameters.append(
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-            )
-        )
+    for name, parameter in _common_parameters().items():
+        is_classes = name == "classes"
+        parameters.append(parameter.replace(default=images.classes) if is_classes else parameter)
     return own.replace(parameters=parameters)
+
+
+@functools.cache
+def _common_parameters() -> dict[str, inspect.Parameter]:
+    """The arguments of `Common`, with the defaults that `construct` has."""
+    defaults = inspect.signature(construct).parameters
+    return {
+        name: inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name].default, annotation=kind
+        )
+        for name, kind in Common.__annotations__.items()
+    }
 
 
 _SECTION = re.compile(r"\n\n(?=(?:Args|Returns|Raises|Example):\n)")
@@ -138,10 +145,15 @@ def _whole_docstring(text: str | None, like: Callable[..., Any] | None) -> str |
     sections = {section.partition(":")[0]: section for section in own}
     for section in _SECTION.split(like.__doc__ or "")[1:] if like else []:
         sections.setdefault(section.partition(":")[0], section)
-    common = inspect.cleandoc(Common.__doc__).partition("Attributes:")[2]
+    common = _common_arguments(Common.__doc__)
     sections["Args"] = _COMMON.sub(lambda _: common, sections["Args"])
     order = (name for name in ("Args", "Returns", "Raises", "Example") if name in sections)
     return "\n\n".join([summary, *(sections[name] for name in order)]) + "\n"
+
+
+@functools.cache
+def _common_arguments(text: str) -> str:
+    return inspect.cleandoc(text).partition("Attributes:")[2]
 
 
 def _unknown(constructor: str, key: str, value: object) -> str:
