@@ -31,7 +31,8 @@ def as_dataset(data: Images) -> ImageDataset:
     if isinstance(data, ImageDataset):
         return data
     if isinstance(data, (tuple, list)) and len(data) == 2:
-        train, test = data
+        pair: Any = data
+        train, test = pair
         if is_tf_data(train) and is_tf_data(test):
             return ImageDataset.from_tf_data(train, test)
         if all(isinstance(each, (tuple, list)) and len(each) == 2 for each in data):
