@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
-PYTHON ?= python3.11
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version))))
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
@@ -25,6 +25,7 @@ help:  ## list the targets
 install: $(READY)  ## make .venv and install the package with everything that it needs
 
 $(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "keras_attn needs Python 3.11, 3.12 or 3.13 on the PATH"; exit 2; }
 	@echo "Installing into $(VENV) (some minutes, 3 GB) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python $(PIP) --upgrade "pip>=25"
