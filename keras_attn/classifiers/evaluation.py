@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,7 +15,9 @@ _LOG = logging.getLogger(__name__)
 LEAST = 1e-7  # a probability below it counts as this in the loss, as Keras has it
 
 
-def evaluate_classifier(classifier: Classifier, dataset: ImageDataset) -> dict[str, float]:
+def evaluate_classifier(
+    classifier: Classifier, dataset: ImageDataset, *, done: Callable[[int], None] | None = None
+) -> dict[str, float]:
     """Measures a classifier on the held-out images of a data set.
 
     Files are read by the classifier's own preprocessing, crop and all; other images are resized by
@@ -24,6 +26,7 @@ def evaluate_classifier(classifier: Classifier, dataset: ImageDataset) -> dict[s
     Args:
         classifier: A classifier, see `open_classifier`.
         dataset: Data set whose held-out images are taken.
+        done: Function that is told of each image that is done.
 
     Returns:
         `loss`, the mean cross-entropy in nats, and `accuracy`.
@@ -43,6 +46,8 @@ def evaluate_classifier(classifier: Classifier, dataset: ImageDataset) -> dict[s
         if order is None:
             order = _order(classifier.class_names, dataset.class_names)
         theirs = order[label]
+        if done is not None:
+            done(1)
         right += int(probabilities.argmax() == theirs)
         losses -= float(np.log(max(probabilities[theirs], LEAST)))
     return {"loss": losses / dataset.test_size, "accuracy": right / dataset.test_size}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_attn.classifiers.kinds import Source, find_source
 from keras_attn.cli.library import import_library, leave_out_start_up_lines
-from keras_attn.cli.stages import say, stage
+from keras_attn.cli.stages import library_log, say, stage
 
 if TYPE_CHECKING:
     from keras_attn.classifiers.classifier import Classifier
@@ -53,7 +53,7 @@ def open_network(source: Source) -> NetworkClassifier:
     import_library()
     from keras_attn.classifiers import networks
 
-    with stage(f"opening {source.place}"):
+    with stage(f"opening {source.place}"), library_log():
         found = networks.open_network(source)
     for note in found.notes:
         say(note)

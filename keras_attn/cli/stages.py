@@ -48,6 +48,30 @@ def stage(text: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
+def counted(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on the terminal's last line, where somebody watches and there is much to do.
+
+    Gives a function that takes how many more are done.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+@contextlib.contextmanager
 def _watched(text: str) -> Iterator[None]:
     """The text on the terminal's last line, until it is done."""
     watched = sys.stderr.isatty() and not quiet

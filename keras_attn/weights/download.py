@@ -179,9 +179,14 @@ def _download(url: str, partial: Path, validator: Path, file: RemoteFile) -> Non
             tag = answer.headers.get("ETag", "")
             mark = answer.headers.get("Last-Modified", "") if tag[:2] in ("", "W/") else tag
             validator.write_text(mark, encoding="latin-1")
+            got, tenths = have if resumed else 0, 0
             with partial.open("ab" if resumed else "wb") as out:
                 while chunk := answer.read(CHUNK):
                     out.write(chunk)
+                    got += len(chunk)
+                    if total and 10 * got // total > tenths:
+                        tenths = 10 * got // total
+                        LOGGER.info("Downloaded %d %%", 10 * tenths)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left to send
             whole = (error.headers.get("Content-Range") or "").rpartition("/")[2]

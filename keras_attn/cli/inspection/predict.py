@@ -12,7 +12,7 @@ from typing import Any
 from keras_attn.cli.arguments import add_json
 from keras_attn.cli.paths import check_file, find_images
 from keras_attn.cli.sources import EXPORTS, NETWORKS, open_source, pixels_of
-from keras_attn.cli.stages import warn
+from keras_attn.cli.stages import counted, warn
 from keras_attn.cli.tables import print_json, print_table
 
 HELP = "Classify image files, by a trained network or on a server."
@@ -77,11 +77,14 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; gives 1 where some of several images could not be read."""
     asked = _Server(args.server, args.labels) if args.server else _Here(open_source(args.source))
     found: dict[str, Ranked] = {}
-    for start in range(0, len(args.files), AT_ONCE):
-        read = dict(_read(args.files[start : start + AT_ONCE], asked, alone=len(args.files) == 1))
-        if read:
-            answers = asked.ask(list(read.values()))
-            found |= {file: each[: args.top] for file, each in zip(read, answers, strict=True)}
+    with counted("predicting", len(args.files)) as done:
+        for start in range(0, len(args.files), AT_ONCE):
+            files = args.files[start : start + AT_ONCE]
+            read = dict(_read(files, asked, alone=len(args.files) == 1))
+            if read:
+                answers = asked.ask(list(read.values()))
+                found |= {file: each[: args.top] for file, each in zip(read, answers, strict=True)}
+            done(len(files))
     if args.json:
         classes = {
             file: [{"class": name, "probability": share} for share, name in ranked]

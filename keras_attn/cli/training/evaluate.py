@@ -8,7 +8,7 @@ from typing import Any
 from keras_attn.cli.arguments import add_data, add_json
 from keras_attn.cli.output import print_metrics, read_data
 from keras_attn.cli.sources import EXPORTS, NETWORKS, open_source
-from keras_attn.cli.stages import library_log, stage, warn
+from keras_attn.cli.stages import counted, library_log, stage, warn
 from keras_attn.cli.tables import print_json
 
 HELP = "Measure a trained network on held-out images."
@@ -78,11 +78,13 @@ def run(args: argparse.Namespace) -> None:
             "the data differ from those that were trained on: images that are held out now may "
             "have been among them"
         )
-    with stage(f"evaluating on {data.test_size:,} images"), library_log():
+    with library_log():
         if record is not None and isinstance(classifier, NetworkClassifier):
-            metrics = evaluate(classifier.model, data, batch_size=args.batch_size)
+            with stage(f"evaluating on {data.test_size:,} images"):
+                metrics = evaluate(classifier.model, data, batch_size=args.batch_size)
         else:
-            metrics = evaluate_classifier(classifier, data)
+            with counted("evaluating", data.test_size) as done:
+                metrics = evaluate_classifier(classifier, data, done=done)
     if args.json:
         print_json({**metrics, "images": data.test_size})
     elif args.csv:
