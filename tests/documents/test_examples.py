@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.documents import environment
 from helpers.paths import ROOT
 from programs.run_document import blocks
 
@@ -29,12 +29,6 @@ NOT_RUN = {
     "docs/index.md": (1, "clones the repository"),
     "docs/guides/production.md": (1, "starts containers"),
 }
-
-
-def environment(**further: str) -> dict[str, str]:
-    """Where `keras-attn` and `python` are this checkout and this interpreter."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **further}
 
 
 def languages(path: Path) -> list[str]:

@@ -25,7 +25,7 @@ from keras_attn.data.options import DATA_OPTIONS
 
 HELP = "Train a network that has weights on other data."
 STOPPED = "the same command goes on after the last epoch that was finished"
-EXAMPLE = "keras-attn finetune --weights cifar10 --data photos --out runs/photos"
+EXAMPLE = "keras-attn finetune --weights cifar10 --data photos --out runs/tuned"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
