@@ -216,7 +216,7 @@ def test_export_to_other_formats(run_folder, image_file, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert all(file.is_file() for file in files.values())
-    assert main([*arguments, "--calibrate", str(tmp_path / "nothing")]) == 1
+    assert main([*arguments, "--overwrite", "--calibrate", str(tmp_path / "nothing")]) == 1
     assert "`--calibrate` must be a folder of image files" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1"]
 
