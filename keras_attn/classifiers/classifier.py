@@ -44,14 +44,17 @@ class Classifier(abc.ABC):
             ValueError: If a file is not an image.
         """
         for batch in _batches(paths):
-            yield from self.of_pixels(
+            yield from self.of_fitted(
                 np.stack([self.preprocessing.read(path, self.channels) for path in batch])
             )
 
     def of_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Pixel values of any size, uint8 `(B, h, w, C)` -> probabilities `(B, k)`."""
-        fitted = np.stack([self.preprocessing.fit(image) for image in pixels])
-        return np.asarray(self.run(self.preprocessing.normalise(fitted)))
+        return self.of_fitted(np.stack([self.preprocessing.fit(image) for image in pixels]))
+
+    def of_fitted(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixel values as `preprocessing` reads them, uint8 `(B, H, W, C)` -> probabilities."""
+        return self.run(self.preprocessing.normalise(pixels))
 
 
 def _batches(paths: Iterable[str | os.PathLike[str]]) -> Iterator[list[str | os.PathLike[str]]]:

@@ -67,6 +67,18 @@ def test_the_same_probabilities_from_each_form(forms, photos, form):
     )
 
 
+def test_a_crop_is_cut_once(forms, photos):
+    """What was read from a file is not fitted again."""
+    file = photos / "red/0.png"
+    model = keras.saving.load_model(forms / "run/model.keras")
+    how = Preprocessing((16, 16), crop=0.5)
+    classifier = networks.NetworkClassifier(model, ("blue", "green", "red"), how)
+    expected = model.predict(how.read(file)[None].astype("float32"), verbose=0)
+    np.testing.assert_allclose(next(classifier.of_files([file]))[None], expected, atol=1e-6)
+    whole = np.asarray(Image.open(file))[None]
+    np.testing.assert_allclose(classifier.of_pixels(whole), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("form", ["run", "served", "net.onnx"])
 def test_the_same_accuracy_from_each_form(forms, photos, form):
     data = load_dataset(photos, image_size=16)

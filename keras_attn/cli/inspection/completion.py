@@ -9,7 +9,7 @@ EXAMPLE = "keras-attn completion bash > ~/.local/share/bash-completion/completio
 
 SHELLS = ("bash", "zsh", "fish")
 # What stands for a value in the usage -> what a shell may offer in its place.
-PATHS = {"FILE": "FILE", "IMAGE": "FILE", "FOLDER": "DIRECTORY", "RUN": "DIRECTORY"}
+PATHS = {"FILE": "FILE", "IMAGE": "FILE", "FOLDER": "DIRECTORY", "SOURCE": "FILE"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -110,7 +110,7 @@ class _Here:
     def ask(self, images: Sequence[Any]) -> list[Ranked]:
         import numpy as np
 
-        probabilities = self.classifier.of_pixels(np.stack(images)).tolist()
+        probabilities = self.classifier.of_fitted(np.stack(images)).tolist()
         return [_ranked(each, self.classifier.class_names) for each in probabilities]
 
 
