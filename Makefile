@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 DOCUMENTERS := $(VENV)/.documenters
+# JAX is imported by whoever imports TensorFlow where it is installed: half a second a process.
+BACKENDS := .venv-backends
 NEWEST_KERAS := .venv-newest-keras/bin
 IN_PARALLEL := -n 2 --dist worksteal
 # Errors only: setuptools takes folders of data for packages, and says so at length.
@@ -49,8 +51,13 @@ test: $(READY)  ## the fast suite: five minutes on two cores
 test-slow: $(READY)  ## what takes minutes
 	$(BIN)/python -m pytest -m "slow and not browser and not docs" $(TESTS)
 
-test-backends: $(READY)  ## what runs JAX and PyTorch; one of them: BACKEND=jax
-	$(BIN)/python -m pytest -m "backend and not slow" -k "$(BACKEND)" $(TESTS)
+$(BACKENDS)/.backends: pyproject.toml
+	@$(MAKE) --no-print-directory install VENV=$(BACKENDS)
+	@$(BACKENDS)/bin/python $(PIP) $(EDITABLE) ".[backends]"
+	@touch $@
+
+test-backends: $(BACKENDS)/.backends  ## what runs JAX and PyTorch; one of them: BACKEND=jax
+	$(BACKENDS)/bin/python -m pytest -m "backend and not slow" -k "$(BACKEND)" $(TESTS)
 
 test-newest-keras:  ## the layers and saved weights on the newest Keras there is
 	@test -x $(NEWEST_KERAS)/python || $(PYTHON) -m venv $(NEWEST_KERAS:/bin=)
@@ -102,4 +109,4 @@ results: $(READY)  ## go on with the trainings that the documents quote: days, a
 	@$(BIN)/python -m benchmarks.accuracy.trainings $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .venv-newest .venv-newest-keras build dist demo *.egg-info
+	rm -rf $(VENV) $(BACKENDS) .venv-newest .venv-newest-keras build dist demo *.egg-info
