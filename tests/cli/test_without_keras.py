@@ -138,7 +138,7 @@ def test_stderr_has_our_lines_alone_and_the_layers_are_registered(tmp_path):
         assert all(line.startswith("keras-attn: ") for line in done.stderr.splitlines())
 
 
-# For processes that import Keras and don't compute: its backend without imports of its own.
+# For processes that import Keras and don't compute: NumPy's backend, which needs JAX.
 LIGHT = {**os.environ, "KERAS_BACKEND": "numpy", "PYTHONPATH": str(ROOT)}
 CRASHES = """
 import os, sys
@@ -152,7 +152,10 @@ print("I0000 is a word of ours", file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize(("end", "code"), [("pass", 0), ("os.abort()", -6)])
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("end", "code"), [("pass", 0), ("os.abort()", -6)], ids=["jax-ends", "jax-aborts"]
+)
 def test_errors_and_last_words_get_through(end, code):
     done = subprocess.run(
         [sys.executable, "-c", CRASHES.format(end=end)],
@@ -170,9 +173,9 @@ def test_errors_and_last_words_get_through(end, code):
 @pytest.mark.parametrize(
     ("process", "at_once"),
     [
-        (["-c", "{code}"], True),
+        pytest.param(["-c", "{code}"], True, id="jax-code", marks=pytest.mark.backend),
         (["-m", "keras_attn.cli", "--version"], False),
-        (["{file}"], True),
+        pytest.param(["{file}"], True, id="jax-file", marks=pytest.mark.backend),
     ],
 )
 def test_only_our_own_process_waits(tmp_path, process, at_once):

@@ -126,7 +126,9 @@ def test_what_is_missing_says_what_brings_it(monkeypatch, capsys):
     assert "`pip install 'keras-attn[tensorflow]'`" in capsys.readouterr().err
 
 
-def test_the_tables_need_no_tensorflow():
+@pytest.mark.backend
+@pytest.mark.parametrize("backend", ["jax"])
+def test_the_tables_need_no_tensorflow(backend):
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "from keras_attn.cli import main\n"
@@ -134,7 +136,7 @@ def test_the_tables_need_no_tensorflow():
         "                'recipes digits_se_resnet8'):\n"
         "    assert main(command.split()) == 0"
     )
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
     )
