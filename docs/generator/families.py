@@ -7,7 +7,6 @@ import importlib
 from typing import Any
 
 from generator.markdown import table
-from keras_attn import applications
 from keras_attn.applications.common.names import NETWORKS, Network
 from keras_attn.applications.common.residual_network import GEOMETRIES
 from keras_attn.cli.inspection.models import of_published
@@ -86,8 +85,7 @@ def constructors(module: str) -> list[str]:
     """The names of a family's constructors."""
     known = {network.constructor for network in NETWORKS.values()}
     found = importlib.import_module(f"keras_attn.applications.{module}")
-    at_home = {name for name in known if getattr(applications, name).__module__ == found.__name__}
-    return [name for name in vars(found) if name in at_home]
+    return [name for name in vars(found) if name in known]
 
 
 def _page(module: str, title: str, costs: dict[str, Cost]) -> str:
