@@ -9,9 +9,9 @@ EXTRAS = {
     "tensorflow": ("tensorflow",),
     "tensorflow_datasets": ("train",),
     "importlib_resources": ("train",),
-    "sklearn": ("train",),
+    "sklearn": ("train", "report"),
     "tensorboard": ("train",),
-    "PIL": ("train", "export"),
+    "PIL": ("train", "export", "report"),
     "ai_edge_litert": ("export",),
     "onnx": ("export",),
     "onnxruntime": ("export",),
@@ -26,6 +26,7 @@ EXTRAS = {
     "h11": ("serving",),
     "huggingface_hub": ("hub",),
     "safetensors": ("hub",),
+    "matplotlib": ("report",),
 }
 
 
