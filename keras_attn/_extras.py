@@ -27,6 +27,8 @@ EXTRAS = {
     "huggingface_hub": ("hub",),
     "safetensors": ("hub",),
     "matplotlib": ("report",),
+    "jax": ("backends",),
+    "torch": ("backends",),
 }
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.explaining.last_gates --data-dir FOLDER [--epochs 2] [--limit 10000]
 
 FOLDER is where tensorflow-datasets has CIFAR-10 prepared. Hu et al., CVPR 2018, section 7.2, find
-that gates of the last stage hardly differ by class, and can go at little loss. Here a stage's gates
-are replaced by 1, or by their means over the training images, which are folded into the
+that gates of the last stage hardly differ by class, and can go at little loss. Here a stage's gates, or
+those of the last block alone, are replaced by 1, or by their means over the training images, which are folded into the
 normalization before them, and the network is then trained on with and without them alike: SGD with
 momentum, batches of 128, a constant rate, random flips. All accuracies are of the 10,000 test
 images.
@@ -27,7 +27,7 @@ from keras_attn.explain import class_profiles, draw_profiles, selectivity
 from keras_attn.training import load_dataset
 
 RESULTS = Path(__file__).parents[1] / "results"
-STAGES = (1, 2, 3)
+PLACES = ("stage1", "stage2", "stage3", "stage3_block3")  # whose gates go
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
@@ -49,21 +49,25 @@ def accuracy(model: keras.Model, data: Arrays) -> float:
 
 
 def without_gates(
-    model: keras.Model, stage: int, means: dict[str, np.ndarray] | None
+    model: keras.Model, where: str, means: dict[str, np.ndarray] | None
 ) -> keras.Model:
-    """A network with the weights of another, but without a stage's gates.
+    """A network with the weights of another, but without some gates.
 
     Args:
         model: SE-ResNet-20.
-        stage: The stage.
+        where: How the names begin of the layers whose gates go.
         means: By the gates' layers, what they are replaced by, (C,); `None` means 1.
     """
-    kept = tuple(each for each in STAGES if each != stage)
-    new = CIFARResNet(20, attention="se", stages=kept)
-    for layer in filter(lambda layer: layer.weights, new.layers):
-        layer.set_weights(model.get_layer(layer.name).get_weights())
+
+    def kept(stage: int, block: int) -> str | None:
+        return None if f"stage{stage}_block{block}_se".startswith(where) else "se"
+
+    new = CIFARResNet(20, attention=kept)
+    for layer in new.layers:
+        if layer.weights:
+            layer.set_weights(model.get_layer(layer.name).get_weights())
     for name, mean in (means or {}).items():
-        if name.startswith(f"stage{stage}_"):
+        if name.startswith(where):
             before = new.get_layer(name.replace("_se", "_bn2"))
             before.gamma.assign(before.gamma * mean)
             before.beta.assign(before.beta * mean)
@@ -119,10 +123,10 @@ def main() -> None:
     rows.append({"what": "accuracy", "where": "all gates", "value": round(whole, 2)})
     print(f"all gates: {whole:.2f} %")
     changed: dict[str, keras.Model] = {"all gates": model}
-    for stage in STAGES:
+    for place in PLACES:
         for how, values in (("1", None), ("their means", means)):
-            network = without_gates(model, stage, values)
-            where, value = f"stage {stage}'s gates are {how}", accuracy(network, test)
+            network = without_gates(model, place, values)
+            where, value = f"gates of {place} are {how}", accuracy(network, test)
             rows.append({"what": "accuracy", "where": where, "value": round(value, 2)})
             print(f"{where}: {value:.2f} %", flush=True)
             if values is not None:

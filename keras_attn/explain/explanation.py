@@ -19,8 +19,8 @@ from keras_attn.explain.heat_maps import HeatMaps, heat_maps, method_for, predic
 from keras_attn.explain.maps import attention_layers, check_images
 from keras_attn.explain.methods.gradients import CAMS, map_stages
 from keras_attn.explain.scale import GATE, WIDE_GATE
-from keras_attn.explain.targets import Target
-from keras_attn.explain.watching import attention_layers_by_name
+from keras_attn.explain.targets import Target, gives_scores
+from keras_attn.explain.watching import attention_layers_by_name, layers_by_name
 from keras_attn.layers import attention_form
 
 
@@ -53,8 +53,9 @@ def explain(
         out_png: Where the picture goes. It is written whole or not at all.
         layer: The layer's name, or `"all"` for the last layer of each stage. By default those of
             attention, and the last one of Grad-CAM.
-        method: See `heat_maps`. By default the network's attention by place; without that Grad-CAM
-            of a classifier, and gates of channels otherwise.
+        method: See `heat_maps`. By default attention, if `layer` has it; Grad-CAM, if it hasn't;
+            and without `layer` the network's attention by place, without that Grad-CAM of a
+            classifier, and gates of channels otherwise.
         target: The class by number or name, or a sequence of one for each image. By default the
             most likely one of each.
         head: A self-attention map's head; by default the mean over all.
@@ -107,9 +108,9 @@ def _batch(image: np.ndarray) -> np.ndarray:
 
 def _method(model: keras.Model, layer: str | None) -> str:
     attending = attention_layers_by_name(model)
-    if layer in attending or (layer is None and attending and len(model.outputs[0].shape) != 2):
+    if layer in attending or (layer is None and attending and not gives_scores(model)):
         return "attention"
-    return method_for(model)
+    return "grad_cam" if layer in layers_by_name(model) else method_for(model)
 
 
 def _layers(model: keras.Model, method: str, layer: str | None) -> Sequence[str | None]:

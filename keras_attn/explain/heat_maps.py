@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from keras_attn._checks import check_one_of
+from keras_attn._hints import did_you_mean
 from keras_attn.explain.attention import attention_heat, attention_stages
-from keras_attn.explain.maps import check_images, to_numpy
+from keras_attn.explain.maps import attention_layers, check_images, to_numpy
 from keras_attn.explain.methods.gradients import (
     CAMS,
     activation_and_gradient,
@@ -133,7 +134,8 @@ def heat_maps(
     classes, probabilities = predicted(model, images, target, class_names)
     found = partial(HeatMaps, classes=classes, probabilities=probabilities, method=method)
     if method == "attention":
-        layer = attention_stages(model)[-1] if layer is None else layer
+        names = attention_stages(model) or attention_layers(model)  # which raises without any
+        layer = names[-1] if layer is None else layer
         heat, scale = attention_heat(model, images, layer, query=query, head=head)
         return found(heat, layer=layer, scale=scale)
     if method == "rollout":
@@ -143,7 +145,11 @@ def heat_maps(
         return found(heat.astype("float32"), layer=None, scale=SIGNED_SHARE)
     layer = last_map(model) if layer is None else layer
     layers = layers_by_name(model)
-    check_one_of("layer", layer, tuple(layers))
+    if layer not in layers:
+        raise ValueError(
+            f"`layer` must be the name of a layer, such as {last_map(model)!r}. "
+            f"Received: layer={layer!r}{did_you_mean(layer, list(layers))}"
+        )
     activation, gradient = activation_and_gradient(model, images, layers[layer], classes)
     return found(CAMS[method](activation, gradient).astype("float32"), layer=layer, scale=SHARE)
 

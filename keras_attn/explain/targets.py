@@ -37,8 +37,11 @@ def find_classes(
             f"`class_names` must name the model's {outputs.shape[1]} classes. "
             f"Received: {len(class_names)} names"
         )
-    is_one = target is None or isinstance(target, int | np.integer | str)
-    targets = [target] * len(outputs) if is_one else list(target)  # type: ignore[arg-type]
+    targets: list[Target]
+    if target is None or isinstance(target, int | np.integer | str):
+        targets = [target] * len(outputs)
+    else:
+        targets = list(target)
     if len(targets) != len(outputs):
         raise ValueError(
             f"`target` must be a class, or one for each of {len(outputs)} images. "

@@ -257,7 +257,7 @@ def test_explain_a_query(model, images, tmp_path):
     ("arguments", "message"),
     [
         ({"layer": "gate", "query": (0, 0)}, "`query` must be None for a channel gate"),
-        ({"layer": "stem"}, r"attention layers, gate, mask, map, strided_map. Received"),
+        ({"layer": "nowhere"}, r"attention layers, gate, mask, map, strided_map. Received"),
         ({"layer": "mask", "query": (0, 0)}, "`query` must be None for a mask"),
         ({"layer": "map", "query": (7, 0)}, r"`query` must be a place within \(7, 5\)"),
         ({"image": np.zeros((HEIGHT, WIDTH))}, "`images` must be a batch of what the model takes"),

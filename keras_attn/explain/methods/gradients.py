@@ -78,7 +78,7 @@ def activation_and_gradient(
 def grad_cam(activation: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Selvaraju et al., ICCV 2017, equations 1 and 2: channels by their gradients' means."""
     weights = gradient.mean(axis=(1, 2), keepdims=True)  # (B, 1, 1, C)
-    return np.maximum((weights * activation).sum(axis=-1), 0)
+    return np.asarray(np.maximum((weights * activation).sum(axis=-1), 0))
 
 
 def grad_cam_plus_plus(activation: np.ndarray, gradient: np.ndarray) -> np.ndarray:
@@ -87,12 +87,12 @@ def grad_cam_plus_plus(activation: np.ndarray, gradient: np.ndarray) -> np.ndarr
     below = 2 * square + activation.sum(axis=(1, 2), keepdims=True) * cube
     alpha = np.where(gradient != 0, square / np.where(below == 0, 1, below), 0)
     weights = (alpha * np.maximum(gradient, 0)).sum(axis=(1, 2), keepdims=True)
-    return np.maximum((weights * activation).sum(axis=-1), 0)
+    return np.asarray(np.maximum((weights * activation).sum(axis=-1), 0))
 
 
 def hires_cam(activation: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Draelos and Carin, 2020: each place by its own gradient, which is faithful to the score."""
-    return np.maximum((gradient * activation).sum(axis=-1), 0)
+    return np.asarray(np.maximum((gradient * activation).sum(axis=-1), 0))
 
 
 CAMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

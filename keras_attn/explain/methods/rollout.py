@@ -52,7 +52,7 @@ def rollout(model: keras.Model, images: np.ndarray) -> np.ndarray:
             "`model` must have layers whose attention is a map from each place to each, such as "
             f"SelfAttention2D, for rollout. Received: model {model.name!r}"
         )
-    return total.mean(axis=1).reshape(-1, *first).astype("float32")
+    return np.asarray(total.mean(axis=1).reshape(-1, *first), "float32")
 
 
 def _pooled(rows: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
