@@ -28,6 +28,8 @@ EXTRAS = {
     "jinja2": ("report",),
     "huggingface_hub": ("hub",),
     "safetensors": ("hub",),
+    "jax": ("backends",),
+    "torch": ("backends",),
 }
 
 

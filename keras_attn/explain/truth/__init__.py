@@ -1,0 +1,1 @@
+"""Whether a picture is true: what the network does when it is believed."""
