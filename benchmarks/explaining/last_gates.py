@@ -3,11 +3,11 @@
     python -m benchmarks.explaining.last_gates --data-dir FOLDER [--epochs 2] [--limit 10000]
 
 FOLDER is where tensorflow-datasets has CIFAR-10 prepared. Hu et al., CVPR 2018, section 7.2, find
-that gates of the last stage hardly differ by class, and can go at little loss. Here a stage's gates, or
-those of the last block alone, are replaced by 1, or by their means over the training images, which are folded into the
-normalization before them, and the network is then trained on with and without them alike: SGD with
-momentum, batches of 128, a constant rate, random flips. All accuracies are of the 10,000 test
-images.
+that gates of the last stage hardly differ by class, and can go at little loss. Here a stage's
+gates, or those of the last block alone, are replaced by 1, or by their means over the training
+images, which are folded into the normalization before them. The network is then trained on with and
+without them alike: SGD with momentum, batches of 128, a constant rate, random flips. All accuracies
+are of the 10,000 test images.
 """
 
 from __future__ import annotations
