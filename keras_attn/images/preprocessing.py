@@ -5,26 +5,29 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from keras_attn.images.pillow import import_pillow
 from keras_attn.images.reader import read_picture
+from keras_attn.images.resizing import Interpolation, resized
 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
     """What stands between pixels and a network: the size, then the range of values.
 
-    Resizing is antialiased and rounds to whole pixel values, as image libraries do. It is done with
-    Pillow here, and by TensorFlow's operations in the signatures of an export.
+    Training, evaluating, predicting, calibrating, explaining and exporting share it. Resizing is
+    antialiased and rounds to whole pixel values, as image libraries do. It is done with Pillow
+    here, and by TensorFlow's operations in pipelines and in the signatures of an export; the two
+    agree to one level, see `keras_attn.images.resizing`.
 
     Attributes:
         size: `(H, W)` of the network's images. `None` leaves them as they are.
         crop: The share of the shorter side that is kept: the image is resized so that `size / crop`
             just fits into it, and its centre is cut out, as timm and torchvision evaluate. `None`
-            resizes the whole image, whatever its proportions, as `keras_attn.training` reads files.
+            resizes the whole image, whatever its proportions.
         interpolation: `"bilinear"` or `"bicubic"`.
         mean: Value that is subtracted from each channel, in pixel values 0..255. `None` for none.
         std: Value that each channel is then divided by, in pixel values. `None` for none.
@@ -39,7 +42,7 @@ class Preprocessing:
 
     size: tuple[int, int] | None = None
     crop: float | None = None
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
@@ -98,13 +101,10 @@ class Preprocessing:
 
     def _fitted(self, picture: Any, channels: int) -> np.ndarray:
         if self.size is not None:
-            image_module = import_pillow()
             height, width = self.size
             rows, columns = self._whole(picture.height, picture.width)
-            if (rows, columns) != (picture.height, picture.width):
-                kind = image_module.Resampling[self.interpolation.upper()]
-                picture = picture.resize((columns, rows), kind)
-            top, left = (rows - height) // 2, (columns - width) // 2
+            picture = resized(picture, rows, columns, self.interpolation)
+            top, left = round((rows - height) / 2), round((columns - width) / 2)
             picture = picture.crop((left, top, left + width, top + height))
         return np.asarray(picture).reshape(picture.height, picture.width, channels)
 

@@ -13,6 +13,7 @@ import numpy as np
 from keras_attn.images.modes import to_rgb
 from keras_attn.images.orientation import UPRIGHT, orientation
 from keras_attn.images.pillow import import_pillow
+from keras_attn.images.resizing import resized
 
 
 def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]) -> np.ndarray:
@@ -43,8 +44,7 @@ def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]
         )
     picture = read_picture(path, image_shape[2])
     height, width = image_shape[0] or picture.height, image_shape[1] or picture.width
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), import_pillow().Resampling.BILINEAR)
+    picture = resized(picture, height, width, "bilinear")
     return np.asarray(picture).reshape(height, width, image_shape[2])
 
 

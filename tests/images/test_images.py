@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 from keras_attn.cli.deployment.export import _read_images
 from keras_attn.data.by_name import load_dataset
 from keras_attn.explain import read_image as read_to_explain
-from keras_attn.export.graph.decoding import decode_image
 from keras_attn.images import Preprocessing, image_files, image_size, read_image
+from keras_attn.images.graph.decoding import decode_image
 
 HEIGHT, WIDTH = 11, 7
 RNG = np.random.default_rng(3)
