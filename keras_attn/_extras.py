@@ -10,6 +10,7 @@ EXTRAS = {
     "tensorflow_datasets": ("train",),
     "importlib_resources": ("train",),
     "sklearn": ("train",),
+    "joblib": ("train",),
     "tensorboard": ("train",),
     "PIL": ("train", "export"),
     "ai_edge_litert": ("export",),

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from keras_attn.classifiers.classifier import AT_ONCE, Classifier
+from keras_attn.data.encoded import EncodedSplit, picture_of
 from keras_attn.data.image_dataset import ImageDataset, listed
-from keras_attn.data.splits import FileSplit, RandomAccessSplit, Split, StreamSplit
+from keras_attn.data.splits import RandomAccessSplit, Split, StreamSplit
 
 _LOG = logging.getLogger(__name__)
 LEAST = 1e-7  # a probability below it counts as this in the loss, as Keras has it
@@ -20,8 +21,8 @@ def evaluate_classifier(
 ) -> dict[str, float]:
     """Measures a classifier on the held-out images of a data set.
 
-    Files are read by the classifier's own preprocessing, crop and all; other images are resized by
-    it. Classes of the same names are matched by them, and others by their order.
+    Photographs are read by the classifier's own preprocessing, crop and all; other images are
+    resized by it. Classes of the same names are matched by them, and others by their order.
 
     Args:
         classifier: A classifier, see `open_classifier`.
@@ -54,8 +55,13 @@ def evaluate_classifier(
 
 
 def _answers(classifier: Classifier, split: Split) -> Iterator[np.ndarray]:
-    if isinstance(split, FileSplit):
-        yield from classifier.of_files(split.root / path for path in split.paths)
+    if isinstance(split, EncodedSplit):
+        fit, channels = classifier.preprocessing.fit_picture, classifier.channels
+        for start in range(0, len(split), AT_ONCE):
+            sources = map(split.source, range(start, min(start + AT_ONCE, len(split))))
+            yield from classifier.of_fitted(
+                np.stack([fit(picture_of(source, channels)[0]) for source in sources])
+            )
     elif isinstance(split, RandomAccessSplit):
         for start in range(0, len(split), AT_ONCE):
             rows = np.arange(start, min(start + AT_ONCE, len(split)))

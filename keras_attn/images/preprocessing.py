@@ -56,8 +56,9 @@ class Preprocessing:
             raise ValueError(
                 f"`size` must be (H, W), positive integers. Received: size={self.size}"
             )
-        if self.crop is not None and not 0 < self.crop <= 1:
-            raise ValueError(f"`crop` must be above 0 and at most 1. Received: crop={self.crop}")
+        is_number = isinstance(self.crop, (int, float)) and not isinstance(self.crop, bool)
+        if self.crop is not None and not (is_number and 0 < self.crop <= 1):
+            raise ValueError(f"`crop` must be above 0 and at most 1. Received: crop={self.crop!r}")
         if self.interpolation not in ("bilinear", "bicubic"):
             raise ValueError(
                 "`interpolation` must be 'bilinear' or 'bicubic'. "
@@ -82,15 +83,27 @@ class Preprocessing:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not an image, or `channels` is neither 1 nor 3.
         """
-        return self._fitted(read_picture(path, channels), channels)
+        return self.fit_picture(read_picture(path, channels))
+
+    def fit_part(self, picture: Any, box: tuple[int, int, int, int]) -> np.ndarray:
+        """A part of a picture -> pixel values of `size`, uint8 `(H, W, C)`: what is trained on.
+
+        Args:
+            picture: A `PIL.Image.Image` of mode RGB or L.
+            box: Top, left, height and width of the part.
+        """
+        if self.size is None:
+            raise ValueError("`size` must be given for parts of pictures. Received: size=None")
+        top, left, height, width = box
+        part = picture.crop((left, top, left + width, top + height))
+        return _pixels(resized(part, *self.size, self.interpolation))
 
     def fit(self, pixels: np.ndarray) -> np.ndarray:
         """Pixel values of any size, uint8 `(h, w, C)` -> those of `size`, uint8 `(H, W, C)`."""
         if self.size in (None, pixels.shape[:2]) and self.crop is None:
             return pixels
-        channels = pixels.shape[-1]
-        grey = pixels[..., 0] if channels == 1 else pixels
-        return self._fitted(import_pillow().fromarray(grey), channels)
+        grey = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+        return self.fit_picture(import_pillow().fromarray(grey))
 
     def normalise(self, pixels: np.ndarray) -> np.ndarray:
         """Pixel values `(..., C)` -> what the network takes, float32."""
@@ -99,14 +112,15 @@ class Preprocessing:
             values = values - np.asarray(self.mean, "float32")
         return values if self.std is None else values / np.asarray(self.std, "float32")
 
-    def _fitted(self, picture: Any, channels: int) -> np.ndarray:
+    def fit_picture(self, picture: Any) -> np.ndarray:
+        """A `PIL.Image.Image` of mode RGB or L -> pixel values of `size`, uint8 `(H, W, C)`."""
         if self.size is not None:
             height, width = self.size
             rows, columns = self._whole(picture.height, picture.width)
             picture = resized(picture, rows, columns, self.interpolation)
             top, left = round((rows - height) / 2), round((columns - width) / 2)
             picture = picture.crop((left, top, left + width, top + height))
-        return np.asarray(picture).reshape(picture.height, picture.width, channels)
+        return _pixels(picture)
 
     def _whole(self, height: int, width: int) -> tuple[int, int]:
         """`(H, W)` that an image is resized to before its centre is cut out."""
@@ -116,3 +130,7 @@ class Preprocessing:
         scale = max(least[0] / height, least[1] / width)
         rows, columns = (math.floor(side * scale + 1e-3) for side in (height, width))
         return max(rows, least[0]), max(columns, least[1])
+
+
+def _pixels(picture: Any) -> np.ndarray:
+    return np.asarray(picture).reshape(picture.height, picture.width, len(picture.getbands()))

@@ -24,19 +24,33 @@ def resize(how: Preprocessing, pixels: tf.Tensor) -> tf.Tensor:
     """Pixel values of any size, uint8 `(B, h, w, C)` -> pixel values of its size, float32."""
     if how.size is None:
         return tf.cast(pixels, tf.float32)
+    scale, start = whole_of(how, tf.shape(pixels)[1:3])
+    return tf.cast(resize_part(pixels, scale, start, how.size, how.interpolation), tf.float32)
+
+
+def whole_of(how: Preprocessing, sides: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """How an image comes to its size.
+
+    Args:
+        how: A preprocessing that has a size.
+        sides: Height and width of the image, int32 `(2,)`.
+
+    Returns:
+        The factors that its sides are resized by, and the first row and column that are then
+        kept: float32 `(2,)` each.
+    """
     whole = least = tf.constant(how.least_whole)  # (H, W) before its centre is cut out
+    sides = tf.cast(sides, tf.float64)
     if how.crop is not None:
-        sides = tf.cast(tf.shape(pixels)[1:3], tf.float64)
         scale = tf.reduce_max(tf.cast(least, tf.float64) / sides)
         whole = tf.maximum(tf.cast(tf.math.floor(sides * scale + 1e-3), tf.int32), least)
-    start = tf.cast(tf.round((whole - how.size) / 2), tf.int32)  # a half goes to the even number
-    resized = resize_part(pixels, whole, start, how.size, how.interpolation)
-    return tf.cast(resized, tf.float32)
+    start = tf.round((whole - how.size) / 2)  # a half goes to the even number
+    return tf.cast(tf.cast(whole, tf.float64) / sides, tf.float32), tf.cast(start, tf.float32)
 
 
 def resize_part(
     pixels: tf.Tensor,
-    whole: tf.Tensor,
+    scale: tf.Tensor,
     start: tf.Tensor,
     size: tuple[int, int],
     interpolation: Interpolation,
@@ -49,8 +63,8 @@ def resize_part(
 
     Args:
         pixels: `(B, h, w, C)`, uint8, or float32 from 0 to 255.
-        whole: `(H, W)` that the images are resized to, int32 `(2,)`.
-        start: First row and column of the part, int32 `(2,)`.
+        scale: Factors that height and width are resized by, float32 `(2,)`.
+        start: First row and column of the part, once resized, float32 `(2,)`.
         size: Height and width of the part.
         interpolation: `"bilinear"` or `"bicubic"`.
 
@@ -61,23 +75,22 @@ def resize_part(
     batch, rows, columns, _ = tf.unstack(tf.shape(pixels))
     height, width = size
     turned = tf.reshape(tf.transpose(pixels, (0, 2, 1, 3)), (batch, columns, 1, rows * channels))
-    turned = _pass(turned, whole[1], start[1], width, interpolation)  # (B, width, 1, h C)
+    turned = _pass(turned, scale[1], start[1], width, interpolation)  # (B, width, 1, h C)
     turned = tf.transpose(tf.reshape(turned, (batch, width, rows, channels)), (0, 2, 1, 3))
     upright = tf.reshape(turned, (batch, rows, 1, width * channels))
-    upright = _pass(upright, whole[0], start[0], height, interpolation)
+    upright = _pass(upright, scale[0], start[0], height, interpolation)
     return tf.reshape(upright, (batch, height, width, channels))
 
 
 def _pass(
-    lines: tf.Tensor, whole: tf.Tensor, start: tf.Tensor, length: int, interpolation: str
+    lines: tf.Tensor, scale: tf.Tensor, start: tf.Tensor, length: int, interpolation: str
 ) -> tf.Tensor:
-    """Resizes `(B, L, 1, n)` to `whole` lines and cuts `length` of them out, rounded to uint8."""
-    scale = tf.cast(whole / tf.shape(lines)[1], tf.float32)
+    """Resizes `(B, L, 1, n)` along L and cuts `length` lines out, rounded to uint8."""
     found = tf.raw_ops.ScaleAndTranslate(
         images=lines,
         size=[length, 1],
         scale=tf.stack([scale, 1.0]),
-        translation=tf.stack([-tf.cast(start, tf.float32), 0.0]),
+        translation=tf.stack([-start, 0.0]),
         kernel_type=KERNELS[interpolation],
         antialias=True,
     )
