@@ -11,6 +11,7 @@ EXTRAS = {
     "importlib_resources": ("train",),
     "sklearn": ("train",),
     "joblib": ("train",),
+    "array_record": ("train",),
     "tensorboard": ("train",),
     "PIL": ("train", "export"),
     "ai_edge_litert": ("export",),

@@ -21,8 +21,9 @@ def evaluate_classifier(
 ) -> dict[str, float]:
     """Measures a classifier on the held-out images of a data set.
 
-    Photographs are read by the classifier's own preprocessing, crop and all; other images are
-    resized by it. Classes of the same names are matched by them, and others by their order.
+    Photographs are read by the classifier's own preprocessing, crop and all; so are other images,
+    unless they have the network's size. Classes of the same names are matched by them, and others
+    by their order.
 
     Args:
         classifier: A classifier, see `open_classifier`.
@@ -55,6 +56,8 @@ def evaluate_classifier(
 
 
 def _answers(classifier: Classifier, split: Split) -> Iterator[np.ndarray]:
+    is_fitted = split.image_shape[:2] == classifier.preprocessing.size
+    ask = classifier.of_fitted if is_fitted else classifier.of_pixels
     if isinstance(split, EncodedSplit):
         fit, channels = classifier.preprocessing.fit_picture, classifier.channels
         for start in range(0, len(split), AT_ONCE):
@@ -65,10 +68,10 @@ def _answers(classifier: Classifier, split: Split) -> Iterator[np.ndarray]:
     elif isinstance(split, RandomAccessSplit):
         for start in range(0, len(split), AT_ONCE):
             rows = np.arange(start, min(start + AT_ONCE, len(split)))
-            yield from classifier.of_pixels(split.read(rows))
+            yield from ask(split.read(rows))
     elif isinstance(split, StreamSplit):
         for images, _ in split.dataset.batch(AT_ONCE).as_numpy_iterator():
-            yield from classifier.of_pixels(images)
+            yield from ask(images)
 
 
 def _order(ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[int]:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import filelock
 
-from keras_attn._cache import cache_folder
+from keras_attn._staging import cache_folder
 from keras_attn.weights.metadata import RemoteFile
 
 LOGGER = logging.getLogger("keras_attn")

@@ -52,6 +52,7 @@ def photograph_reader(
         rgb = tf.image.decode_and_crop_jpeg(
             encoded, window, channels=3, dct_method="INTEGER_ACCURATE"
         )
+        rgb = tf.ensure_shape(rgb, (None, None, 3))
         if channels == 3:
             return rgb
         grey = tf.reduce_sum(tf.cast(rgb, tf.int32) * tf.constant(GREY), -1, keepdims=True)
@@ -63,11 +64,9 @@ def photograph_reader(
         first = tf.maximum(start - MARGIN, 0)
         last = tf.minimum(start + shape + MARGIN, sides)
         pixels = decoded(encoded, tf.concat([first, last - first], 0))
-        pixels = tf.slice(
-            pixels,
-            tf.pad(start - first, [[0, 1]]),
-            tf.pad(shape, [[0, 1]], constant_values=channels),
-        )
+        (top, left), (rows, columns) = tf.unstack(start - first), tf.unstack(shape)
+        pixels = tf.slice(pixels, [top, left, 0], [rows, columns, channels])
+        pixels = tf.ensure_shape(pixels, (None, None, channels))
         scale = tf.cast(tf.constant(size, tf.float64) / tf.cast(shape, tf.float64), tf.float32)
         return resize_part(pixels[None], scale, tf.zeros(2), size, how.interpolation)[0]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_attn._cache import load_arrays, save_arrays
-from keras_attn._workers import start_workers, usable_cores
+from keras_attn.data.batches.workers import start_workers, usable_cores
 from keras_attn.data.file_digest import digest_files
+from keras_attn.data.readers.kept_arrays import load_arrays, save_arrays
 from keras_attn.images import image_size, read_image
 
 KEPT_FROM = 1000  # files of a folder from which on the cache has it

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn._cache import load_arrays, save_arrays
 from keras_attn.data.encoded import EncodedSplit, digested
+from keras_attn.data.readers.kept_arrays import load_arrays, save_arrays
 
 # A TFRecord is its length (8 bytes) and the length's checksum (4), the record, and its own (4).
 BEFORE, AFTER = 12, 4

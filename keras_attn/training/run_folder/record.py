@@ -1,5 +1,6 @@
 """What `run.json` holds, and whether a file holds that."""
 
+import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -114,6 +115,7 @@ def describe_run(
             "test_size": dataset.test_size,
             "seed": dataset.seed,
             "options": dict(dataset.options),
+            "preprocessing": dataclasses.asdict(dataset.preprocessing),
             "fingerprint": identity["data"],
         },
         "model": {"name": model.name, "parameters": model.count_params()},

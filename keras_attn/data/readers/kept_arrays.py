@@ -1,20 +1,14 @@
-"""The library's own folder of what can be had again: downloads, and what is known of large data."""
+"""What is known of large data, kept in the library's cache, so that it is not read again."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from keras_attn._staging import written_whole
-
-
-def cache_folder() -> Path:
-    """Where it is: `KERAS_ATTN_CACHE`, else `~/.cache/keras_attn`."""
-    return Path(os.environ.get("KERAS_ATTN_CACHE") or Path.home() / ".cache" / "keras_attn")
+from keras_attn._staging import cache_folder, written_whole
 
 
 def load_arrays(kind: str, name: str) -> dict[str, np.ndarray]:
