@@ -5,7 +5,7 @@ that are to be set upright or that may be damaged, go the way that they go elsew
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
@@ -23,12 +23,11 @@ HEAD = 1024  # bytes of a JPEG in which its picture usually begins
 MARGIN = 16
 
 Example = tuple[tf.Tensor, tf.Tensor]
+Reader = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Example]
 
 
-def photograph_reader(
-    split: EncodedSplit, *, parts: bool
-) -> Callable[[tf.Tensor, tf.Tensor], Example]:
-    """A function from a row and numbers to its image and label.
+def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
+    """A function from a row to its image and label.
 
     Args:
         split: Encoded images.
@@ -36,7 +35,8 @@ def photograph_reader(
             from 0 to 1. Otherwise it is what is evaluated.
 
     Returns:
-        Function from int64 `()` and float32 `(NUMBERS,)` to uint8 `(H, W, C)` and int64 `()`.
+        Function from the row, int64 `()`, what `record_reader` gives for it, and float32
+        `(NUMBERS,)` to uint8 `(H, W, C)` and int64 `()`.
     """
     load = _loader(split)
     how, channels = split.preprocessing, split.channels
@@ -85,8 +85,8 @@ def photograph_reader(
         return part(encoded, numbers, sides) if parts else centre(encoded, sides)
 
     @tf.autograph.experimental.do_not_convert
-    def read(row: tf.Tensor, numbers: tf.Tensor) -> Example:
-        encoded, label = load(row)
+    def read(row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor) -> Example:
+        encoded, label = load(row, record)
         image = tf.cond(
             _is_plain_jpeg(encoded),
             lambda: in_graph(encoded, numbers),
@@ -97,8 +97,7 @@ def photograph_reader(
         )
         return tf.ensure_shape(image, (*size, channels)), label
 
-    reader: Callable[[tf.Tensor, tf.Tensor], Example] = read
-    return reader
+    return cast(Reader, read)
 
 
 def draw_box_in_graph(uniform: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
@@ -121,54 +120,62 @@ def draw_box_in_graph(uniform: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.concat([tf.floor(place), shape], 0), tf.int32)
 
 
-def _loader(split: EncodedSplit) -> Callable[[tf.Tensor], Example]:
-    """A function from a row to its encoded image and its label."""
-    if isinstance(split, FileSplit):
-        # On the CPU, and made here once: `map` then refers to them and doesn't copy them.
-        with tf.device("CPU:0"):
-            root = tf.constant(str(split.root))
-            paths = tf.constant(split.paths)
-            labels = tf.constant(split.labels, tf.int64)
+def record_reader(split: EncodedSplit) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from rows `(n,)` to what is read of them together, strings `(n,)`.
 
-        @tf.autograph.experimental.do_not_convert
-        def of_file(row: tf.Tensor) -> Example:
-            path = tf.strings.join([root, tf.gather(paths, row)], "/")
-            return tf.io.read_file(path), tf.gather(labels, row)
+    Records are, by Python. Files are read one by one, by TensorFlow: of them it is nothing.
+    """
 
-        return cast(Callable[[tf.Tensor], Example], of_file)
+    @tf.autograph.experimental.do_not_convert
+    def nothing(rows: tf.Tensor) -> tf.Tensor:
+        return tf.fill(tf.shape(rows), "")
+
+    def records(rows: np.ndarray) -> np.ndarray:
+        found = [cast(RecordSplit, split).source(int(row)).record() for row in rows]
+        return np.array(found, object)
+
+    @tf.autograph.experimental.do_not_convert
+    def together(rows: tf.Tensor) -> tf.Tensor:
+        found = tf.numpy_function(records, [rows], tf.string, stateful=False)
+        return tf.ensure_shape(found, rows.shape)
+
+    reader = together if isinstance(split, RecordSplit) else nothing
+    return cast(Callable[[tf.Tensor], tf.Tensor], reader)
+
+
+def _loader(split: EncodedSplit) -> Callable[[tf.Tensor, tf.Tensor], Example]:
+    """A function from a row, and what `record_reader` gives for it, to its file and its label."""
+    # On the CPU, and made here once: `map` then refers to them and doesn't copy them.
     if isinstance(split, RecordSplit):
         image_key, label_key = split.keys
-        shifts = tf.constant(np.zeros(1) if split.shifts is None else split.shifts, tf.int64)
+        features = {
+            image_key: tf.io.FixedLenFeature((), tf.string),
+            label_key: tf.io.FixedLenFeature((), tf.int64),
+        }
+        with tf.device("CPU:0"):
+            shifts = tf.constant(np.zeros(1) if split.shifts is None else split.shifts, tf.int64)
 
         @tf.autograph.experimental.do_not_convert
-        def of_record(row: tf.Tensor) -> Example:
-            record = tf.numpy_function(
-                lambda row: split.source(int(row)).record(), [row], tf.string, stateful=False
-            )
-            found = tf.io.parse_single_example(
-                tf.ensure_shape(record, ()),
-                {
-                    image_key: tf.io.FixedLenFeature((), tf.string),
-                    label_key: tf.io.FixedLenFeature((), tf.int64),
-                },
-            )
+        def of_record(row: tf.Tensor, record: tf.Tensor) -> Example:
+            found = tf.io.parse_single_example(record, features)
             label = found[label_key]
             if split.shifts is not None:
                 label = (label + tf.gather(shifts, row)) % split.num_classes
             return found[image_key], label
 
-        return cast(Callable[[tf.Tensor], Example], of_record)
-
-    def of_any(row: Any) -> tuple[bytes, np.int64]:
-        encoded, label = split.source(int(row)).load()
-        return encoded, np.int64(split.labels[row] if label is None else label)
+        return cast(Callable[[tf.Tensor, tf.Tensor], Example], of_record)
+    if not isinstance(split, FileSplit):
+        raise ValueError(f"`split` must be of files or of records. Received: {type(split)}")
+    with tf.device("CPU:0"):
+        root = tf.constant(f"{split.root}/")
+        paths = tf.constant(split.paths)
+        labels = tf.constant(split.labels, tf.int64)
 
     @tf.autograph.experimental.do_not_convert
-    def read(row: tf.Tensor) -> Example:
-        encoded, label = tf.numpy_function(of_any, [row], [tf.string, tf.int64], stateful=False)
-        return tf.ensure_shape(encoded, ()), tf.ensure_shape(label, ())
+    def of_file(row: tf.Tensor, record: tf.Tensor) -> Example:
+        return tf.io.read_file(root + tf.gather(paths, row)), tf.gather(labels, row)
 
-    return cast(Callable[[tf.Tensor], Example], read)
+    return cast(Callable[[tf.Tensor, tf.Tensor], Example], of_file)
 
 
 def _is_plain_jpeg(encoded: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,5 @@
 """What `run.json` holds, and whether a file holds that."""
 
-import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -115,7 +114,10 @@ def describe_run(
             "test_size": dataset.test_size,
             "seed": dataset.seed,
             "options": dict(dataset.options),
-            "preprocessing": dataclasses.asdict(dataset.preprocessing),
+            "preprocessing": {
+                "crop": dataset.preprocessing.crop,
+                "interpolation": dataset.preprocessing.interpolation,
+            },
             "fingerprint": identity["data"],
         },
         "model": {"name": model.name, "parameters": model.count_params()},
