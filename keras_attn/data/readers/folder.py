@@ -79,8 +79,9 @@ def read_folder(
     if index.unreadable and not skip_unreadable:
         raise ValueError(_unreadable(folder, index))
     found = [_without(index.unreadable, split, root) for split in found]
-    size, notes = _size(root, index.sizes(), size, usual_size)
-    sizes = set(index.sizes().values())
+    own_sizes = index.sizes()
+    size, notes = _size(root, own_sizes, size, usual_size)
+    sizes = set(own_sizes.values())
     is_varied = len(sizes) > 1 or any(is_photograph(own, size) for own in sizes)
     preprocessing = how.of(size, is_varied=is_varied)
     train, test = found if len(found) == 2 else _hold_out(found[0], root, seed, test_share)
