@@ -142,7 +142,7 @@ def measure(folder: Path, cores: int, rounds: int, torch: str | None) -> list[di
     for training in (True, False):
         sides: dict[str, Callable[[], Any]] = {}
         for name, of in {"ours, folder": data, "ours, TFRecord": records}.items():
-            sides[name] = _puller(_ours(of, training=training, count=count))
+            sides[name] = _ours(of, training=training, count=count)
         for antialias in (False, True):
             pipeline = as_keras_examples(whole, training=training, antialias=antialias)
             sides["Keras's examples" + ", antialiased" * antialias] = _puller(pipeline)
@@ -175,13 +175,19 @@ def measure(folder: Path, cores: int, rounds: int, torch: str | None) -> list[di
     return rows
 
 
-def _ours(data: Any, *, training: bool, count: int) -> Any:
+def _ours(data: Any, *, training: bool, count: int) -> Callable[[], None]:
     from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches, training_batches
 
     if not training:
-        return evaluation_batches(data, BATCH)
-    batches = training_batches(data, BATCH, augment=("random_resized_crop", "flip"))
-    return batches.take(count // BATCH)
+        return _puller(evaluation_batches(data, BATCH))
+    # Endless: begun anew in each round, it would prepare batches that nobody takes.
+    batches = iter(training_batches(data, BATCH, augment=("random_resized_crop", "flip")))
+
+    def pull() -> None:
+        for _ in range(count // BATCH):
+            next(batches)
+
+    return pull
 
 
 def _puller(batches: Iterable[Any]) -> Callable[[], None]:
