@@ -106,7 +106,7 @@ bench: $(READY)  ## time attention and whole networks, in short: some minutes, t
 	@$(BIN)/python benchmarks/networks.py --short --out build/networks.csv
 
 results: $(READY)  ## go on with the trainings that the documents quote: days, at the lowest priority
-	@$(BIN)/python -m benchmarks.accuracy.trainings $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	@$(BIN)/python -m benchmarks.accuracy.trainings --missing $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) $(BACKENDS) .venv-newest .venv-newest-keras build dist demo *.egg-info

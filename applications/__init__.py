@@ -27,14 +27,18 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
     from keras_attn.applications.common.registry import MODELS as MODELS
     from keras_attn.applications.common.registry import get_model as get_model
-    from keras_attn.applications.mnasnet import AAMnasNet as AAMnasNet
-    from keras_attn.applications.mnasnet import MnasNet as MnasNet
-    from keras_attn.applications.mobilenet import SEMobileNet as SEMobileNet
+    from keras_attn.applications.mobile import AAMnasNet as AAMnasNet
+    from keras_attn.applications.mobile import MnasNet as MnasNet
+    from keras_attn.applications.mobile import SEMobileNet as SEMobileNet
+    from keras_attn.applications.mobile import SEShuffleNet as SEShuffleNet
     from keras_attn.applications.residual_attention import (
         ResidualAttention56 as ResidualAttention56,
     )
     from keras_attn.applications.residual_attention import (
         ResidualAttention92 as ResidualAttention92,
+    )
+    from keras_attn.applications.residual_attention import (
+        ResidualAttentionCIFAR as ResidualAttentionCIFAR,
     )
     from keras_attn.applications.residual_attention import (
         ResidualAttentionInception56 as ResidualAttentionInception56,
@@ -44,9 +48,6 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     )
     from keras_attn.applications.residual_attention import (
         ResidualAttentionNeXt92 as ResidualAttentionNeXt92,
-    )
-    from keras_attn.applications.residual_attention_cifar import (
-        ResidualAttentionCIFAR as ResidualAttentionCIFAR,
     )
     from keras_attn.applications.resnet import ResNet18 as ResNet18
     from keras_attn.applications.resnet import ResNet34 as ResNet34
@@ -61,7 +62,6 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.applications.se_resnet import SEResNet152 as SEResNet152
     from keras_attn.applications.se_resnet import SEResNeXt50 as SEResNeXt50
     from keras_attn.applications.se_resnet import SEResNeXt101 as SEResNeXt101
-    from keras_attn.applications.shufflenet import SEShuffleNet as SEShuffleNet
     from keras_attn.applications.wide_resnet import AAWideResNet28x10 as AAWideResNet28x10
     from keras_attn.applications.wide_resnet import WideResNet28x10 as WideResNet28x10
 else:

@@ -13,7 +13,7 @@ EXTRAS = {
     "joblib": ("train",),
     "array_record": ("train",),
     "tensorboard": ("train",),
-    "PIL": ("train", "export"),
+    "PIL": ("train", "export", "report"),
     "ai_edge_litert": ("export",),
     "onnx": ("export",),
     "onnxruntime": ("export",),
@@ -26,8 +26,12 @@ EXTRAS = {
     "starlette": ("serving",),
     "uvicorn": ("serving",),
     "h11": ("serving",),
+    "matplotlib": ("report",),
+    "jinja2": ("report",),
     "huggingface_hub": ("hub",),
     "safetensors": ("hub",),
+    "jax": ("backends",),
+    "torch": ("backends",),
 }
 
 

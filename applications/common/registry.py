@@ -13,13 +13,10 @@ from keras_attn.applications import aa_resnet as aa_resnet
 from keras_attn.applications import attention_resnet as attention_resnet
 from keras_attn.applications import bn_inception as bn_inception
 from keras_attn.applications import cifar_resnet as cifar_resnet
-from keras_attn.applications import mnasnet as mnasnet
-from keras_attn.applications import mobilenet as mobilenet
+from keras_attn.applications import mobile as mobile
 from keras_attn.applications import residual_attention as residual_attention
-from keras_attn.applications import residual_attention_cifar as residual_attention_cifar
 from keras_attn.applications import resnet as resnet
 from keras_attn.applications import se_resnet as se_resnet
-from keras_attn.applications import shufflenet as shufflenet
 from keras_attn.applications import wide_resnet as wide_resnet
 from keras_attn.applications.common.names import NETWORKS, Network, network_name
 from keras_attn.applications.common.network import CONSTRUCTORS

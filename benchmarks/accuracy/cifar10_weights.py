@@ -1,6 +1,6 @@
-"""Makes the weights that come with the package from runs of `keras-attn train`.
+"""Makes the weights that come with the package from runs of `keras-attn train`, or of the queue.
 
-    keras-attn train --recipe cifar10_se_resnet20 --data-dir FOLDER --epochs 6 --out RUN
+    keras-attn train --recipe cifar10_aa_resnet20 --data-dir FOLDER --epochs 4 --out RUN
     python -m benchmarks.accuracy.cifar10_weights --data-dir FOLDER RUN [RUN ...]
 
 FOLDER is where tensorflow-datasets has CIFAR-10 prepared. Of each run the network's weights are
@@ -29,19 +29,24 @@ from keras_attn.training.recipes import get_recipe, recipe_names
 from keras_attn.weights.sources.cifar10 import FOLDER
 
 
-def recipe_of(model: str, arguments: dict) -> str:
-    """The recipe that trains a network on CIFAR-10, as the run was."""
+def command_of(model: str, metadata: dict) -> tuple[str, str]:
+    """The recipe that trains a network on CIFAR-10, and the command by which the run was."""
     recipes = {name: get_recipe(name)[0] for name in recipe_names()}
     found = [
         name for name, each in recipes.items() if (each.model, each.data) == (model, "cifar10")
     ]
     if len(found) != 1:
         raise SystemExit(f"One recipe must train {model} on cifar10; there are {found}.")
+    flags = {"recipe": found[0], "limit": metadata["data"]["options"].get("limit")}
     for key, value in recipes[found[0]].training.record().items():
-        is_said = key in ("epochs", "seed")  # by the command
-        if not is_said and json.loads(json.dumps(value)) != arguments.get(key, value):
-            raise SystemExit(f"The run's {key} is {arguments[key]}, that of {found[0]} {value}.")
-    return found[0]
+        trained = metadata["arguments"].get(key, value)
+        if json.loads(json.dumps(value)) == trained:
+            continue
+        if isinstance(trained, bool) or not isinstance(trained, int | float | str):
+            raise SystemExit(f"The run's {key} is {trained}, that of {found[0]} {value}.")
+        flags[key] = trained
+    said = [f"--{key.replace('_', '-')} {value}" for key, value in flags.items() if value]
+    return found[0], " ".join(["keras-attn train", *said])
 
 
 def measure(model: keras.Model, data: ImageDataset) -> float:
@@ -60,13 +65,8 @@ def pack(run: Path, data: ImageDataset) -> None:
     entry = MODELS[model_name]
     model = entry()
     model.set_weights(trained.get_weights())
-    arguments, options = metadata["arguments"], metadata["data"]["options"]
-    name, recipe = model_name.removesuffix("_cifar"), recipe_of(model_name, arguments)
-    command = f"keras-attn train --recipe {recipe} --epochs {arguments['epochs']}"
-    if options.get("limit"):
-        command += f" --limit {options['limit']}"
-    if arguments["seed"]:
-        command += f" --seed {arguments['seed']}"
+    arguments = metadata["arguments"]
+    name, (recipe, command) = model_name.removesuffix("_cifar"), command_of(model_name, metadata)
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         beside = Path(folder) / f"{name}.weights.h5"

@@ -1,6 +1,8 @@
 """The queue of trainings that the documents quote: runs what is missing, one at a time.
 
-    python -m benchmarks.accuracy.trainings --data-dir FOLDER [--only PART] [--list] [--collect]
+    python -m benchmarks.accuracy.trainings --data-dir FOLDER [--only PART] [--missing]
+    python -m benchmarks.accuracy.trainings --list
+    python -m benchmarks.accuracy.trainings --collect
 
 `queue.toml`, beside this file, says which, in order. FOLDER is where tensorflow-datasets has
 CIFAR-10 prepared. The trainings live in a folder outside the repository (`--folder`, or
@@ -9,9 +11,9 @@ lowest priority, so that other work on the machine goes first, and may be stoppe
 called again, the queue goes on after the last whole epoch. A training that fails is named, and
 the next one begins.
 
-A finished training is a file in its `rows`. `--collect` puts these, and the curves, into
-`benchmarks/results/trainings.csv` and `benchmarks/results/curves/`; `--list` prints where each
-stands.
+A finished training is a file in its `rows`. `--collect` puts these, and the curves, among those of
+`benchmarks/results/trainings.csv` and `benchmarks/results/curves/`; `--missing` leaves out what is
+there already; `--list` prints where each stands.
 
 A `[[training]]` of the queue has a `name`, `models` (names in `keras_attn.applications.MODELS`),
 `seeds`, `data`, `model_options`, `data_options`, and options of `keras_attn.training.train`.
@@ -56,6 +58,11 @@ class Training:
     seed: int
     recipe: dict[str, Any]  # the parts of a `Recipe`, without the model
     differs: dict[str, Any]  # what the queue says of this one, beside its defaults
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What its line of the table is known by."""
+        return self.name, self.model, self.seed
 
     @property
     def slug(self) -> str:
@@ -121,11 +128,25 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(beside, path)
 
 
+def collected() -> dict[tuple[str, str, int], dict[str, Any]]:
+    """The rows of `benchmarks/results/trainings.csv`, by name, network and seed."""
+    with open(RESULTS / "trainings.csv", newline="", encoding="utf-8") as file:
+        return {(r["training"], r["model"], int(r["seed"])): r for r in csv.DictReader(file)}
+
+
+def row_of(training: Training, folder: Path) -> dict[str, Any] | None:
+    """The row of a finished training: the folder's, or the one that is collected."""
+    path = folder / "rows" / f"{training.slug}.json"
+    if path.is_file():
+        row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return row
+    return collected().get(training.key)
+
+
 def state(training: Training, folder: Path) -> str:
     """Where a training stands, in a few words."""
-    row = folder / "rows" / f"{training.slug}.json"
-    if row.is_file():
-        return f"{100 * json.loads(row.read_text(encoding='utf-8'))['accuracy']:.2f} %"
+    if row := row_of(training, folder):
+        return f"{100 * float(row['accuracy']):.2f} %"
     whole = sorted((folder / "runs" / training.slug / "unfinished").glob("epoch-*.npz"))
     if whole:
         return f"{int(whole[-1].stem.split('-')[1])} of {training.recipe['training']['epochs']}"
@@ -134,13 +155,13 @@ def state(training: Training, folder: Path) -> str:
 
 def collect(folder: Path) -> None:
     """Puts the finished rows and curves into `benchmarks/results`, in the order of the queue."""
-    rows = []
+    queue = read_queue()
+    rows = [row for training in queue if (row := row_of(training, folder))]
     (RESULTS / "curves").mkdir(exist_ok=True)
-    for training in read_queue():
-        path = folder / "rows" / f"{training.slug}.json"
-        if path.is_file():
-            rows.append(json.loads(path.read_text(encoding="utf-8")))
-            shutil.copy(path.with_suffix(".csv"), RESULTS / "curves")
+    for training in queue:
+        curve = folder / "rows" / f"{training.slug}.csv"
+        if curve.is_file():
+            shutil.copy(curve, RESULTS / "curves")
     with open(RESULTS / "trainings.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
@@ -178,6 +199,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=default, help="default: %(default)s")
     parser.add_argument("--data-dir", help="where tensorflow-datasets has CIFAR-10 prepared")
     parser.add_argument("--only", default="", help="trainings whose names or files have this part")
+    parser.add_argument(
+        "--missing", action="store_true", help="leave out what benchmarks/results has"
+    )
     parser.add_argument("--list", action="store_true", help="train nothing, say where each stands")
     parser.add_argument("--collect", action="store_true", help="write benchmarks/results")
     parser.add_argument("--run", help=argparse.SUPPRESS)
@@ -186,6 +210,9 @@ def main() -> int:
     trainings = [t for t in read_queue() if arguments.only in t.name or arguments.only in t.slug]
     if not trainings:
         parser.error(f"argument --only: no training's name has the part {arguments.only!r}")
+    if arguments.missing:
+        there = collected()
+        trainings = [training for training in trainings if training.key not in there]
     if arguments.run:
         run(next(t for t in trainings if t.slug == arguments.run), folder, arguments.data_dir)
         return 0

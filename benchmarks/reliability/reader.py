@@ -25,14 +25,9 @@ KILLED_MIB = 5 * MOST_MIB
 
 
 class Reader:
-    """A process that reads files, started anew where one ends it.
+    """A process that reads files, started anew where one ends it."""
 
-    Args:
-        backend: Keras's backend in the process. NumPy's starts within a second or two.
-    """
-
-    def __init__(self, backend: str = "numpy") -> None:
-        self.backend = backend
+    def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
 
     def read(self, path: Path) -> dict[str, Any]:
@@ -64,11 +59,10 @@ class Reader:
             self.process = None
 
     def _start(self) -> subprocess.Popen[str]:
-        environment = {**os.environ, "KERAS_BACKEND": self.backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.reliability.reader"],
             cwd=Path(__file__).parents[2],
-            env=environment,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

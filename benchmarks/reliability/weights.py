@@ -139,7 +139,6 @@ def _fetch(url: str, sha256: str | None, cache: Path) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "KERAS_ATTN_CACHE": str(cache),
-        "KERAS_BACKEND": "numpy",
         "no_proxy": "127.0.0.1",
         "PYTHONPATH": os.getcwd(),
     }

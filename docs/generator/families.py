@@ -7,7 +7,6 @@ import importlib
 from typing import Any
 
 from generator.markdown import table
-from keras_attn import applications
 from keras_attn.applications.common.names import NETWORKS, Network
 from keras_attn.applications.common.residual_network import GEOMETRIES
 from keras_attn.cli.inspection.models import of_published
@@ -16,8 +15,8 @@ from keras_attn.cost.table import Cost, read_costs
 from keras_attn.weights.sources import SETS, card
 
 TITLES = {
-    "residual_attention": "Residual Attention Network",
-    "residual_attention_cifar": "Residual Attention Network for CIFAR",
+    "residual_attention.imagenet": "Residual Attention Network",
+    "residual_attention.cifar": "Residual Attention Network for CIFAR",
     "se_resnet": "SE-ResNet, SE-ResNeXt, SENet",
     "aa_resnet": "AA-ResNet",
     "attention_resnet": "ResNet with other attention",
@@ -25,9 +24,9 @@ TITLES = {
     "wide_resnet": "Wide ResNet",
     "resnet": "ResNet",
     "bn_inception": "SE-BN-Inception",
-    "mobilenet": "SE-MobileNet",
-    "shufflenet": "SE-ShuffleNet",
-    "mnasnet": "MnasNet",
+    "mobile.mobilenet": "SE-MobileNet",
+    "mobile.shufflenet": "SE-ShuffleNet",
+    "mobile.mnasnet": "MnasNet",
 }
 BY_GEOMETRY = ("resnet", "se_resnet", "aa_resnet", "attention_resnet")
 
@@ -86,11 +85,7 @@ def constructors(module: str) -> list[str]:
     """The names of a family's constructors."""
     known = {network.constructor for network in NETWORKS.values()}
     found = importlib.import_module(f"keras_attn.applications.{module}")
-    return [name for name in vars(found) if name in known and _module_of(name) == module]
-
-
-def _module_of(name: str) -> str:
-    return str(getattr(applications, name).__module__.rpartition(".")[2])
+    return [name for name in vars(found) if name in known]
 
 
 def _page(module: str, title: str, costs: dict[str, Cost]) -> str:

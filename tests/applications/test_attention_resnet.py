@@ -24,13 +24,20 @@ from keras_attn.applications import (
     GCResNet50,
     GEResNet50,
     SKResNet50,
-    attention_resnet,
+)
+from keras_attn.applications.attention_resnet import (
+    bam,
+    cbam,
+    eca,
+    gather_excite,
+    global_context,
+    selective_kernel,
 )
 from keras_attn.layers import CBAM
 
 
 class OfPapers(NetworkChecks):
-    slim = narrow(attention_resnet)
+    slim = narrow(cbam, bam, gather_excite, eca, global_context, selective_kernel)
     channels = 1024
 
 

@@ -22,8 +22,8 @@ from helpers.network_checks import (
 )
 from helpers.oracles import prototxt
 from keras_attn import applications
-from keras_attn.applications import residual_attention
-from keras_attn.applications.residual_attention import MASK_DEPTHS
+from keras_attn.applications.residual_attention import imagenet
+from keras_attn.applications.residual_attention.imagenet import MASK_DEPTHS
 from keras_attn.layers import (
     AttentionModule,
     BatchNormalization,
@@ -36,9 +36,9 @@ from keras_attn.layers import (
 class TestResidualAttention(NetworkChecks):
     make = staticmethod(applications.ResidualAttention56)
     slim = {
-        (residual_attention, "FILTERS"): (64, 64, 128),
-        (residual_attention, "FINAL_FILTERS"): 128,
-        (residual_attention, "FINAL_UNITS"): 1,
+        (imagenet, "FILTERS"): (64, 64, 128),
+        (imagenet, "FINAL_FILTERS"): 128,
+        (imagenet, "FINAL_UNITS"): 1,
     }
     channels = 128
 

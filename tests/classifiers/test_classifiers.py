@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_attn.applications import CIFARResNet
 from keras_attn.classifiers import networks, open_classifier
 from keras_attn.classifiers.evaluation import evaluate_classifier
 from keras_attn.classifiers.kinds import Source
@@ -15,6 +14,7 @@ from keras_attn.classifiers.run_record import RunRecord
 from keras_attn.data import ImageDataset, load_dataset
 from keras_attn.export import export_onnx, export_saved_model, export_tflite
 from keras_attn.images import Preprocessing
+from keras_attn.layers import SqueezeExcite
 from keras_attn.training import evaluate, train
 
 FORMS = ("run", "run/model.keras", "served", "served/1", "net.onnx", "net.tflite")
@@ -42,7 +42,16 @@ def forms(photos, tmp_path_factory):
     data = load_dataset(photos, image_size=16)
 
     def build():
-        return CIFARResNet(8, input_shape=(16, 16, 3), classes=3, include_preprocessing=True)
+        return keras.Sequential(
+            [
+                keras.Input((16, 16, 3)),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
+                SqueezeExcite(ratio=2),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dense(3, activation="softmax"),
+            ]
+        )
 
     result = train(build, data, folder / "run", epochs=4, verbose=0)
     saved_model = export_saved_model(

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from helpers.paths import ROOT
+from keras_attn.cli import main
 
 BLOCKER = """
 import sys
@@ -120,25 +121,25 @@ def test_what_a_network_needs_is_said(run):
 
 
 def test_stderr_has_our_lines_alone_and_the_layers_are_registered(tmp_path):
-    """The whole way, in a process with TensorFlow: training and reading the run again."""
-    environment = {
-        name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"
-    } | {"PYTHONPATH": str(ROOT)}
+    """In a process with TensorFlow, which reads the run that this one has trained."""
     train = "train --recipe digits_se_resnet8 --limit 64 --image-size 8 --batch-size 32 --epochs 1"
-    for command in (f"{train} --out {tmp_path}/run", f"evaluate {tmp_path}/run"):
-        done = subprocess.run(
-            [sys.executable, "-m", "keras_attn.cli", *command.split()],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "on 360 held-out images" in done.stdout
-        assert all(line.startswith("keras-attn: ") for line in done.stderr.splitlines())
+    assert main([*train.split(), "--out", str(tmp_path / "run")]) == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_attn.cli", "evaluate", str(tmp_path / "run")],
+        env={
+            **{name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "on 360 held-out images" in done.stdout
+    assert all(line.startswith("keras-attn: ") for line in done.stderr.splitlines())
 
 
-# For processes that import Keras and don't compute: its backend without imports of its own.
+# For processes that import Keras and don't compute: NumPy's backend, which needs JAX.
 LIGHT = {**os.environ, "KERAS_BACKEND": "numpy", "PYTHONPATH": str(ROOT)}
 CRASHES = """
 import os, sys
@@ -152,7 +153,10 @@ print("I0000 is a word of ours", file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize(("end", "code"), [("pass", 0), ("os.abort()", -6)])
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("end", "code"), [("pass", 0), ("os.abort()", -6)], ids=["jax-ends", "jax-aborts"]
+)
 def test_errors_and_last_words_get_through(end, code):
     done = subprocess.run(
         [sys.executable, "-c", CRASHES.format(end=end)],
@@ -170,9 +174,9 @@ def test_errors_and_last_words_get_through(end, code):
 @pytest.mark.parametrize(
     ("process", "at_once"),
     [
-        (["-c", "{code}"], True),
+        pytest.param(["-c", "{code}"], True, id="jax-code", marks=pytest.mark.backend),
         (["-m", "keras_attn.cli", "--version"], False),
-        (["{file}"], True),
+        pytest.param(["{file}"], True, id="jax-file", marks=pytest.mark.backend),
     ],
 )
 def test_only_our_own_process_waits(tmp_path, process, at_once):

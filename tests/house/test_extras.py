@@ -42,7 +42,8 @@ ROOMS = {
     "export": ["tensorflow"],
     "training": ["tensorflow"],
     "finetune": ["tensorflow"],
-    "explain": ["train", "export"],
+    "explain": ["train", "export", "report"],
+    "report": ["report"],
     "serving": ["serving"],
     "serving.kit": ["serving"],
 }
@@ -119,14 +120,16 @@ def test_what_is_missing_says_what_brings_it(monkeypatch, capsys):
     with pytest.raises(ImportError, match=r"Install it with `pip install 'keras-attn\[export\]'`"):
         need("onnx", "onnxruntime")
     error = ModuleNotFoundError("No module named 'PIL'", name="PIL.Image")
-    assert explain_missing(error).endswith("[train]'` or `pip install 'keras-attn[export]'`.")
+    assert explain_missing(error).endswith("[export]'` or `pip install 'keras-attn[report]'`.")
     assert explain_missing(ImportError("of another kind")) == "of another kind"
     monkeypatch.setattr(predict, "check", lambda _: importlib.import_module("tensorflow.none"))
     assert main(["predict", "--run", "run", "image.png"]) == 1
     assert "`pip install 'keras-attn[tensorflow]'`" in capsys.readouterr().err
 
 
-def test_the_tables_need_no_tensorflow():
+@pytest.mark.backend
+@pytest.mark.parametrize("backend", ["jax"])
+def test_the_tables_need_no_tensorflow(backend):
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "from keras_attn.cli import main\n"
@@ -134,7 +137,7 @@ def test_the_tables_need_no_tensorflow():
         "                'recipes digits_se_resnet8'):\n"
         "    assert main(command.split()) == 0"
     )
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
     )

@@ -25,8 +25,9 @@ FLOORS = {
     "finetune": 4,
     "serving": 5,
     "cost": 5,
-    "cli": 7,
+    "report": 6,
     "demo": 6,
+    "cli": 7,
 }
 KERAS_ONLY = {"layers", "weights", "kinds", "insertion", "applications"}
 BACKENDS = {"tensorflow", "jax", "torch"}
@@ -109,15 +110,13 @@ def order(name: str) -> tuple[int, str]:
 
 
 def test_no_folder_has_more_than_ten_modules():
-    """But `applications/`, where each family is a module that users import, as in Keras."""
     count = collections.Counter(
         path.parent.as_posix()
-        for folder in ("keras_attn", "applications", "serving", "tests", "benchmarks")
+        for folder in ("keras_attn", "applications", "serving", "tests", "benchmarks", "docs")
         for path in (ROOT / folder).rglob("*.py")
         if path.name != "__init__.py" and not any(parent.is_symlink() for parent in path.parents)
     )
-    full = {Path(name).relative_to(ROOT).as_posix() for name, size in count.items() if size > 10}
-    assert full <= {"applications"}
+    assert not {name: size for name, size in count.items() if size > 10}
 
 
 def test_layers_and_networks_run_on_every_backend():

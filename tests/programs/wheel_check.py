@@ -30,6 +30,7 @@ print(json.dumps({"file": keras_attn.__file__, "modules": modules}))
 
 DATA = """
 import keras_attn
+keras_attn.applications.CIFARResNet(20, weights="cifar10")
 keras_attn.applications.CIFARResNet(20, attention="se", weights="cifar10")
 keras_attn.applications.CIFARResNet(20, attention="aa", weights="cifar10")
 keras_attn.applications.ResidualAttentionCIFAR(56, weights="cifar10")

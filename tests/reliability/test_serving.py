@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.reliability import serving
 
 
+@pytest.mark.slow
 def test_nothing_is_lost(tmp_path):
     trials = list(serving.trials(tmp_path, quick=True))
     assert len(trials) == 2

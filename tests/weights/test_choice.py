@@ -363,6 +363,6 @@ def test_metadata_is_what_json_gives_back():
 
 
 def test_the_message_says_what_a_set_is_for():
-    for arguments in ({}, {"attention": "eca"}):
+    for arguments in ({"attention": "cbam"}, {"attention": "eca"}):
         with pytest.raises(ValueError, match=r"'cifar10' is for CIFARResNet\(depth=20, attention="):
             CIFARResNet(20, weights="cifar10", **arguments)

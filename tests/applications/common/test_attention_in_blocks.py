@@ -20,17 +20,17 @@ from keras_attn.applications import (
     CIFARResNet,
     GCResNet50,
     MnasNet,
+    ResidualAttention56,
     ResNet18,
     ResNet50,
     SEMobileNet,
     SEResNet18,
     WideResNet28x10,
     aa_resnet,
-    mnasnet,
-    residual_attention,
     wide_resnet,
 )
 from keras_attn.applications.common import residual_network
+from keras_attn.applications.mobile import mnasnet
 from keras_attn.kinds import KINDS, PLACEMENTS, Kind, make_attention
 from keras_attn.layers import (
     CBAM,
@@ -391,12 +391,12 @@ def test_a_new_kind_is_a_layer_and_a_line(monkeypatch, small_families):
             "`attention_stages` is no argument of CIFARResNet",
         ),
         (
-            residual_attention.ResidualAttention56,
+            ResidualAttention56,
             {"mask": "pytorchcv"},
             "`mask` is no argument of ResidualAttention56: it is `geometry` now. Received: mask='p",
         ),
         (
-            residual_attention.ResidualAttention56,
+            ResidualAttention56,
             {"attention": None},
             "it is `mask_activation` now, and `masks=False` in place of `attention=None`",
         ),

@@ -16,8 +16,8 @@ from keras_attn.training.placement.strategies.multi_worker import Workers
 from keras_attn.training.placement.strategies.one_device import OneDevice
 from keras_attn.training.placement.strategy import kind_for, kind_of, place
 
-# In a process of its own: logical devices are made before TensorFlow starts.
-TWO_REPLICAS = """
+# In processes of their own: logical devices are made before TensorFlow starts.
+PREPARED = """
 import json, pathlib, sys
 import tensorflow as tf
 
@@ -49,13 +49,26 @@ def build_model(synchronized=True):
 out = pathlib.Path(sys.argv[1])
 arguments = dict(epochs=2, batch_size=16, learning_rate=0.05, label_smoothing=0.1,
                  augment=("crop", "flip"), jit_compile=False, verbose=0)
-one = train(build_model, data, out / "one", **arguments)
-two = train(build_model, data, out / "two", strategy="mirrored", **arguments)
-loaded, record = load_run(out / "two")
 
 def difference(a, b):
     return max(float(np.abs(x - y).max()) for x, y in zip(a.get_weights(), b.get_weights()))
+"""
 
+AS_ONE_DEVICE = """
+one = train(build_model, data, out / "one", **arguments)
+two = train(build_model, data, out / "two", strategy="mirrored", **arguments)
+print(json.dumps({
+    "replicas": get_strategy("mirrored").num_replicas_in_sync,
+    "one_replicas": get_strategy("one-device").num_replicas_in_sync,
+    "recorded": load_run(out / "two")[1]["replicas"],
+    "moved": max(float(np.abs(w).max()) for w in two.model.get_weights()),
+    "weights": difference(one.model, two.model),
+    "history": max(abs(x - y) for k in one.history for x, y in zip(one.history[k], two.history[k])),
+    "metrics": abs(one.metrics["loss"] - two.metrics["loss"]),
+}))
+"""
+
+OWN_STATISTICS = """
 def message(**changes):
     try:
         train(changes.pop("build", build_model), data, out / "bad", strategy="mirrored",
@@ -78,22 +91,16 @@ try:
     own("stopped", Stop())
 except KeyboardInterrupt:
     again = own("stopped")
+loaded, record = load_run(out / "own")
 moving = [w.value for w in whole.model.non_trainable_weights]
 outside = build_model()
 print(json.dumps({
-    "replicas": get_strategy("mirrored").num_replicas_in_sync,
-    "one_replicas": get_strategy("one-device").num_replicas_in_sync,
-    "recorded": record["replicas"],
-    "moved": max(float(np.abs(w).max()) for w in two.model.get_weights()),
-    "weights": difference(one.model, two.model),
-    "loaded": difference(loaded, two.model),
-    "history": max(abs(x - y) for k in one.history for x, y in zip(one.history[k], two.history[k])),
-    "metrics": abs(one.metrics["loss"] - two.metrics["loss"]),
-    # 33 images in batches of 16: the last one leaves a replica empty.
-    "again": abs(evaluate(two.model, data, batch_size=16)["loss"] - two.metrics["loss"]),
-    "own": [whole.metrics, again.metrics, evaluate(load_run(out / "own")[0], data),
+    "own": [whole.metrics, again.metrics, evaluate(loaded, data),
             {name: whole.history["val_" + name][-1] for name in ("loss", "accuracy")}],
     "restarted": difference(whole.model, again.model),
+    "loaded": difference(loaded, whole.model),
+    # 33 images in batches of 16: the last one leaves a replica empty.
+    "again": abs(evaluate(whole.model, data, batch_size=16)["loss"] - whole.metrics["loss"]),
     "statistics": max(float(np.abs(a.numpy() - b.numpy()).max()) for a, b in
                       ([each for each in v.values] for v in moving)),
     "odd": message(batch_size=15),
@@ -103,11 +110,9 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
-def two_replicas(tmp_path_factory):
-    out = tmp_path_factory.mktemp("mirrored")
+def result_of(program, out):
     process = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS, str(out)],
+        [sys.executable, "-c", PREPARED + program, str(out)],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
@@ -118,8 +123,14 @@ def two_replicas(tmp_path_factory):
     return json.loads(process.stdout.splitlines()[-1])
 
 
+@pytest.fixture(scope="module")
+def two_replicas(tmp_path_factory):
+    return result_of(OWN_STATISTICS, tmp_path_factory.mktemp("mirrored"))
+
+
 @pytest.mark.slow
-def test_two_replicas_equal_one_device(two_replicas):
+def test_two_replicas_equal_one_device(tmp_path):
+    two_replicas = result_of(AS_ONE_DEVICE, tmp_path)
     assert (two_replicas["replicas"], two_replicas["one_replicas"]) == (2, 1)
     assert two_replicas["recorded"] == 2
     assert two_replicas["moved"] > 0.1

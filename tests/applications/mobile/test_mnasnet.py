@@ -8,7 +8,8 @@ import keras
 import pytest
 
 from helpers.network_checks import NetworkChecks, count_trainable
-from keras_attn.applications import AAMnasNet, mnasnet
+from keras_attn.applications import AAMnasNet
+from keras_attn.applications.mobile import mnasnet
 from keras_attn.layers import AugmentedConv2D, SqueezeExcite
 
 

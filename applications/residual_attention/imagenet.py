@@ -9,12 +9,12 @@ from typing import Literal, TypeAlias, Unpack
 import keras
 
 from keras_attn._checks import check_one_of
-from keras_attn.applications.common.attention_modules import Learning, MaskActivation, Modules
 from keras_attn.applications.common.blocks import convolution, norm_relu, padded_max_pool
 from keras_attn.applications.common.construction import OF_IMAGENET, Images, construct, level
 from keras_attn.applications.common.network import Common, network
 from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
+from keras_attn.applications.residual_attention.modules import Learning, MaskActivation, Modules
 from keras_attn.layers import CeilMaxPooling2D
 from keras_attn.layers.residual_attention.attention_module import UNITS
 from keras_attn.typing import Tensor

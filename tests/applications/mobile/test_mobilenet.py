@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from helpers.network_checks import NetworkChecks, count_trainable
-from keras_attn.applications import SEMobileNet, mobilenet
+from keras_attn.applications import SEMobileNet
+from keras_attn.applications.mobile import mobilenet
 from keras_attn.layers import SqueezeExcite
 
 

@@ -11,10 +11,10 @@ import keras
 from keras_attn._checks import check_one_of
 from keras_attn.applications.cifar import decode_predictions as decode_predictions
 from keras_attn.applications.cifar import preprocess_input as preprocess_input
-from keras_attn.applications.common.attention_modules import Learning, MaskActivation, Modules
 from keras_attn.applications.common.blocks import convolution, norm_relu
 from keras_attn.applications.common.construction import OF_CIFAR10, construct, level
 from keras_attn.applications.common.network import Common, network
+from keras_attn.applications.residual_attention.modules import Learning, MaskActivation, Modules
 from keras_attn.layers import PreActivationBottleneck
 from keras_attn.typing import Tensor
 

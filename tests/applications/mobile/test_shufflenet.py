@@ -8,7 +8,8 @@ import pytest
 
 from helpers.layer_contract import assert_close
 from helpers.network_checks import NetworkChecks, count_trainable, image
-from keras_attn.applications import SEShuffleNet, shufflenet
+from keras_attn.applications import SEShuffleNet
+from keras_attn.applications.mobile import shufflenet
 from keras_attn.layers import ChannelShuffle2D, GroupedConv2D, SqueezeExcite
 
 

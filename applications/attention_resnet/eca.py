@@ -1,0 +1,62 @@
+"""ResNets with `EfficientChannelAttention` (Wang et al., CVPR 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Unpack
+
+import keras
+
+from keras_attn.applications.common.construction import OF_IMAGENET
+from keras_attn.applications.common.network import Common, network
+from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
+from keras_attn.applications.common.residual_network import (
+    RESNETS,
+    GeometryName,
+    places_of,
+    residual_network,
+)
+from keras_attn.applications.imagenet import decode_predictions as decode_predictions
+from keras_attn.kinds import Attention, one_kind
+
+
+@network(OF_IMAGENET)
+def ECAResNet50(
+    *,
+    attention: Literal["eca"] | None = "eca",
+    stages: Sequence[int] | None = None,
+    kernel_size: int | None = None,
+    geometry: GeometryName = "torchvision",
+    **common: Unpack[Common],
+) -> keras.Model:
+    """ECA-ResNet-50: ResNet with `EfficientChannelAttention`.
+
+    [Wang et al., "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks",
+    CVPR 2020](https://arxiv.org/abs/1910.03151), an `EfficientChannelAttention` at the end of each
+    block's branch.
+
+    Args:
+        attention: `"eca"`, or `None` for the same network without it.
+        stages: The stages (1 to 4) that have attention; by default the paper's.
+        kernel_size: Channels that a gate is computed from, odd; `None` takes the paper's rule.
+        geometry: `"torchvision"` has a max pool padded by 1, `"caffe"` one in ceil mode. Where the
+            3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1. Sets of
+            weights bring theirs; all are in
+            `keras_attn.applications.common.residual_network.GEOMETRIES`.
+        **common: See `Common`.
+
+    Returns:
+        A functional `keras.Model`. By default the input is (B, 224, 224, 3), the output (B, 1000).
+
+    Raises:
+        ValueError: Where an argument is wrong, or the weights are another network's.
+
+    Example:
+
+    >>> model = keras_attn.applications.ECAResNet50(include_top=False, pooling="avg")
+    >>> model.output_shape
+    (None, 2048)
+    """
+    variant, options = RESNETS[50], {"kernel_size": kernel_size}
+    asked = Attention(one_kind("eca", attention), stages, None, options, places_of(variant))
+    return residual_network(variant, asked, geometry, **common)
