@@ -10,6 +10,8 @@ EXTRAS = {
     "tensorflow_datasets": ("train",),
     "importlib_resources": ("train",),
     "sklearn": ("train",),
+    "joblib": ("train",),
+    "array_record": ("train",),
     "tensorboard": ("train",),
     "PIL": ("train", "export", "report"),
     "ai_edge_litert": ("export",),
