@@ -117,8 +117,14 @@ def _gates(classifier: NetworkClassifier, dataset: ImageDataset, labels: np.ndar
     names = [name for name, layer in layers.items() if attention_form(layer) != "map"]
     if not names or not isinstance(split, RandomAccessSplit):
         return None
+    is_fitted = split.image_shape[:2] == how.size
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        images = split.read(rows)
+        return images if is_fitted else np.stack([how.fit(image) for image in images])
+
     batches = (
-        (how.normalise(np.stack([how.fit(image) for image in split.read(rows)])), labels[rows])
+        (how.normalise(read(rows)), labels[rows])
         for rows in np.array_split(np.arange(len(split)), -(-len(split) // BATCH))
     )
     profiles = class_profiles(classifier.model, batches, layers=names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from keras_attn.cli.arguments import add_overwrite
 from keras_attn.cli.output import read_data
@@ -54,8 +55,9 @@ def run(args: argparse.Namespace) -> None:
     network = open_network(args.source)
     from keras_attn.report import write_report
 
-    own = network.record["data"]  # type: ignore[index]  # a run has its record
-    data = read_data(own["name"], data_dir=args.data_dir, seed=own["seed"], **own["options"])
+    record: Any = network.record  # which a run has
+    own, options = record["data"], record.data_options()
+    data = read_data(own["name"], data_dir=args.data_dir, seed=own["seed"], **options)
     if data.fingerprint() != own["fingerprint"]:
         warn("the data differ from those that were trained on")
     with library_log(), counted("measuring", data.test_size) as done:
