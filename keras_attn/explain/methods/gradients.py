@@ -21,6 +21,7 @@ from keras_attn.explain.watching import (
 )
 from keras_attn.typing import Tensor
 
+PASSING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)  # whose maps are others'
 NODES = 32  # of the quadrature that integrates gradients
 
 
@@ -149,7 +150,7 @@ def map_stages(model: keras.Model) -> list[str]:
     last: dict[tuple[int | None, ...], str] = {}
     for name, layer in layers_by_name(model).items():
         shape = output_shape(layer)
-        if shape is None or len(shape) != 4 or isinstance(layer, keras.layers.InputLayer):
+        if shape is None or len(shape) != 4 or isinstance(layer, PASSING):
             continue
         is_last = getattr(layer, "data_format", "channels_last") != "channels_first"
         grid = shape[1:3] if is_last else shape[2:4]
