@@ -24,7 +24,7 @@ class Planted(keras.layers.Layer):
 
     def call(self, inputs, return_attention=False):
         fires = keras.ops.cast(keras.ops.mean(inputs, (1, 2, 3)) > 3, "float32")[:, None]
-        gate = 0.5 + 0.4 * fires * np.eye(DEPTH, dtype="float32")[2]
+        gate = 0.5 + 0.4 * fires * keras.ops.convert_to_tensor(np.eye(DEPTH)[2], "float32")
         y = inputs * gate[:, None, None]
         return (y, gate) if return_attention else y
 
