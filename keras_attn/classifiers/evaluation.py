@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from keras_attn.classifiers.classifier import AT_ONCE, Classifier
+from keras_attn.data.encoded import EncodedSplit, picture_of
 from keras_attn.data.image_dataset import ImageDataset, listed
-from keras_attn.data.splits import FileSplit, RandomAccessSplit, Split, StreamSplit
+from keras_attn.data.splits import RandomAccessSplit, Split, StreamSplit
 
 _LOG = logging.getLogger(__name__)
 LEAST = 1e-7  # a probability below it counts as this in the loss, as Keras has it
@@ -20,8 +21,9 @@ def evaluate_classifier(
 ) -> dict[str, float]:
     """Measures a classifier on the held-out images of a data set.
 
-    Files are read by the classifier's own preprocessing, crop and all; other images are resized by
-    it. Classes of the same names are matched by them, and others by their order.
+    Photographs are read by the classifier's own preprocessing, crop and all; so are other images,
+    unless they have the network's size. Classes of the same names are matched by them, and others
+    by their order.
 
     Args:
         classifier: A classifier, see `open_classifier`.
@@ -39,30 +41,43 @@ def evaluate_classifier(
         >>> sorted(evaluate_classifier(open_classifier("photos.onnx"), data))
         ['accuracy', 'loss']
     """
-    right, losses, order = 0, 0.0, None
+    right, losses = 0, 0.0
+    for probabilities, label in answers_of(classifier, dataset):
+        if done is not None:
+            done(1)
+        right += int(probabilities.argmax() == label)
+        losses -= float(np.log(max(probabilities[label], LEAST)))
+    return {"loss": losses / dataset.test_size, "accuracy": right / dataset.test_size}
+
+
+def answers_of(classifier: Classifier, dataset: ImageDataset) -> Iterator[tuple[np.ndarray, int]]:
+    """The probabilities (K,) of each held-out image, and its class by the classifier's numbers."""
+    order: list[int] | None = None
     for probabilities, label in zip(
         _answers(classifier, dataset.test), dataset.test.labels, strict=True
     ):
         if order is None:
             order = _order(classifier.class_names, dataset.class_names)
-        theirs = order[label]
-        if done is not None:
-            done(1)
-        right += int(probabilities.argmax() == theirs)
-        losses -= float(np.log(max(probabilities[theirs], LEAST)))
-    return {"loss": losses / dataset.test_size, "accuracy": right / dataset.test_size}
+        yield probabilities, order[label]
 
 
 def _answers(classifier: Classifier, split: Split) -> Iterator[np.ndarray]:
-    if isinstance(split, FileSplit):
-        yield from classifier.of_files(split.root / path for path in split.paths)
+    is_fitted = split.image_shape[:2] == classifier.preprocessing.size
+    ask = classifier.of_fitted if is_fitted else classifier.of_pixels
+    if isinstance(split, EncodedSplit):
+        fit, channels = classifier.preprocessing.fit_picture, classifier.channels
+        for start in range(0, len(split), AT_ONCE):
+            sources = map(split.source, range(start, min(start + AT_ONCE, len(split))))
+            yield from classifier.of_fitted(
+                np.stack([fit(picture_of(source, channels)[0]) for source in sources])
+            )
     elif isinstance(split, RandomAccessSplit):
         for start in range(0, len(split), AT_ONCE):
             rows = np.arange(start, min(start + AT_ONCE, len(split)))
-            yield from classifier.of_pixels(split.read(rows))
+            yield from ask(split.read(rows))
     elif isinstance(split, StreamSplit):
         for images, _ in split.dataset.batch(AT_ONCE).as_numpy_iterator():
-            yield from classifier.of_pixels(images)
+            yield from ask(images)
 
 
 def _order(ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[int]:

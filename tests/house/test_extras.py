@@ -43,6 +43,7 @@ ROOMS = {
     "training": ["tensorflow"],
     "finetune": ["tensorflow"],
     "explain": ["train", "export", "report"],
+    "report": ["report"],
     "serving": ["serving"],
     "serving.kit": ["serving"],
 }
