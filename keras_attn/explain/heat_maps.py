@@ -16,9 +16,11 @@ from keras_attn.explain.attention import attention_heat, attention_stages
 from keras_attn.explain.maps import attention_layers, check_images, to_numpy
 from keras_attn.explain.methods.gradients import (
     CAMS,
-    activation_and_gradient,
+    channels_last,
+    gradient_of_map,
     integrated_gradients,
     last_map,
+    outputs_and_map,
 )
 from keras_attn.explain.methods.occlusion import occlusion
 from keras_attn.explain.methods.rollout import rollout
@@ -131,6 +133,8 @@ def heat_maps(
     _check_options(method, layer=layer, head=head, query=query, **options)
     if method not in ("attention", "rollout") or target is not None:
         check_scores(model)
+    if method in CAMS:
+        return _cam(model, images, method, layer, target, class_names)
     classes, probabilities = predicted(model, images, target, class_names)
     found = partial(HeatMaps, classes=classes, probabilities=probabilities, method=method)
     if method == "attention":
@@ -140,18 +144,33 @@ def heat_maps(
         return found(heat, layer=layer, scale=scale)
     if method == "rollout":
         return found(rollout(model, images), layer=None, scale=SHARE)
-    if method in PIXELS:
-        heat = PIXELS[method](model, images, classes, **options)
-        return found(heat.astype("float32"), layer=None, scale=SIGNED_SHARE)
-    layer = last_map(model) if layer is None else layer
+    heat = PIXELS[method](model, images, classes, **options)
+    return found(heat.astype("float32"), layer=None, scale=SIGNED_SHARE)
+
+
+def _cam(
+    model: keras.Model,
+    images: np.ndarray,
+    method: str,
+    layer: str | None,
+    target: Target | Sequence[Target],
+    class_names: Sequence[str] | None,
+) -> HeatMaps:
+    """Grad-CAM and its kin: two passes forward and one backward."""
     layers = layers_by_name(model)
+    layer = last_map(model) if layer is None else layer
     if layer not in layers:
         raise ValueError(
             f"`layer` must be the name of a layer, such as {last_map(model)!r}. "
             f"Received: layer={layer!r}{did_you_mean(layer, list(layers))}"
         )
-    activation, gradient = activation_and_gradient(model, images, layers[layer], classes)
-    return found(CAMS[method](activation, gradient).astype("float32"), layer=layer, scale=SHARE)
+    chosen = layers[layer]
+    outputs, first = outputs_and_map(model, images, chosen)
+    classes = find_classes(target, outputs, class_names)
+    gradient = gradient_of_map(model, images, chosen, first.shape, classes)
+    heat = CAMS[method](channels_last(chosen, first), channels_last(chosen, gradient))
+    probabilities = probabilities_of(outputs)[np.arange(len(images)), classes]
+    return HeatMaps(heat.astype("float32"), classes, probabilities, method, layer, SHARE)
 
 
 def predicted(

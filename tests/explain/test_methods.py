@@ -6,7 +6,7 @@ import pytest
 
 from keras_attn.applications import CIFARResNet
 from keras_attn.explain import METHODS, heat_maps
-from keras_attn.explain.methods.gradients import integrated_gradients
+from keras_attn.explain.methods.gradients import integrated_gradients, map_stages
 from keras_attn.explain.methods.rollout import rollout
 from keras_attn.explain.watching import scores_before_probabilities
 from keras_attn.insertion import insert_attention
@@ -23,6 +23,10 @@ def two_layers(activation="softmax"):
     x = keras.layers.Conv2D(DEPTH, 1, activation="relu", name="conv")(inputs)
     x = keras.layers.Dense(CLASSES, activation=activation, name="head")(keras.layers.Flatten()(x))
     return keras.Model(inputs, x, name="two")
+
+
+def run(model, images):
+    return keras.ops.convert_to_numpy(model(images))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def test_cams_equal_numpy(images, method, activation):
     assert expected.max() > 0.01
     np.testing.assert_allclose(found.heat, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(found.classes, [2, 0])
-    outputs = np.asarray(model(images))
+    outputs = run(model, images)
     if activation is None:
         outputs = np.exp(outputs) / np.exp(outputs).sum(-1, keepdims=True)
     np.testing.assert_allclose(found.probabilities, outputs[[0, 1], [2, 0]], rtol=1e-5)
@@ -77,13 +81,13 @@ def test_every_method_leaves_the_model_as_it_was(images, method):
     x = SelfAttention2D(num_heads=2, key_depth=4, value_depth=6, name="map")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, keras.layers.Dense(CLASSES, activation="softmax")(x))
-    before, config = np.asarray(model(images)), model.to_json()
+    before, config = run(model, images), model.to_json()
     found = heat_maps(model, images, method)
     assert found.heat.shape == (2, HEIGHT, WIDTH) and found.heat.dtype == np.float32
     assert np.isfinite(found.heat).all() and np.ptp(found.heat) > 0
     assert found.shown.min() >= 0 and found.shown.max() <= 1
     np.testing.assert_array_equal(found.classes, before.argmax(-1))
-    np.testing.assert_array_equal(np.asarray(model(images)), before)
+    np.testing.assert_array_equal(run(model, images), before)
     assert model.to_json() == config
     assert not [layer for layer in model.layers if "call" in vars(layer)]
 
@@ -94,7 +98,7 @@ def test_integrated_gradients_are_complete(images):
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     shares, growth = integrated_gradients(model, images, np.array([3, 7]), nodes=64)
     with scores_before_probabilities(model):
-        ends = [np.asarray(model(x))[[0, 1], [3, 7]] for x in (images, np.zeros_like(images))]
+        ends = [run(model, x)[[0, 1], [3, 7]] for x in (images, np.zeros_like(images))]
     np.testing.assert_allclose(growth, ends[0] - ends[1], rtol=1e-4)
     assert (abs(growth) > 0.01).all()
     np.testing.assert_allclose(shares.sum(axis=(1, 2, 3)), growth, rtol=0.01)
@@ -105,7 +109,7 @@ def test_integrated_gradients_of_a_line_are_exact(images):
     dense = keras.layers.Dense(CLASSES)(keras.layers.Flatten()(inputs))
     model = keras.Model(inputs, dense)
     shares, _ = integrated_gradients(model, images, np.array([1, 2]), baseline=1.0, nodes=2)
-    kernel = np.asarray(model.layers[-1].kernel).T[[1, 2]].reshape(2, HEIGHT, WIDTH, 3)
+    kernel = model.layers[-1].get_weights()[0].T[[1, 2]].reshape(2, HEIGHT, WIDTH, 3)
     np.testing.assert_allclose(shares, (images - 1) * kernel, rtol=1e-4, atol=1e-6)
 
 
@@ -130,7 +134,8 @@ def test_rollout_by_hand(images):
     model = keras.Model(inputs, x)
     first = model.get_layer("a")(images, return_attention=True)
     second = model.get_layer("b")(first[0], return_attention=True)
-    mixed = [0.5 * np.asarray(x[1]).mean(1) + 0.5 * np.eye(35) for x in (first, second)]
+    maps = [keras.ops.convert_to_numpy(x[1]).mean(1) for x in (first, second)]
+    mixed = [0.5 * each + 0.5 * np.eye(35) for each in maps]
     expected = (mixed[1] @ mixed[0]).mean(1).reshape(2, HEIGHT, WIDTH)
     np.testing.assert_allclose(rollout(model, images), expected, rtol=1e-4)
 
@@ -183,3 +188,8 @@ def test_models_that_do_not_fit(images):
     model = keras.Model([inputs, other], keras.layers.GlobalAveragePooling2D()(inputs) + other)
     with pytest.raises(ValueError, match="`model` must have one input, the image"):
         heat_maps(model, images)
+
+
+def test_all_stages_are_the_last_maps_of_each_size():
+    model = CIFARResNet(8, input_shape=(32, 32, 3))
+    assert map_stages(model) == ["P0", "P1", "P2"]

@@ -24,7 +24,7 @@ class Planted(keras.layers.Layer):
 
     def call(self, inputs, return_attention=False):
         fires = keras.ops.cast(keras.ops.mean(inputs, (1, 2, 3)) > 3, "float32")[:, None]
-        gate = 0.5 + 0.4 * fires * np.eye(DEPTH, dtype="float32")[2]
+        gate = 0.5 + 0.4 * fires * keras.ops.convert_to_tensor(np.eye(DEPTH)[2], "float32")
         y = inputs * gate[:, None, None]
         return (y, gate) if return_attention else y
 
@@ -98,9 +98,14 @@ def test_selectivity_by_hand_and_at_chance():
     labels = rng.permutation(np.repeat(np.arange(CLASSES), 50))
     images = rng.normal(size=(CLASSES, 1, 1, 32))[labels] + rng.normal(size=(200, 2, 2, 32))
     found = selectivity(class_profiles(model, (images, labels)))["se"]
-    permuted = selectivity(class_profiles(model, (images, rng.permutation(labels))))["se"]
+    permuted = np.mean(
+        [
+            selectivity(class_profiles(model, (images, rng.permutation(labels))))["se"]
+            for _ in range(8)
+        ]
+    )
     chance = (CLASSES - 1) / CLASSES / 50  # of means of 50 independent images each
-    assert permuted == pytest.approx(chance, rel=0.6) and found > 20 * permuted
+    assert permuted == pytest.approx(chance, rel=0.5) and found > 20 * permuted
 
 
 def test_the_figure(model, data, tmp_path):

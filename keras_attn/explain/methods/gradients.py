@@ -21,42 +21,64 @@ from keras_attn.explain.watching import (
 )
 from keras_attn.typing import Tensor
 
+PASSING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)  # whose maps are others'
 NODES = 32  # of the quadrature that integrates gradients
 
 
-def activation_and_gradient(
-    model: keras.Model, images: np.ndarray, layer: keras.layers.Layer, classes: np.ndarray
+def outputs_and_map(
+    model: keras.Model, images: np.ndarray, layer: keras.layers.Layer
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A layer's output, and the gradient of each image's score with respect to it.
+    """A model's outputs, and the map that a layer of it gives on the way.
 
     Args:
         model: The model.
         images: (B, H, W, C).
         layer: One of its layers, or of a nested model's. Where it is used several times, its first
             output counts.
-        classes: (B,), the class of each image.
 
     Returns:
-        Two float32 arrays (B, h, w, c).
+        Two float32 arrays, the map as the layer gives it.
 
     Raises:
         ValueError: If the layer's output is no map.
     """
-    x = ops.convert_to_tensor(images, "float32")
-    outputs: list[Tensor] = []
+    maps: list[Tensor] = []
 
     def record(call: Call, *args: Any, **kwargs: Any) -> Any:
-        outputs.append(call(*args, **kwargs))
-        return outputs[-1]
+        maps.append(call(*args, **kwargs))
+        return maps[-1]
 
     with replaced_calls({"layer": (layer, record)}):
-        model(x, training=False)
-    first = outputs[0]
+        outputs = model(ops.convert_to_tensor(images, "float32"), training=False)
+    first = maps[0]
     if len(getattr(first, "shape", ())) != 4:
         raise ValueError(
             "`layer` must be one whose output is a map, (B, h, w, C). "
             f"Received: layer={layer.name!r}, whose output is {getattr(first, 'shape', first)}"
         )
+    return to_numpy(outputs), to_numpy(first)
+
+
+def gradient_of_map(
+    model: keras.Model,
+    images: np.ndarray,
+    layer: keras.layers.Layer,
+    shape: tuple[int, ...],
+    classes: np.ndarray,
+) -> np.ndarray:
+    """The gradient of each image's score with respect to a layer's first output.
+
+    Args:
+        model: The model.
+        images: (B, H, W, C).
+        layer: See `outputs_and_map`.
+        shape: Of the layer's output.
+        classes: (B,), the class of each image.
+
+    Returns:
+        float32 of that shape.
+    """
+    x = ops.convert_to_tensor(images, "float32")
 
     def score(change: Tensor) -> tuple[Tensor, None]:
         uses = []
@@ -69,10 +91,13 @@ def activation_and_gradient(
         with replaced_calls({"layer": (layer, add)}), scores_before_probabilities(model):
             return score_of(model(x, training=False), classes), None
 
-    _, gradient = value_and_gradient(score, ops.zeros(first.shape, "float32"))
-    if getattr(layer, "data_format", None) == "channels_first":
-        first, gradient = ops.moveaxis(first, 1, -1), ops.moveaxis(gradient, 1, -1)
-    return to_numpy(first), to_numpy(gradient)
+    return to_numpy(value_and_gradient(score, ops.zeros(shape, "float32"))[1])
+
+
+def channels_last(layer: keras.layers.Layer, values: np.ndarray) -> np.ndarray:
+    """A layer's map, or its gradient, as (B, h, w, C)."""
+    is_last = getattr(layer, "data_format", "channels_last") != "channels_first"
+    return values if is_last else np.moveaxis(values, 1, -1)
 
 
 def grad_cam(activation: np.ndarray, gradient: np.ndarray) -> np.ndarray:
@@ -149,7 +174,7 @@ def map_stages(model: keras.Model) -> list[str]:
     last: dict[tuple[int | None, ...], str] = {}
     for name, layer in layers_by_name(model).items():
         shape = output_shape(layer)
-        if shape is None or len(shape) != 4 or isinstance(layer, keras.layers.InputLayer):
+        if shape is None or len(shape) != 4 or isinstance(layer, PASSING):
             continue
         is_last = getattr(layer, "data_format", "channels_last") != "channels_first"
         grid = shape[1:3] if is_last else shape[2:4]
