@@ -176,18 +176,16 @@ def measure(folder: Path, cores: int, rounds: int, torch: str | None) -> list[di
 
 
 def _ours(data: Any, *, training: bool, count: int) -> Callable[[], None]:
+    """One pass. Of endless batches, what is prepared beyond it is lost, and counts against us.
+
+    An iterator that stays would prepare its batches in the turns of the others.
+    """
     from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches, training_batches
 
     if not training:
         return _puller(evaluation_batches(data, BATCH))
-    # Endless: begun anew in each round, it would prepare batches that nobody takes.
-    batches = iter(training_batches(data, BATCH, augment=("random_resized_crop", "flip")))
-
-    def pull() -> None:
-        for _ in range(count // BATCH):
-            next(batches)
-
-    return pull
+    batches = training_batches(data, BATCH, augment=("random_resized_crop", "flip"))
+    return _puller(batches.take(count // BATCH))
 
 
 def _puller(batches: Iterable[Any]) -> Callable[[], None]:

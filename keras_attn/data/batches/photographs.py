@@ -107,7 +107,7 @@ def draw_box_in_graph(uniform: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
     tries = tf.reshape(numbers[: 2 * TRIES], (TRIES, 2))
     (least, most), (narrow, wide) = RESIZED_CROP_AREA, RESIZED_CROP_ASPECT
     area = height * width * (least + (most - least) * tries[:, 0])
-    aspect = narrow * (wide / narrow) ** tries[:, 1]
+    aspect = narrow * tf.pow(tf.constant(wide / narrow, tf.float64), tries[:, 1])
     broad, tall = tf.round(tf.sqrt(area * aspect)), tf.round(tf.sqrt(area / aspect))
     fits = (broad >= 1) & (tall >= 1) & (broad <= width) & (tall <= height)
     first = tf.argmax(fits)

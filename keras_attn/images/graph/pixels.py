@@ -44,7 +44,9 @@ def whole_of(how: Preprocessing, sides: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     if how.crop is not None:
         scale = tf.reduce_max(tf.cast(least, tf.float64) / sides)
         whole = tf.maximum(tf.cast(tf.math.floor(sides * scale + 1e-3), tf.int32), least)
-    start = tf.round((whole - how.size) / 2)  # a half goes to the even number
+    start = tf.round(
+        (whole - tf.constant(how.size or (0, 0))) / 2
+    )  # a half goes to the even number
     return tf.cast(tf.cast(whole, tf.float64) / sides, tf.float32), tf.cast(start, tf.float32)
 
 
@@ -71,7 +73,7 @@ def resize_part(
     Returns:
         uint8 `(B, *size, C)`.
     """
-    channels = pixels.shape[-1]
+    channels = int(pixels.shape[-1] or 0)
     batch, rows, columns, _ = tf.unstack(tf.shape(pixels))
     height, width = size
     turned = tf.reshape(tf.transpose(pixels, (0, 2, 1, 3)), (batch, columns, 1, rows * channels))
