@@ -74,7 +74,8 @@ def value_and_gradient(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         value, others = function(x)
-    return (value, others), tape.gradient(value, x)
+    gradient: Any = tape.gradient(value, x)
+    return (value, others), gradient
 
 
 def _compiled_by_xla() -> bool:
