@@ -11,7 +11,7 @@ EXTRAS = {
     "importlib_resources": ("train",),
     "sklearn": ("train",),
     "tensorboard": ("train",),
-    "PIL": ("train", "export"),
+    "PIL": ("train", "export", "report"),
     "ai_edge_litert": ("export",),
     "onnx": ("export",),
     "onnxruntime": ("export",),
@@ -24,6 +24,8 @@ EXTRAS = {
     "starlette": ("serving",),
     "uvicorn": ("serving",),
     "h11": ("serving",),
+    "matplotlib": ("report",),
+    "jinja2": ("report",),
     "huggingface_hub": ("hub",),
     "safetensors": ("hub",),
 }

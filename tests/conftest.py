@@ -14,6 +14,11 @@ if sys.version_info < (3, 12):
     typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
 
 
+# Graphs are many objects in few cycles: Python's own numbers look through them for a twelfth of the
+# time.
+gc.set_threshold(20_000, 20, 20)
+
+
 def _seed():
     """Random weights are the same in every run, alone and in any order.
 

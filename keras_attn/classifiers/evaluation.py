@@ -39,18 +39,24 @@ def evaluate_classifier(
         >>> sorted(evaluate_classifier(open_classifier("photos.onnx"), data))
         ['accuracy', 'loss']
     """
-    right, losses, order = 0, 0.0, None
+    right, losses = 0, 0.0
+    for probabilities, label in answers_of(classifier, dataset):
+        if done is not None:
+            done(1)
+        right += int(probabilities.argmax() == label)
+        losses -= float(np.log(max(probabilities[label], LEAST)))
+    return {"loss": losses / dataset.test_size, "accuracy": right / dataset.test_size}
+
+
+def answers_of(classifier: Classifier, dataset: ImageDataset) -> Iterator[tuple[np.ndarray, int]]:
+    """The probabilities (K,) of each held-out image, and its class by the classifier's numbers."""
+    order: list[int] | None = None
     for probabilities, label in zip(
         _answers(classifier, dataset.test), dataset.test.labels, strict=True
     ):
         if order is None:
             order = _order(classifier.class_names, dataset.class_names)
-        theirs = order[label]
-        if done is not None:
-            done(1)
-        right += int(probabilities.argmax() == theirs)
-        losses -= float(np.log(max(probabilities[theirs], LEAST)))
-    return {"loss": losses / dataset.test_size, "accuracy": right / dataset.test_size}
+        yield probabilities, order[label]
 
 
 def _answers(classifier: Classifier, split: Split) -> Iterator[np.ndarray]:

@@ -21,7 +21,16 @@ from keras_attn.cli import stages
 from keras_attn.cli.arguments import add_verbosity
 from keras_attn.cli.deployment import export, kit, serve, tensorflow_model_server
 from keras_attn.cli.errors import TRACEBACK, reason
-from keras_attn.cli.inspection import checks, completion, demo, explain, models, predict, runs
+from keras_attn.cli.inspection import (
+    checks,
+    completion,
+    demo,
+    explain,
+    models,
+    predict,
+    report,
+    runs,
+)
 from keras_attn.cli.library import LEVEL
 from keras_attn.cli.parser import Parser
 from keras_attn.cli.training import evaluate, finetune, insert, recipes, train
@@ -40,6 +49,7 @@ COMMANDS = (
     kit,
     predict,
     explain,
+    report,
     models,
     runs,
     checks,

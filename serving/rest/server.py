@@ -1,11 +1,12 @@
 """The HTTP server: uvicorn, with bounds on connections, and an end that loses no request."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -141,6 +142,7 @@ class _Uvicorn(uvicorn.Server):
                 _loop=loop,
             )
 
+        self._connect = connect
         self.servers = []
         for listener in sockets or []:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # see `bind`
@@ -166,8 +168,16 @@ class _Uvicorn(uvicorn.Server):
             for listener in sockets or []:
                 listener.listen(0)  # whoever comes now is not queued, only to be reset
         await asyncio.sleep(0.05)  # what is queued is accepted
+        last = [each for listener in sockets or [] for each in _queued(listener)]
         for server in self.servers:
-            server.close()
+            server.close()  # at once: who is queued in between is reset
+        for connection in last:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._connect,
+                connection,
+                ssl=self.config.ssl,
+                ssl_handshake_timeout=self._options.timeout_head if self.config.ssl else None,
+            )
         end = time.monotonic() + ARRIVAL_SECONDS
         await asyncio.sleep(0.05)
         while time.monotonic() < end and any(
@@ -185,3 +195,10 @@ class _Uvicorn(uvicorn.Server):
         elif time.monotonic() > self._warned_at + QUIET_SECONDS:
             self._warned_at = time.monotonic()
             logger.error("%s: %s", context.get("message", "a connection failed"), error)
+
+
+def _queued(listener: socket.socket) -> Iterator[socket.socket]:
+    """Accepts what is queued now."""
+    with contextlib.suppress(OSError):  # none is left, or no file descriptor
+        while True:
+            yield listener.accept()[0]

@@ -37,6 +37,7 @@ COMMANDS = [
     "kit",
     "predict",
     "explain",
+    "report",
     "models",
     "runs",
     "checks",

@@ -43,6 +43,7 @@ ROOMS = {
     "training": ["tensorflow"],
     "finetune": ["tensorflow"],
     "explain": ["train", "export"],
+    "report": ["report"],
     "serving": ["serving"],
     "serving.kit": ["serving"],
 }
@@ -119,7 +120,7 @@ def test_what_is_missing_says_what_brings_it(monkeypatch, capsys):
     with pytest.raises(ImportError, match=r"Install it with `pip install 'keras-attn\[export\]'`"):
         need("onnx", "onnxruntime")
     error = ModuleNotFoundError("No module named 'PIL'", name="PIL.Image")
-    assert explain_missing(error).endswith("[train]'` or `pip install 'keras-attn[export]'`.")
+    assert explain_missing(error).endswith("[export]'` or `pip install 'keras-attn[report]'`.")
     assert explain_missing(ImportError("of another kind")) == "of another kind"
     monkeypatch.setattr(predict, "check", lambda _: importlib.import_module("tensorflow.none"))
     assert main(["predict", "--run", "run", "image.png"]) == 1

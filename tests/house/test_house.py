@@ -25,8 +25,9 @@ FLOORS = {
     "finetune": 4,
     "serving": 5,
     "cost": 5,
-    "cli": 7,
+    "report": 6,
     "demo": 6,
+    "cli": 7,
 }
 KERAS_ONLY = {"layers", "weights", "kinds", "insertion", "applications"}
 BACKENDS = {"tensorflow", "jax", "torch"}

@@ -54,6 +54,13 @@ import keras_attn.explain
 Image.fromarray(np.zeros((32, 32, 3), "uint8")).save("image.png")
 assert main(["predict", "--run", "run", "image.png"]) == 0
 """,
+    "report": """
+from keras_attn.cli import main
+assert main("train --recipe digits_se_resnet8 --limit 64 --epochs 1 --batch-size 32 "
+            "--out run".split()) == 0
+assert main("report run --out report.html".split()) == 0
+assert "<svg" in open("report.html", encoding="utf-8").read()
+""",
     "export": NETWORK
     + """
 from keras_attn.export import *

@@ -229,7 +229,13 @@ SLOW = {**QUICK, "epochs": 9, "learning_rate": 1e-9, "warmup": 0.0}  # the accur
 
 @pytest.mark.filterwarnings("ignore:Early stopping conditioned on metric:UserWarning")  # Keras's
 @pytest.mark.parametrize(
-    ("patience", "every", "epochs"), [(1, 1, 2), (2, 1, 3), (1, 2, 4), (2, 3, 9), (9, 1, 9)]
+    ("patience", "every", "epochs"),
+    [
+        (1, 1, 2),
+        (2, 1, 3),
+        (1, 2, 4),
+        *(pytest.param(*n, marks=pytest.mark.slow) for n in ((2, 3, 9), (9, 1, 9))),
+    ],
 )
 def test_patience_ends_a_training_where_keras_would(dataset, tmp_path, patience, every, epochs):
     quick = {**SLOW, "evaluate_every": every}

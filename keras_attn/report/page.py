@@ -1,0 +1,155 @@
+"""One HTML file that opens offline."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from keras_attn._checks import check_int
+from keras_attn._staging import written_whole
+from keras_attn.classifiers.evaluation import answers_of
+from keras_attn.classifiers.networks import NetworkClassifier
+from keras_attn.cost import count_cost
+from keras_attn.data import ImageDataset
+from keras_attn.data.splits import RandomAccessSplit
+from keras_attn.report import charts
+from keras_attn.report.answers import Answers
+
+PICTURE = 144  # the longer side of a picture that is shrunk for the page, in pixels
+
+
+def write_report(
+    classifier: NetworkClassifier,
+    dataset: ImageDataset,
+    out: str | os.PathLike[str],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    images: int = 12,
+    done: Callable[[int], None] | None = None,
+) -> Answers:
+    """Measures a network on a data set's held-out images, and writes a page about it.
+
+    The page has the curves of the training, accuracy by class, confusion matrix, calibration, the
+    most confident errors, the least sure hits, cost, and how the network was trained. It needs no
+    other file and no network.
+
+    Args:
+        classifier: A network, see `keras_attn.classifiers.open_classifier`.
+        dataset: The data set.
+        out: The HTML file. It is written whole or not at all.
+        folder: The run's folder, whose `history.csv` has the curves.
+        images: How many errors and hits are shown.
+        done: Function that is told of each image that is done.
+
+    Returns:
+        The answers.
+
+    Raises:
+        ValueError: If the classes don't fit, or `images` is negative.
+    """
+    check_int("images", images, "an integer, 0 or more", least=0)
+    answers = _measure(classifier, dataset, done)
+    record: Mapping[str, Any] = classifier.record or {}
+    history = None if folder is None else Path(folder) / "history.csv"
+    cost = count_cost(classifier.model, classifier.model.input_shape[1:])
+    page = _template().render(
+        title=record.get("model", {}).get("name", classifier.model.name),
+        about=f"{dataset.name}, {len(answers.labels):,} held-out images, "
+        f"{len(answers.class_names)} classes",
+        numbers=[
+            (f"{100 * answers.accuracy:.2f} %", "accuracy"),
+            (f"{answers.calibration_error():.3f}", "calibration error"),
+            (f"{cost.parameters:,}", "weights"),
+            (f"{cost.macs / 1e6:,.1f} M", "multiply-accumulates"),
+        ],
+        calibration=f"{answers.calibration_error():.4f}",
+        curves=charts.curves(_read(history)) if history and history.exists() else None,
+        by_class=charts.accuracy_by_class(answers),
+        confusion=charts.confusion(answers),
+        reliability=charts.reliability(answers),
+        galleries=_galleries(answers, dataset, images),
+        record=list(_flat(record)),
+    )
+    with written_whole(Path(out)) as written:
+        written.write_text(page, encoding="utf-8")
+    return answers
+
+
+def _measure(
+    classifier: NetworkClassifier, dataset: ImageDataset, done: Callable[[int], None] | None
+) -> Answers:
+    probabilities, labels = [], []
+    for answer, label in answers_of(classifier, dataset):
+        probabilities.append(answer)
+        labels.append(label)
+        if done is not None:
+            done(1)
+    return Answers(np.stack(probabilities), np.array(labels), tuple(classifier.class_names))
+
+
+def _read(history: Path) -> dict[str, list[float | None]]:
+    with open(history, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        name: [float(row[name]) if row[name] else None for row in rows] for name in rows[0] or ()
+    }
+
+
+def _galleries(
+    answers: Answers, dataset: ImageDataset, images: int
+) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    split = dataset.test
+    if not images or not isinstance(split, RandomAccessSplit):
+        return []
+    return [
+        (
+            "The most confident errors",
+            "What a network is sure of, and wrong: often a label to look at.",
+            [_picture(answers, split, number) for number in answers.confident_errors(images)],
+        ),
+        (
+            "The least sure hits",
+            "What it has right by a small margin.",
+            [_picture(answers, split, number) for number in answers.unsure_hits(images)],
+        ),
+    ]
+
+
+def _picture(answers: Answers, split: RandomAccessSplit, number: int) -> dict[str, Any]:
+    pixels = np.asarray(split.read(np.array([number]))[0])
+    image = Image.fromarray(np.clip(np.round(np.squeeze(pixels)), 0, 255).astype("uint8"))
+    if max(image.size) > PICTURE:
+        image.thumbnail((PICTURE, PICTURE))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return {
+        "number": int(number),
+        "source": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}",
+        "label": answers.class_names[answers.labels[number]],
+        "said": answers.class_names[answers.said[number]],
+        "confidence": f"{100 * answers.confidence[number]:.1f} %",
+    }
+
+
+def _template() -> jinja2.Template:
+    text = resources.files("keras_attn.report").joinpath("report.html.jinja").read_text("utf-8")
+    return jinja2.Environment(autoescape=True).from_string(text)
+
+
+def _flat(record: Any, name: str = "") -> Iterable[tuple[str, Any]]:
+    """The record's values by their paths."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}{key}.")
+        else:
+            yield f"{name}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value
