@@ -10,6 +10,8 @@ EXTRAS = {
     "tensorflow_datasets": ("train",),
     "importlib_resources": ("train",),
     "sklearn": ("train",),
+    "joblib": ("train",),
+    "array_record": ("train",),
     "tensorboard": ("train",),
     "PIL": ("train", "export", "report"),
     "ai_edge_litert": ("export",),
@@ -28,6 +30,8 @@ EXTRAS = {
     "jinja2": ("report",),
     "huggingface_hub": ("hub",),
     "safetensors": ("hub",),
+    "jax": ("backends",),
+    "torch": ("backends",),
 }
 
 

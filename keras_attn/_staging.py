@@ -129,3 +129,8 @@ def _lock(file: int, *, wait: bool) -> bool:
     except OSError:
         return False
     return True
+
+
+def cache_folder() -> Path:
+    """The folder of what can be had again: `KERAS_ATTN_CACHE`, else `~/.cache/keras_attn`."""
+    return Path(os.environ.get("KERAS_ATTN_CACHE") or Path.home() / ".cache" / "keras_attn")

@@ -4,12 +4,13 @@ A layer asks for an operation here, and does without where it gets `None`.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from keras_attn.typing import Tensor
 
-__all__ = ["fused_batch_norm", "on_tensorflow_cpu"]
+__all__ = ["fused_batch_norm", "on_tensorflow_cpu", "value_and_gradient"]
 
 
 def on_tensorflow_cpu() -> bool:
@@ -22,5 +23,28 @@ def fused_batch_norm() -> Callable[..., tuple[Tensor, Tensor, Tensor]] | None:
     return None
 
 
+def value_and_gradient(
+    function: Callable[[Tensor], tuple[Tensor, Any]], x: Tensor
+) -> tuple[tuple[Tensor, Any], Tensor]:
+    """What a function gives, and the gradient of its first value.
+
+    Args:
+        function: Takes a tensor; gives a scalar, and any structure of tensors.
+        x: Tensor of floats.
+
+    Returns:
+        What the function gives, and the scalar's gradient with respect to x, of its shape.
+    """
+    raise NotImplementedError(f"Keras's backend {keras.backend.backend()!r} has no gradients")
+
+
 if keras.backend.backend() == "tensorflow":
-    from keras_attn.backend.tensorflow import fused_batch_norm, on_tensorflow_cpu  # noqa: F811
+    from keras_attn.backend.tensorflow import (  # noqa: F811
+        fused_batch_norm,
+        on_tensorflow_cpu,
+        value_and_gradient,
+    )
+elif keras.backend.backend() == "jax":
+    from keras_attn.backend.jax import value_and_gradient  # noqa: F811
+elif keras.backend.backend() == "torch":
+    from keras_attn.backend.torch import value_and_gradient  # noqa: F811

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -64,6 +65,16 @@ def batch_norm(
         count = tf.cast(tf.size(x, tf.int64) // tf.size(gamma, tf.int64), x.dtype)
         mean, variance = new_mean, new_variance * (tf.maximum(count - 1, 1) / count)
     return y, tf.stop_gradient(mean), tf.stop_gradient(variance)
+
+
+def value_and_gradient(
+    function: Callable[[tf.Tensor], tuple[tf.Tensor, Any]], x: tf.Tensor
+) -> tuple[tuple[tf.Tensor, Any], tf.Tensor]:
+    """See `keras_attn.backend.value_and_gradient`."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        value, others = function(x)
+    return (value, others), tape.gradient(value, x)
 
 
 def _compiled_by_xla() -> bool:

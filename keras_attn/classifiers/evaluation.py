@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from keras_attn.classifiers.classifier import AT_ONCE, Classifier
+from keras_attn.data.encoded import EncodedSplit, picture_of
 from keras_attn.data.image_dataset import ImageDataset, listed
-from keras_attn.data.splits import FileSplit, RandomAccessSplit, Split, StreamSplit
+from keras_attn.data.splits import RandomAccessSplit, Split, StreamSplit
 
 _LOG = logging.getLogger(__name__)
 LEAST = 1e-7  # a probability below it counts as this in the loss, as Keras has it
@@ -20,8 +21,9 @@ def evaluate_classifier(
 ) -> dict[str, float]:
     """Measures a classifier on the held-out images of a data set.
 
-    Files are read by the classifier's own preprocessing, crop and all; other images are resized by
-    it. Classes of the same names are matched by them, and others by their order.
+    Photographs are read by the classifier's own preprocessing, crop and all; so are other images,
+    unless they have the network's size. Classes of the same names are matched by them, and others
+    by their order.
 
     Args:
         classifier: A classifier, see `open_classifier`.
@@ -60,15 +62,22 @@ def answers_of(classifier: Classifier, dataset: ImageDataset) -> Iterator[tuple[
 
 
 def _answers(classifier: Classifier, split: Split) -> Iterator[np.ndarray]:
-    if isinstance(split, FileSplit):
-        yield from classifier.of_files(split.root / path for path in split.paths)
+    is_fitted = split.image_shape[:2] == classifier.preprocessing.size
+    ask = classifier.of_fitted if is_fitted else classifier.of_pixels
+    if isinstance(split, EncodedSplit):
+        fit, channels = classifier.preprocessing.fit_picture, classifier.channels
+        for start in range(0, len(split), AT_ONCE):
+            sources = map(split.source, range(start, min(start + AT_ONCE, len(split))))
+            yield from classifier.of_fitted(
+                np.stack([fit(picture_of(source, channels)[0]) for source in sources])
+            )
     elif isinstance(split, RandomAccessSplit):
         for start in range(0, len(split), AT_ONCE):
             rows = np.arange(start, min(start + AT_ONCE, len(split)))
-            yield from classifier.of_pixels(split.read(rows))
+            yield from ask(split.read(rows))
     elif isinstance(split, StreamSplit):
         for images, _ in split.dataset.batch(AT_ONCE).as_numpy_iterator():
-            yield from classifier.of_pixels(images)
+            yield from ask(images)
 
 
 def _order(ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[int]:

@@ -94,9 +94,9 @@ def _of_unfinished(place: str) -> NetworkClassifier:
 
 
 def _as_trained(model: keras.Model, record: RunRecord) -> NetworkClassifier:
-    """A training gives the network whole images, resized, with their pixels as they are."""
-    preprocessing = Preprocessing(record.image_shape()[:2])
-    return NetworkClassifier(model, record.class_names(model), preprocessing, record=record)
+    """A network is given what it was evaluated with in its training."""
+    names, preprocessing = record.class_names(model), record.preprocessing()
+    return NetworkClassifier(model, names, preprocessing, record=record)
 
 
 def _of_file(place: str) -> NetworkClassifier:

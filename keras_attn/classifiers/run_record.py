@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keras_attn.images import Preprocessing
+
 
 class RunRecord(dict[str, Any]):
     """What `run.json` holds. What it lacks is an error that names the file.
@@ -36,6 +38,23 @@ class RunRecord(dict[str, Any]):
                 f"Received: {shape!r}"
             )
         return (sizes[0], sizes[1], sizes[2])
+
+    def preprocessing(self) -> Preprocessing:
+        """`data.preprocessing`; of a run of a version that resized whole images, that."""
+        size = self.image_shape()[:2]
+        values = self["data"].get("preprocessing")
+        if values is None:
+            return Preprocessing(size)
+        try:
+            return Preprocessing(**{**values, "size": size})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self._file}: `data.preprocessing` is wrong: {error}") from error
+
+    def data_options(self) -> dict[str, Any]:
+        """`data.options`, with which the data are read again as they were."""
+        how = self.preprocessing()
+        said = {"squash": how.crop is None, "crop": how.crop, "interpolation": how.interpolation}
+        return {**self["data"]["options"], **said}
 
     def class_names(self, model: Any) -> tuple[str, ...]:
         """`data.class_names`, of which there must be as many as the model has classes."""

@@ -74,6 +74,25 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "data set's own, or the network's usual ones where images differ in size or are larger.",
     )
     group.add_argument(
+        "--squash",
+        action="store_const",
+        const=True,
+        help="Resize whole photographs, whatever their proportions, rather than to cut out their "
+        "centre.",
+    )
+    group.add_argument(
+        "--crop",
+        type=float,
+        metavar="SHARE",
+        help="Share of a photograph's shorter side that is evaluated. By default as the weights "
+        "ask, or 0.875.",
+    )
+    group.add_argument(
+        "--interpolation",
+        choices=("bilinear", "bicubic"),
+        help="How photographs are resized. By default as the weights ask, or bilinear.",
+    )
+    group.add_argument(
         "--limit", type=int, metavar="N", help="Train on N images only. By default on all."
     )
     group.add_argument(

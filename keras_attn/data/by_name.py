@@ -8,6 +8,7 @@ import numpy as np
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.data.label_noise import label_shifts
 from keras_attn.data.options import (
+    Fitting,
     check_data_options,
     check_data_place,
     check_label_noise,
@@ -20,6 +21,7 @@ from keras_attn.data.readers.digits import read_digits
 from keras_attn.data.readers.folder import read_folder
 from keras_attn.data.readers.tfds import read_tfds
 from keras_attn.data.splits import RandomAccessSplit
+from keras_attn.images.resizing import Interpolation
 
 
 def load_dataset(
@@ -28,6 +30,9 @@ def load_dataset(
     data_dir: str | os.PathLike[str] | None = None,
     image_size: int | tuple[int, int] | None = None,
     usual_size: int | tuple[int, int] | None = None,
+    squash: bool = False,
+    crop: float | None = None,
+    interpolation: Interpolation | None = None,
     limit: int | None = None,
     seed: int = 0,
     label_noise: float = 0.0,
@@ -40,7 +45,8 @@ def load_dataset(
     0..16: scaled to 0..255, resized to 32x32 (bilinear), given three equal channels, and split
     with 20 % of each class held out. Nothing is downloaded. A folder of images has a subfolder
     for each class, see `read_folder`. Every other name is read through tensorflow-datasets; its
-    `test` split (or, where it has none, `validation`) is held out. Only that needs TensorFlow.
+    `test` split (or, where it has none, `validation`) is held out. Only what is read whole or as a
+    stream of it needs TensorFlow.
 
     Args:
         name: `"digits"`, the path of a folder of images, or a data set of tensorflow-datasets
@@ -49,11 +55,20 @@ def load_dataset(
         data_dir: Folder in which tensorflow-datasets finds the prepared data set. Nothing
             is downloaded into it. `None` means tensorflow-datasets' own folder, into which
             it downloads what is missing. Digits and folders don't use it.
-        image_size: `H` and `W`, or one number for both, to which images are resized (bilinear
-            with antialiasing). `None` keeps the data set's own size (digits: 32).
+        image_size: `H` and `W` of the network's images, or one number for both. `None` keeps the
+            data set's own size (digits: 32).
         usual_size: The size to take where `image_size` is `None` and the images differ in size,
             or are files larger than this: what the network usually takes. `None`: they must not
             differ.
+        squash: Whether photographs are resized whole, so that their proportions may change.
+            Otherwise each is resized until the network's size just fits into `crop` of it, and
+            its centre is cut out. Photographs are images of a folder or of tensorflow-datasets
+            that differ in size, or are larger than the network's. Those that are not are resized
+            whole.
+        crop: Share of a photograph's shorter side that is kept. `None`: as the network's weights
+            ask, else 0.875.
+        interpolation: `"bilinear"` or `"bicubic"`, with antialiasing. `None`: as the network's
+            weights ask, else bilinear.
         limit: Size of the seeded random subset of images to train on. The test images stay.
         seed: Seed of the split of the digits or of a folder, of the subset and of the noise. Not
             of the order of training.
@@ -83,6 +98,9 @@ def load_dataset(
     name = os.fspath(name)
     check_data_options(
         image_size=image_size,
+        squash=squash,
+        crop=crop,
+        interpolation=interpolation,
         limit=limit,
         label_noise=label_noise,
         test_share=test_share,
@@ -92,6 +110,7 @@ def load_dataset(
     if not is_integer(seed) or seed < 0:
         raise ValueError(f"`seed` must be an integer, 0 or more. Received: seed={seed!r}")
 
+    how = Fitting(squash, crop, interpolation)
     if name == "digits":
         dataset = read_digits(size=size or DIGITS_SIZE, seed=seed, test_share=test_share)
     elif is_folder(name, data_dir):
@@ -102,9 +121,12 @@ def load_dataset(
             seed=seed,
             test_share=test_share,
             skip_unreadable=skip_unreadable,
+            how=how,
         )
     else:
-        dataset = read_tfds(name, data_dir=data_dir, size=size, usual_size=usual, seed=seed)
+        dataset = read_tfds(
+            name, data_dir=data_dir, size=size, usual_size=usual, seed=seed, how=how
+        )
     check_label_noise(label_noise, dataset.num_classes)
     if limit is not None:
         dataset = _limited(dataset, limit, seed)
@@ -114,6 +136,9 @@ def load_dataset(
         dataset = dataclasses.replace(dataset, train=noisy)
     options = {
         "image_size": list(dataset.image_shape[:2]),
+        "squash": squash,
+        "crop": crop,
+        "interpolation": interpolation,
         "limit": limit,
         "label_noise": label_noise,
         "test_share": test_share,
@@ -132,7 +157,7 @@ def _limited(dataset: ImageDataset, limit: int, seed: int) -> ImageDataset:
         )
     order = np.random.default_rng(seed).permutation(size)
     rows = np.sort(order[:limit])
-    if isinstance(dataset.train, RandomAccessSplit):
+    if isinstance(dataset.train, RandomAccessSplit) and dataset.train.knows_labels:
         labels = dataset.train.labels
         missing = sorted(set(labels.tolist()) - set(labels[rows].tolist()))
         if missing:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_attn.data.encoded import EncodedSplit
 from keras_attn.data.readers.tf_data import count_classes, read_tf_data
 from keras_attn.data.splits import ArraySplit, RandomAccessSplit, Split
+from keras_attn.images import Preprocessing
+from keras_attn.images.resizing import Interpolation
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -24,7 +27,7 @@ class ImageDataset:
         name: Name of the data set, as given to `load_dataset`.
         class_names: One name for each class; a label is an index into it.
         image_shape: `(H, W, C)` of every image.
-        train: Training images, an `ArraySplit`, a `FileSplit` or a `StreamSplit`.
+        train: Training images, an `ArraySplit`, a `FileSplit`, a `RecordSplit` or a `StreamSplit`.
         test: Held-out images.
         seed: Seed that chose the split, the subset (`limit`) and the label noise. A later
             evaluation must load the data with this seed, or it would see training images.
@@ -33,7 +36,8 @@ class ImageDataset:
 
     Raises:
         ValueError: If a split is empty or of other image sizes, a label has no class, or a class
-            has no training image. (The labels of a `StreamSplit` are not looked at.)
+            has no training image. (Labels that stand beside each image in files of records, and
+            those of a stream, are not looked at.)
 
     Example:
         >>> images, labels = np.zeros((6, 8, 8, 3), "uint8"), np.arange(6) % 2
@@ -65,7 +69,7 @@ class ImageDataset:
             )
         for which in ("train", "test"):
             _check_split(which, getattr(self, which), self.image_shape, self.num_classes)
-        if isinstance(self.train, RandomAccessSplit):
+        if isinstance(self.train, RandomAccessSplit) and self.train.knows_labels:
             counts = np.bincount(self.train.labels, minlength=self.num_classes)
             missing = [self.class_names[i] for i in np.flatnonzero(counts == 0)]
             if missing:
@@ -78,6 +82,38 @@ class ImageDataset:
     def num_classes(self) -> int:
         """How many classes there are."""
         return len(self.class_names)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the held-out pictures become images: what belongs to a network that learns them."""
+        if isinstance(self.test, EncodedSplit):
+            return self.test.preprocessing
+        return Preprocessing(self.image_shape[:2])
+
+    def fitted(self, crop: float, interpolation: Interpolation) -> ImageDataset:
+        """The same as a network's weights ask for it, where `load_dataset` was not told otherwise.
+
+        Args:
+            crop: Share of the shorter side that is kept of photographs, see `Preprocessing`.
+            interpolation: `"bilinear"` or `"bicubic"`.
+
+        Returns:
+            The same object where there are no photographs, or all was said of them.
+        """
+        said = {name: self.options.get(name) for name in ("crop", "interpolation")}
+        kept = self.preprocessing.crop if said["crop"] or self.options.get("squash") else crop
+        how = Preprocessing(
+            self.image_shape[:2], crop=kept, interpolation=said["interpolation"] or interpolation
+        )
+        parts = {"train": self.train, "test": self.test}
+        changed = {
+            which: split.with_preprocessing(how)
+            for which, split in parts.items()
+            if isinstance(split, EncodedSplit) and split.is_varied
+        }
+        if all(parts[which] is split for which, split in changed.items()):
+            return self
+        return dataclasses.replace(self, **changed)  # type: ignore[arg-type]
 
     @property
     def train_size(self) -> int:
@@ -94,7 +130,7 @@ class ImageDataset:
 
         It is over the names of the classes and over both splits: pixels and labels of arrays;
         relative paths, contents and labels of files, see `digest_files`; name, version, contents
-        of the prepared files, `limit` and label noise of a stream from tensorflow-datasets, and
+        of the prepared files, `limit` and label noise of data from tensorflow-datasets, and
         all images of another stream. Label noise and `limit` change it in every case; the name of
         the data set, the folder that it is in and its files' times do not.
         """
@@ -201,7 +237,7 @@ def _check_split(
             f"`{which}` must have images of (H, W, C) = {tuple(image_shape)}. "
             f"Received: images of {tuple(split.image_shape)}"
         )
-    if isinstance(split, RandomAccessSplit):
+    if isinstance(split, RandomAccessSplit) and split.knows_labels:
         low, high = int(split.labels.min()), int(split.labels.max())
         if low < 0 or high >= num_classes:
             raise ValueError(

@@ -1,13 +1,55 @@
 """What a data set is asked for, and the rules of it, which need no image."""
 
+import dataclasses
 import difflib
 import numbers
 import os
 from pathlib import Path
 from typing import Any
 
+from keras_attn.images import Preprocessing
+from keras_attn.images.resizing import Interpolation
+
 # What a record has of them.
-DATA_OPTIONS = ("image_size", "limit", "label_noise", "test_share", "skip_unreadable")
+DATA_OPTIONS = (
+    "image_size",
+    "squash",
+    "crop",
+    "interpolation",
+    "limit",
+    "label_noise",
+    "test_share",
+    "skip_unreadable",
+)
+CROP = 0.875  # of photographs for networks without weights: what the field evaluates with
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitting:
+    """How photographs come to a network's size, as far as it is said.
+
+    Attributes:
+        squash: Whether whole images are resized, whatever their proportions.
+        crop: See `Preprocessing`. `None`: as the network's weights ask, else 0.875.
+        interpolation: See `Preprocessing`. `None`: as the network's weights ask, else bilinear.
+    """
+
+    squash: bool = False
+    crop: float | None = None
+    interpolation: Interpolation | None = None
+
+    def of(self, size: tuple[int, int], *, is_varied: bool) -> Preprocessing:
+        """The preprocessing of photographs, or of images that only have to be resized."""
+        crop = None if self.squash or not is_varied else self.crop or CROP
+        return Preprocessing(size, crop=crop, interpolation=self.interpolation or "bilinear")
+
+
+AS_USUAL = Fitting()
+
+
+def is_photograph(own: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether an image has more pixels along a side than the network takes."""
+    return any(a > b for a, b in zip(own, size, strict=True))
 
 
 def check_seed(seed: Any) -> None:
@@ -19,6 +61,9 @@ def check_seed(seed: Any) -> None:
 def check_data_options(
     *,
     image_size: Any = None,
+    squash: Any = False,
+    crop: Any = None,
+    interpolation: Any = None,
     limit: Any = None,
     label_noise: Any = 0.0,
     test_share: Any = 0.2,
@@ -26,6 +71,14 @@ def check_data_options(
 ) -> None:
     """Raises a ValueError unless each option of `load_dataset` keeps its rule."""
     checked_size(image_size)
+    if not isinstance(squash, bool):
+        raise ValueError(f"`squash` must be a bool. Received: squash={squash!r}")
+    if squash and crop is not None:
+        raise ValueError(
+            "`crop` must be None with `squash`, which resizes whole images. "
+            f"Received: crop={crop!r}, squash=True"
+        )
+    Preprocessing(crop=crop, interpolation=interpolation or "bilinear")
     if limit is not None and (not is_integer(limit) or limit <= 0):
         raise ValueError(f"`limit` must be a positive integer or None. Received: limit={limit!r}")
     check_label_noise(label_noise)

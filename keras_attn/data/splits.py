@@ -6,15 +6,9 @@ import abc
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
-
-from keras_attn.data.file_digest import digest_files
-from keras_attn.images import read_image
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,8 +19,8 @@ CACHE_BYTES = 2**30  # a split that is larger than this, decoded, is not kept in
 class Split(abc.ABC):
     """The training or the held-out images of an `ImageDataset`; `len` counts them.
 
-    `ArraySplit` and `FileSplit` give any row at any time, on every backend. `StreamSplit` only
-    gives one image after another, and needs TensorFlow.
+    `ArraySplit`, `FileSplit` and `RecordSplit` give any row at any time, on every backend.
+    `StreamSplit` only gives one image after another, and needs TensorFlow.
 
     Attributes:
         labels: Label of each image, int64 `(N,)`.
@@ -65,7 +59,13 @@ class Split(abc.ABC):
 
 
 class RandomAccessSplit(Split):
-    """A split that gives any row at any time, and whose labels are known."""
+    """A split that gives any row at any time.
+
+    Attributes:
+        knows_labels: Whether `labels` takes no reading of the images.
+    """
+
+    knows_labels: ClassVar[bool] = True
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -121,71 +121,6 @@ class ArraySplit(RandomAccessSplit):
     def in_memory(self) -> np.ndarray:
         """All images, `(N, H, W, C)`."""
         return self.images
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FileSplit(RandomAccessSplit):
-    """Image files, which `keras_attn.images` decodes to RGB when they are asked for.
-
-    Images that are small enough together (`CACHE_BYTES`) are decoded once, at the first read at
-    the latest.
-
-    Attributes:
-        root: Folder in which the paths are.
-        paths: N paths, relative to `root`.
-        labels: int64 `(N,)`.
-        image_size: `(H, W)` to which every image is resized, bilinear with antialiasing.
-    """
-
-    root: Path
-    paths: tuple[str, ...]
-    labels: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]
-    image_size: tuple[int, int]
-    _kept: list[np.ndarray] = dataclasses.field(default_factory=list, repr=False)
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """`(H, W, 3)`."""
-        return (*self.image_size, 3)
-
-    @property
-    def images(self) -> np.ndarray:
-        """All images, uint8 `(N, H, W, 3)`; of a large split, decoded each time."""
-        return self.read(np.arange(len(self)))
-
-    def digest(self) -> str:
-        """The sha256 of relative paths, contents and labels, and of the size resized to."""
-        digest = hashlib.sha256(repr(tuple(self.image_size)).encode())
-        contents = digest_files(self.root, self.paths)
-        for path, content, label in zip(self.paths, contents, self.labels, strict=True):
-            digest.update(f"{Path(path).as_posix()}\0{content}\0{label}\n".encode())
-        return digest.hexdigest()
-
-    def subset(self, rows: np.ndarray) -> FileSplit:
-        """The split of these ascending rows, integers `(n,)`."""
-        paths = tuple(self.paths[row] for row in rows)
-        return FileSplit(self.root, paths, self.labels[rows], self.image_size)
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """The images of the rows `(n,)`: uint8 `(n, H, W, 3)`."""
-        images = self.in_memory()
-        if images is not None:
-            chosen: np.ndarray = images[rows]
-            return chosen
-        return self._decode([self.paths[row] for row in rows])
-
-    def in_memory(self) -> np.ndarray | None:
-        """All images, uint8 `(N, H, W, 3)`, or `None` if they exceed `CACHE_BYTES`."""
-        if not self._kept and self.nbytes() <= CACHE_BYTES:
-            self._kept.append(self._decode(self.paths))
-        return self._kept[0] if self._kept else None
-
-    def _decode(self, paths: Sequence[str]) -> np.ndarray:
-        def decode(path: str) -> np.ndarray:
-            return read_image(self.root / path, self.image_shape)
-
-        with ThreadPoolExecutor() as threads:  # Pillow decodes and resizes without Python's lock
-            return np.stack(list(threads.map(decode, paths)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

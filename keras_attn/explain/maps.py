@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_attn.layers import attention_layers as layers_with_attention
+from keras_attn.explain.watching import (
+    attention_layers_by_name,
+    layers_by_name,
+    record_attention,
+    replaced_calls,
+)
+from keras_attn.typing import Tensor
 
 
 def attention_maps(
@@ -16,8 +22,8 @@ def attention_maps(
     Such a layer is one that says its `attention_form`, see `keras_attn.layers.contract`. A gate
     of channels is `(B, 1, 1, C)`, a mask `(B, H, W, C)`, a map `(B, num_heads, H * W, H * W)`,
     each row of which sums to 1 where it is a softmax's.
-    The model is left as it was. A layer that is used in several places is shown at the first, and
-    one inside a nested model or inside another layer is not shown.
+    The model is left as it was. A layer that is used in several places is shown at the first. One
+    in a nested model is named `"outer/inner"`; one inside another layer is not shown.
 
     Args:
         model: A functional or `Sequential` model, built.
@@ -58,9 +64,9 @@ def attention_layers(model: keras.Model) -> list[str]:
             "`model` must be a functional or a built Sequential keras.Model, whose graph says "
             f"what each layer is given. Received: model={model!r}"
         )
-    names = [layer.name for layer in layers_with_attention(model)]
+    names = list(attention_layers_by_name(model))
     if not names:
-        kinds = sorted({type(layer).__name__ for layer in model.layers})
+        kinds = sorted({type(layer).__name__ for layer in layers_by_name(model).values()})
         raise ValueError(
             "`model` must have a layer that says its `attention_form`, such as AttentionModule. "
             f"Received: model {model.name!r} with layers {', '.join(kinds)}"
@@ -78,7 +84,22 @@ def run_layers(
             f"`layers` must be names of the model's attention layers, {', '.join(known)}. "
             f"Received: layers={names!r}"
         )
+    images = check_images(model, images)
+    layers = attention_layers_by_name(model)
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    with replaced_calls({name: (layers[name], record_attention(seen, name)) for name in names}):
+        model(keras.ops.convert_to_tensor(images, "float32"), training=False)
+    return {name: (to_numpy(seen[name][0]), to_numpy(seen[name][1])) for name in names}
+
+
+def check_images(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The images as an array; raises a ValueError where the model doesn't take them."""
     images = np.asarray(images)
+    if not isinstance(model, keras.Model) or not _is_functional(model):
+        raise ValueError(
+            "`model` must be a functional or a built Sequential keras.Model. "
+            f"Received: model={model!r}"
+        )
     if len(model.inputs) != 1:
         given = ", ".join(x.name for x in model.inputs)
         raise ValueError(
@@ -94,14 +115,7 @@ def run_layers(
             f"`images` must be a batch of what the model takes, {shape}. "
             f"Received: images with shape {images.shape}"
         )
-    # The layers are called on values, not on the graph's symbols: a symbolic call would add
-    # a node to the caller's layers each time.
-    probe = keras.Model(model.inputs[0], {name: model.get_layer(name).input for name in names})
-    results = {}
-    for name, value in probe(images, training=False).items():
-        output, attention = model.get_layer(name)(value, return_attention=True, training=False)
-        results[name] = (_to_numpy(output), _to_numpy(attention))
-    return results
+    return images
 
 
 def _is_functional(model: keras.Model) -> bool:
@@ -111,5 +125,6 @@ def _is_functional(model: keras.Model) -> bool:
         return False
 
 
-def _to_numpy(tensor: object) -> np.ndarray:
+def to_numpy(tensor: object) -> np.ndarray:
+    """A float32 array."""
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))

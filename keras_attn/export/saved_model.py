@@ -21,8 +21,8 @@ from keras_attn.export.checks.comparison import Case, check_saved_model, make_ca
 from keras_attn.export.exported import ExportedPath, exported
 from keras_attn.export.graph.endpoint import check_image_model, image_endpoint
 from keras_attn.export.graph.fold import fold_batch_norm
-from keras_attn.export.graph.pixels import check_preprocessing
 from keras_attn.export.graph.precision import compare_precisions, in_float32, sixteen_bit_policies
+from keras_attn.export.graph.preprocessing import check_preprocessing
 from keras_attn.export.graph.signatures import DEFAULT, Signature, make_signatures
 from keras_attn.export.model_card import model_card
 from keras_attn.export.numbering import check_version, move_version

@@ -27,6 +27,7 @@ from keras_attn.training.placement.strategy import kind_for
 from keras_attn.training.run_folder.architecture import name_of
 from keras_attn.training.run_folder.files import FINETUNE_FILE, RUN_FILE, write_text
 from keras_attn.training.run_folder.ownership import owned
+from keras_attn.training.settings import as_weights_ask
 
 Stages = Mapping[str, str | Sequence[str]] | None
 _LOG = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def finetune(
     config = _config(config, options, keep_best).for_images(dataset.train_size)
     out = Path(out)
     probe = build_model()
+    dataset = as_weights_ask(dataset, probe)
     plan = _plan(probe, config, stages, through, unfreeze_every, layer_decay)
     origin = {"source": source, "network": name_of(probe.name), "stages": plan[0].stages}
     del probe

@@ -5,26 +5,29 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from keras_attn.images.pillow import import_pillow
 from keras_attn.images.reader import read_picture
+from keras_attn.images.resizing import Interpolation, resized
 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
     """What stands between pixels and a network: the size, then the range of values.
 
-    Resizing is antialiased and rounds to whole pixel values, as image libraries do. It is done with
-    Pillow here, and by TensorFlow's operations in the signatures of an export.
+    Training, evaluating, predicting, calibrating, explaining and exporting share it. Resizing is
+    antialiased and rounds to whole pixel values, as image libraries do. It is done with Pillow
+    here, and by TensorFlow's operations in pipelines and in the signatures of an export; the two
+    agree to one level, see `keras_attn.images.resizing`.
 
     Attributes:
         size: `(H, W)` of the network's images. `None` leaves them as they are.
         crop: The share of the shorter side that is kept: the image is resized so that `size / crop`
             just fits into it, and its centre is cut out, as timm and torchvision evaluate. `None`
-            resizes the whole image, whatever its proportions, as `keras_attn.training` reads files.
+            resizes the whole image, whatever its proportions.
         interpolation: `"bilinear"` or `"bicubic"`.
         mean: Value that is subtracted from each channel, in pixel values 0..255. `None` for none.
         std: Value that each channel is then divided by, in pixel values. `None` for none.
@@ -39,7 +42,7 @@ class Preprocessing:
 
     size: tuple[int, int] | None = None
     crop: float | None = None
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
@@ -53,8 +56,9 @@ class Preprocessing:
             raise ValueError(
                 f"`size` must be (H, W), positive integers. Received: size={self.size}"
             )
-        if self.crop is not None and not 0 < self.crop <= 1:
-            raise ValueError(f"`crop` must be above 0 and at most 1. Received: crop={self.crop}")
+        is_number = isinstance(self.crop, (int, float)) and not isinstance(self.crop, bool)
+        if self.crop is not None and not (is_number and 0 < self.crop <= 1):
+            raise ValueError(f"`crop` must be above 0 and at most 1. Received: crop={self.crop!r}")
         if self.interpolation not in ("bilinear", "bicubic"):
             raise ValueError(
                 "`interpolation` must be 'bilinear' or 'bicubic'. "
@@ -79,15 +83,27 @@ class Preprocessing:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not an image, or `channels` is neither 1 nor 3.
         """
-        return self._fitted(read_picture(path, channels), channels)
+        return self.fit_picture(read_picture(path, channels))
+
+    def fit_part(self, picture: Any, box: tuple[int, int, int, int]) -> np.ndarray:
+        """A part of a picture -> pixel values of `size`, uint8 `(H, W, C)`: what is trained on.
+
+        Args:
+            picture: A `PIL.Image.Image` of mode RGB or L.
+            box: Top, left, height and width of the part.
+        """
+        if self.size is None:
+            raise ValueError("`size` must be given for parts of pictures. Received: size=None")
+        top, left, height, width = box
+        part = picture.crop((left, top, left + width, top + height))
+        return _pixels(resized(part, *self.size, self.interpolation))
 
     def fit(self, pixels: np.ndarray) -> np.ndarray:
         """Pixel values of any size, uint8 `(h, w, C)` -> those of `size`, uint8 `(H, W, C)`."""
         if self.size in (None, pixels.shape[:2]) and self.crop is None:
             return pixels
-        channels = pixels.shape[-1]
-        grey = pixels[..., 0] if channels == 1 else pixels
-        return self._fitted(import_pillow().fromarray(grey), channels)
+        grey = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+        return self.fit_picture(import_pillow().fromarray(grey))
 
     def normalise(self, pixels: np.ndarray) -> np.ndarray:
         """Pixel values `(..., C)` -> what the network takes, float32."""
@@ -96,17 +112,15 @@ class Preprocessing:
             values = values - np.asarray(self.mean, "float32")
         return values if self.std is None else values / np.asarray(self.std, "float32")
 
-    def _fitted(self, picture: Any, channels: int) -> np.ndarray:
+    def fit_picture(self, picture: Any) -> np.ndarray:
+        """A `PIL.Image.Image` of mode RGB or L -> pixel values of `size`, uint8 `(H, W, C)`."""
         if self.size is not None:
-            image_module = import_pillow()
             height, width = self.size
             rows, columns = self._whole(picture.height, picture.width)
-            if (rows, columns) != (picture.height, picture.width):
-                kind = image_module.Resampling[self.interpolation.upper()]
-                picture = picture.resize((columns, rows), kind)
-            top, left = (rows - height) // 2, (columns - width) // 2
+            picture = resized(picture, rows, columns, self.interpolation)
+            top, left = round((rows - height) / 2), round((columns - width) / 2)
             picture = picture.crop((left, top, left + width, top + height))
-        return np.asarray(picture).reshape(picture.height, picture.width, channels)
+        return _pixels(picture)
 
     def _whole(self, height: int, width: int) -> tuple[int, int]:
         """`(H, W)` that an image is resized to before its centre is cut out."""
@@ -116,3 +130,7 @@ class Preprocessing:
         scale = max(least[0] / height, least[1] / width)
         rows, columns = (math.floor(side * scale + 1e-3) for side in (height, width))
         return max(rows, least[0]), max(columns, least[1])
+
+
+def _pixels(picture: Any) -> np.ndarray:
+    return np.asarray(picture).reshape(picture.height, picture.width, len(picture.getbands()))

@@ -1,5 +1,6 @@
 """The pixels of an image file, upright."""
 
+import io
 import os
 import struct
 import zlib
@@ -13,6 +14,10 @@ import numpy as np
 from keras_attn.images.modes import to_rgb
 from keras_attn.images.orientation import UPRIGHT, orientation
 from keras_attn.images.pillow import import_pillow
+from keras_attn.images.resizing import resized
+
+END_OF_JPEG = b"\xff\xd9"
+PADDING = 32  # bytes, at most, in which the end of a JPEG is looked for
 
 
 def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]) -> np.ndarray:
@@ -43,17 +48,17 @@ def read_image(path: str | os.PathLike[str], image_shape: tuple[int | None, ...]
         )
     picture = read_picture(path, image_shape[2])
     height, width = image_shape[0] or picture.height, image_shape[1] or picture.width
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), import_pillow().Resampling.BILINEAR)
+    picture = resized(picture, height, width, "bilinear")
     return np.asarray(picture).reshape(height, width, image_shape[2])
 
 
-def read_picture(path: str | os.PathLike[str], channels: int) -> Any:
+def read_picture(path: str | os.PathLike[str], channels: int, encoded: bytes | None = None) -> Any:
     """Reads an image file, upright, as a `PIL.Image.Image` of mode RGB or L.
 
     Args:
         path: A PNG, JPEG or any other file that Pillow reads.
         channels: 3 (RGB) or 1 (grey).
+        encoded: Contents of the file, where they have been read; `path` is then for messages.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -62,7 +67,7 @@ def read_picture(path: str | os.PathLike[str], channels: int) -> Any:
     """
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
-    with _opened(path) as file:
+    with _opened(path, encoded) as file:
         upright = UPRIGHT.get(_orientation(file))
         picture = to_rgb(file)
     if upright is not None:
@@ -72,6 +77,8 @@ def read_picture(path: str | os.PathLike[str], channels: int) -> Any:
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """The `(H, W)` of an image file, upright, by its header.
+
+    A JPEG that does not end as one is decoded, as it may have been cut off.
 
     Args:
         path: A file that `read_image` reads.
@@ -83,14 +90,24 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """
     with _opened(path) as file:
         lies = _orientation(file) in (5, 6, 7, 8)
+        if file.format == "JPEG" and not _ends(path):
+            file.load()
         return (file.width, file.height) if lies else (file.height, file.width)
 
 
+def _ends(path: str | os.PathLike[str]) -> bool:
+    """Whether a JPEG has its last marker, behind which there may be some padding."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - PADDING))
+        return END_OF_JPEG in file.read()
+
+
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+def _opened(path: str | os.PathLike[str], encoded: bytes | None = None) -> Iterator[Any]:
     """The file as Pillow opens it; what goes wrong inside is a ValueError that names it."""
     image_module = import_pillow()
-    if not Path(path).is_file():
+    if encoded is None and not Path(path).is_file():
         raise FileNotFoundError(
             f"`path` must be an image file. Received: path={os.fspath(path)!r}, which is no file"
         )
@@ -108,7 +125,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
         zlib.error,
     )
     try:
-        with image_module.open(path) as file:
+        with image_module.open(path if encoded is None else io.BytesIO(encoded)) as file:
             yield file
     except broken as error:
         raise ValueError(

@@ -85,6 +85,17 @@ def reliability(answers: Answers) -> str:
     return _svg(figure)
 
 
+def gates(selectivities: Mapping[str, float]) -> str:
+    """How class-specific the gates of each layer are, in the network's order."""
+    figure = Figure((8, 0.6 + 0.24 * len(selectivities)), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(list(selectivities), list(selectivities.values()), color=TRAINING)
+    axis.invert_yaxis()
+    axis.set_xlabel("variance between classes / variance within them")
+    _plain(axis)
+    return _svg(figure)
+
+
 def _plain(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -22,9 +22,13 @@ from keras_attn.classifiers.networks import NetworkClassifier
 from keras_attn.cost import count_cost
 from keras_attn.data import ImageDataset
 from keras_attn.data.splits import RandomAccessSplit
+from keras_attn.explain.profiles import class_profiles, selectivity
+from keras_attn.explain.watching import attention_layers_by_name
+from keras_attn.layers import attention_form
 from keras_attn.report import charts
 from keras_attn.report.answers import Answers
 
+BATCH = 128
 PICTURE = 144  # the longer side of a picture that is shrunk for the page, in pixels
 
 
@@ -77,6 +81,7 @@ def write_report(
         by_class=charts.accuracy_by_class(answers),
         confusion=charts.confusion(answers),
         reliability=charts.reliability(answers),
+        gates=_gates(classifier, dataset, answers.labels),
         galleries=_galleries(answers, dataset, images),
         record=list(_flat(record)),
     )
@@ -103,6 +108,21 @@ def _read(history: Path) -> dict[str, list[float | None]]:
     return {
         name: [float(row[name]) if row[name] else None for row in rows] for name in rows[0] or ()
     }
+
+
+def _gates(classifier: NetworkClassifier, dataset: ImageDataset, labels: np.ndarray) -> str | None:
+    """The chart of gates by class; `None` without gates, or where images can't be read again."""
+    split, how = dataset.test, classifier.preprocessing
+    layers = attention_layers_by_name(classifier.model)
+    names = [name for name, layer in layers.items() if attention_form(layer) != "map"]
+    if not names or not isinstance(split, RandomAccessSplit):
+        return None
+    batches = (
+        (how.normalise(np.stack([how.fit(image) for image in split.read(rows)])), labels[rows])
+        for rows in np.array_split(np.arange(len(split)), -(-len(split) // BATCH))
+    )
+    profiles = class_profiles(classifier.model, batches, layers=names)
+    return charts.gates({k: v for k, v in selectivity(profiles).items() if np.isfinite(v)})
 
 
 def _galleries(

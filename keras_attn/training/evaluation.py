@@ -5,6 +5,7 @@ import keras
 from keras_attn.data.given import Images, as_dataset
 from keras_attn.training.checks import check_model
 from keras_attn.training.placement.strategy import place_of
+from keras_attn.training.settings import as_weights_ask
 
 LOSS = "categorical_crossentropy"
 
@@ -19,6 +20,9 @@ def metrics() -> list[keras.metrics.Metric]:
 
 def evaluate(model: keras.Model, dataset: Images, *, batch_size: int = 128) -> dict[str, float]:
     """Measures a classifier on the held-out images of a data set.
+
+    Photographs are cropped and resized as the model's weights ask, unless `load_dataset` was told
+    otherwise.
 
     The numbers are those of Keras's `Model.evaluate`, as `fit` reports them: TensorFlow computes
     the loss from the logits, the other backends from probabilities that they clip.
@@ -42,6 +46,7 @@ def evaluate(model: keras.Model, dataset: Images, *, batch_size: int = 128) -> d
     """
     dataset = as_dataset(dataset)
     check_model(model, dataset)
+    dataset = as_weights_ask(dataset, model)
     placement = place_of(model)
     with placement.scope():
         measured = placement.model_to_evaluate(model)

@@ -23,7 +23,7 @@ from keras_attn.training.run_folder.architecture import architecture, name_of
 from keras_attn.training.run_folder.earlier import check_names, finished_run, state_to_go_on_from
 from keras_attn.training.run_folder.record import describe_run
 from keras_attn.training.run_folder.runs import TrainResult, save_run
-from keras_attn.training.settings import dtype_policy, synchronized
+from keras_attn.training.settings import as_weights_ask, dtype_policy, synchronized
 
 
 @takes_options(TrainingConfig)
@@ -96,7 +96,7 @@ def train(
     folder = Path(out)
     with placement.owning(folder):  # fails now rather than after the training
         check_names(folder)
-        network, identity = _make_network(build_model, dataset, config, placement)
+        network, dataset, identity = _make_network(build_model, dataset, config, placement)
         if not overwrite and (result := finished_run(folder, identity, placement)):
             return result
         with placement.scope(), synchronized(network, config.synchronized):
@@ -131,8 +131,8 @@ def _make_network(
     dataset: ImageDataset,
     config: TrainingConfig,
     placement: Placement,
-) -> tuple[keras.Model, dict[str, Any]]:
-    """A new network, and what tells this training from others."""
+) -> tuple[keras.Model, ImageDataset, dict[str, Any]]:
+    """A new network, the data as its weights ask, and what tells this training from others."""
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         placement.make_deterministic()
@@ -141,12 +141,17 @@ def _make_network(
     check_model(network, dataset)
     warn_of_raw_pixels(network)
     placement.check_scope(network)
-    return network, {
-        **config.record(),
-        "network": name_of(network.name),
-        "architecture": architecture(network),
-        "data": dataset.fingerprint(),
-    }
+    dataset = as_weights_ask(dataset, network)
+    return (
+        network,
+        dataset,
+        {
+            **config.record(),
+            "network": name_of(network.name),
+            "architecture": architecture(network),
+            "data": dataset.fingerprint(),
+        },
+    )
 
 
 def _compile(

@@ -1,4 +1,4 @@
-"""Settings of Keras that hold while a network is made or trained, and not afterwards."""
+"""Settings that a network is made or trained with: of Keras, and of how it is given images."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import keras
 
 from keras_attn._keras import layers_of
+from keras_attn.data.image_dataset import ImageDataset
+from keras_attn.weights import get_metadata
 
 
 @contextlib.contextmanager
@@ -35,3 +37,16 @@ def synchronized(network: keras.Model, is_on: bool) -> Iterator[None]:
     finally:
         for layer in changed:
             layer.synchronized = False
+
+
+def as_weights_ask(dataset: ImageDataset, network: keras.Model) -> ImageDataset:
+    """The data with photographs cropped and resized as a network's weights ask.
+
+    What `load_dataset` was told goes before. Without weights that say so, the data stay as they
+    are.
+    """
+    metadata = get_metadata(network)
+    if metadata is None:
+        return dataset
+    crop = min(metadata.crop, 1.0)
+    return dataset.fitted(crop, "bicubic" if metadata.interpolation == "bicubic" else "bilinear")

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import filelock
 
+from keras_attn._staging import cache_folder
 from keras_attn.weights.metadata import RemoteFile
 
 LOGGER = logging.getLogger("keras_attn")
@@ -122,11 +123,6 @@ def _alone(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: `KERAS_ATTN_CACHE`, else `~/.cache/keras_attn`."""
-    return Path(os.environ.get("KERAS_ATTN_CACHE") or Path.home() / ".cache" / "keras_attn")
 
 
 def is_offline() -> bool:

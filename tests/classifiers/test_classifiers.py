@@ -10,6 +10,7 @@ from PIL import Image
 from keras_attn.classifiers import networks, open_classifier
 from keras_attn.classifiers.evaluation import evaluate_classifier
 from keras_attn.classifiers.kinds import Source
+from keras_attn.classifiers.run_record import RunRecord
 from keras_attn.data import ImageDataset, load_dataset
 from keras_attn.export import export_onnx, export_saved_model, export_tflite
 from keras_attn.images import Preprocessing
@@ -57,7 +58,7 @@ def forms(photos, tmp_path_factory):
         result.model,
         folder / "served",
         class_names=data.class_names,
-        preprocessing=Preprocessing((16, 16)),
+        preprocessing=data.preprocessing,
     )
     export_onnx(saved_model, folder / "net.onnx")
     export_tflite(saved_model, folder / "net.tflite")
@@ -69,7 +70,8 @@ def test_the_same_probabilities_from_each_form(forms, photos, form):
     files = [photos / "red/0.png", photos / "blue/3.png"]
     classifier = open_classifier(forms / form)
     model = keras.saving.load_model(forms / "run/model.keras")
-    images = np.stack([Preprocessing((16, 16)).read(file) for file in files]).astype("float32")
+    how = Preprocessing((16, 16), crop=0.875)  # as the photographs were held out
+    images = np.stack([how.read(file) for file in files]).astype("float32")
     assert classifier.class_names == ("blue", "green", "red")
     np.testing.assert_allclose(
         np.stack(list(classifier.of_files(files))), model.predict(images, verbose=0), atol=1e-5
@@ -174,3 +176,20 @@ def test_what_travels_with_an_export(forms):
     report = json.loads((forms / "net.tflite.report.json").read_text())
     assert report["class_names"] == ["blue", "green", "red"]
     assert report["preprocessing"]["size"] == [16, 16]
+
+
+def test_a_run_says_how_its_photographs_were_read(forms, tmp_path):
+    record = json.loads((forms / "run/run.json").read_text())
+    assert record["data"]["preprocessing"] == {"crop": 0.875, "interpolation": "bilinear"}
+    assert open_classifier(forms / "run").preprocessing == Preprocessing((16, 16), crop=0.875)
+    own = RunRecord(record, tmp_path / "run.json")
+    assert own.data_options()["crop"] == 0.875 and own.data_options()["squash"] is False
+    del record["data"]["preprocessing"]  # as of a version that resized whole images
+    for option in ("crop", "squash", "interpolation"):
+        del record["data"]["options"][option]
+    earlier = RunRecord(record, tmp_path / "run.json")
+    assert earlier.preprocessing() == Preprocessing((16, 16))
+    assert earlier.data_options()["squash"] is True
+    record["data"]["preprocessing"] = {"crop": 7}
+    with pytest.raises(ValueError, match=r"run.json: `data.preprocessing` is wrong: `crop` must"):
+        RunRecord(record, tmp_path / "run.json").preprocessing()

@@ -248,13 +248,31 @@ def test_finetune_a_run(run_folder, tmp_path, capsys, no_xla):
 def test_explain_a_run(run_folder, image_file, tmp_path, capsys):
     out = tmp_path / "gate.png"
     command = ["explain", str(run_folder), str(image_file), "--out", str(out)]
-    assert main([*command, "--layer", "stem_conv"]) == 1
-    assert "must be names of the model's attention layers" in capsys.readouterr().err
+    assert main([*command, "--layer", "nowhere"]) == 1
+    assert "`--layer` must be the name of a layer" in capsys.readouterr().err
+    assert main([*command, "--class", "eleven"]) == 1
+    assert "must be the number of a class" in capsys.readouterr().err
     assert not out.exists()
+    for flags in (["--class", "3"], ["--layer", "stage3_block1_se"], ["--method", "hires_cam"]):
+        assert main([*command, *flags, "--overwrite"]) == 0
+        assert capsys.readouterr().out == f"{out}\n"
+        with Image.open(out) as picture:
+            assert len(picture.getcolors(10**6)) > 20
+
+
+def test_explain_the_gates_of_a_run(run_folder, image_file, tmp_path, capsys):
+    out = tmp_path / "gates.png"
+    command = ["explain", str(run_folder), "--profiles", "--out", str(out)]
+    assert main([*command, "--class", "3"]) == 1
+    assert "it goes with `--layer` and `--data` alone" in capsys.readouterr().err
+    assert main(command[:2] + command[3:]) == 1
+    assert "must be an image file, or several. Received: none" in capsys.readouterr().err
     assert main(command) == 0
-    assert capsys.readouterr().out == f"{out}\n"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["layer", "channels", "selectivity"]
+    assert printed[-1] == str(out)
     with Image.open(out) as picture:
-        assert len(picture.getcolors(10**6)) > 20
+        assert picture.format == "PNG"
 
 
 def test_help(capsys):

@@ -45,7 +45,7 @@ def test_what_was_found_and_chosen_is_said(here, tmp_path, capsys):
         f"read {here}: 36 images, 3 classes, 24 to train on, 12 held out",
         "1 file passed over as no images: 1 .txt",
         f"1 file left out as unreadable: {BROKEN}",
-        "resized to 32 x 32, what the network usually takes",
+        "images of 32 x 32, what the network usually takes",
         "chosen for 24 images: --batch-size 8 --learning-rate 0.025 --augment crop flip",
     ):
         assert line in err

@@ -9,7 +9,9 @@ import tensorflow as tf
 from helpers.paths import ROOT
 from keras_attn.data import splits
 from keras_attn.data.label_noise import label_shifts
+from keras_attn.data.readers import tfds as tfds_reader
 from keras_attn.data.readers.digits import resize
+from keras_attn.data.readers.records import RecordSplit
 from keras_attn.data.splits import ArraySplit, StreamSplit
 from keras_attn.training import load_dataset
 
@@ -192,11 +194,14 @@ def test_label_noise_is_even_over_the_other_classes():
     assert not label_shifts(10, 3, 0.0, seed=0).any()
 
 
-@pytest.fixture(params=["in memory", "as a stream"])
+@pytest.fixture(params=["in memory", "in records", "as a stream"])
 def cache(request, monkeypatch):
-    if request.param == "as a stream":
+    if request.param != "in memory":
         monkeypatch.setattr(splits, "CACHE_BYTES", 100)
-    return ArraySplit if request.param == "in memory" else StreamSplit
+    if request.param == "as a stream":
+        monkeypatch.setattr(tfds_reader, "_places", lambda info, split: None)
+    kinds = {"in memory": ArraySplit, "in records": RecordSplit, "as a stream": StreamSplit}
+    return kinds[request.param]
 
 
 def test_tfds_reads_a_prepared_folder(prepared, cache):

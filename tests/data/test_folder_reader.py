@@ -277,7 +277,7 @@ def test_the_usual_size_where_images_differ_or_are_larger(tmp_path, sizes, usual
     data = load_dataset(tmp_path, usual_size=usual)
     assert data.image_shape == (*expected, 3)
     assert data.options["image_size"] == list(expected)
-    assert any("resized to 32 x 32" in note for note in data.notes) == (expected == (32, 32))
+    assert any("images of 32 x 32" in note for note in data.notes) == (expected == (32, 32))
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "data/of/mine", "../nowhere", "~/no/where"])

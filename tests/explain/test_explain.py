@@ -8,6 +8,7 @@ from PIL import Image
 from keras_attn.explain import (
     attention_layers,
     attention_maps,
+    attention_stages,
     blend,
     colourise,
     explain,
@@ -16,7 +17,7 @@ from keras_attn.explain import (
     overlay,
     read_image,
 )
-from keras_attn.explain.pictures import OPACITY, PANEL, RAMP
+from keras_attn.explain.drawing.pictures import OPACITY, PANEL, RAMP
 from keras_attn.layers import AttentionModule, AugmentedConv2D, SelfAttention2D, SqueezeExcite
 
 HEIGHT, WIDTH = 7, 5
@@ -219,23 +220,31 @@ def test_overlay_frames_the_query_and_takes_a_constant_heat():
     assert (panel[100, 180] == RAMP[2]).all() and (panel[0, 0] == RAMP[2]).all()
 
 
-@pytest.mark.parametrize("layer", [None, "mask", "map", "strided_map"])
-def test_explain_writes_a_png(model, images, tmp_path, layer):
+@pytest.mark.parametrize("layer", ["mask", "map", "strided_map"])
+def test_explain_writes_a_png_on_a_fixed_scale(model, images, tmp_path, layer):
     path = explain(model, images[0], tmp_path / "new" / "picture.png", layer)
     assert path == tmp_path / "new" / "picture.png"
     assert list(path.parent.iterdir()) == [path]
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         pixels = np.asarray(picture)
-    attention = attention_maps(model, images[:1])[layer or "mask"][0]
-    if layer in (None, "mask"):
-        heat = mask_heat(attention)
+    attention = attention_maps(model, images[:1])[layer][0]
+    if layer == "mask":
+        shown = mask_heat(attention)
     else:
         heat = map_heat(attention, (7, 5) if layer == "map" else (4, 3))
-    row, column = np.unravel_index(heat.argmax(), heat.shape)
+        shown = heat / heat.mean() / 4
+    row, column = np.unravel_index(shown.argmax(), shown.shape)
     panel = pixels[52 : 52 + 294, 16 + 210 + 16 :][:, :210]
-    centre = int((row + 0.5) * 294 / heat.shape[0]), int((column + 0.5) * 210 / heat.shape[1])
-    np.testing.assert_array_equal(panel[centre], RAMP[-1])
+    centre = int((row + 0.5) * 294 / shown.shape[0]), int((column + 0.5) * 210 / shown.shape[1])
+    np.testing.assert_array_equal(panel[centre], colourise(shown[row, column]))
+
+
+def test_explain_draws_all_stages_of_several_images(model, images, tmp_path):
+    with Image.open(explain(model, images, tmp_path / "a.png")) as picture:
+        columns = 1 + len(attention_stages(model))
+        assert attention_stages(model) == ["mask", "map", "strided_map"]
+        assert picture.size == (16 + columns * (210 + 16) + 18 + 64, 52 + 2 * (294 + 32) + 30)
 
 
 def test_explain_a_query(model, images, tmp_path):
@@ -248,7 +257,7 @@ def test_explain_a_query(model, images, tmp_path):
     ("arguments", "message"),
     [
         ({"layer": "gate", "query": (0, 0)}, "`query` must be None for a channel gate"),
-        ({"layer": "stem"}, r"attention layers, gate, mask, map, strided_map. Received"),
+        ({"layer": "nowhere"}, r"attention layers, gate, mask, map, strided_map. Received"),
         ({"layer": "mask", "query": (0, 0)}, "`query` must be None for a mask"),
         ({"layer": "map", "query": (7, 0)}, r"`query` must be a place within \(7, 5\)"),
         ({"image": np.zeros((HEIGHT, WIDTH))}, "`images` must be a batch of what the model takes"),

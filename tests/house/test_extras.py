@@ -42,7 +42,7 @@ ROOMS = {
     "export": ["tensorflow"],
     "training": ["tensorflow"],
     "finetune": ["tensorflow"],
-    "explain": ["train", "export"],
+    "explain": ["train", "export", "report"],
     "report": ["report"],
     "serving": ["serving"],
     "serving.kit": ["serving"],

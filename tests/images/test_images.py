@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 from keras_attn.cli.deployment.export import _read_images
 from keras_attn.data.by_name import load_dataset
 from keras_attn.explain import read_image as read_to_explain
-from keras_attn.export.graph.decoding import decode_image
 from keras_attn.images import Preprocessing, image_files, image_size, read_image
+from keras_attn.images.graph.decoding import decode_image
 
 HEIGHT, WIDTH = 11, 7
 RNG = np.random.default_rng(3)
@@ -108,7 +108,7 @@ def test_trained_alike(tmp_path):
             (tmp_path / which / "a" / name).write_bytes(data)
     with pytest.raises(ValueError, match="whose images differ in size"):
         load_dataset(tmp_path)
-    split = load_dataset(tmp_path, image_size=(HEIGHT, WIDTH)).train
+    split = load_dataset(tmp_path, image_size=(HEIGHT, WIDTH), squash=True).train
     upright = 0
     for path, image in zip(split.paths, split.read(np.arange(len(split))), strict=True):
         rgb, _ = served(READ[path.removeprefix("train/a/")])

@@ -11,6 +11,7 @@ import pytest
 from keras_attn.classifiers.networks import NetworkClassifier
 from keras_attn.data import ImageDataset
 from keras_attn.images import Preprocessing
+from keras_attn.layers import SqueezeExcite
 from keras_attn.report import Answers, write_report
 
 ANSWERS = Answers(
@@ -43,7 +44,8 @@ def test_calibration_by_hand():
 @pytest.fixture(scope="module")
 def network():
     image = keras.Input((8, 8, 3))
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    x = SqueezeExcite(1, name="gate")(keras.layers.Rescaling(1 / 255)(image))
+    x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(image, keras.layers.Dense(3, "softmax")(x), name="net")
     return NetworkClassifier(model, ("<red>", "green", "blue"), Preprocessing((8, 8)))
 
@@ -70,7 +72,8 @@ def test_a_page(network, data, tmp_path):
     np.testing.assert_allclose(answers.probabilities, expected, atol=1e-6)
     assert len(told) == 30
     assert f"{100 * answers.accuracy:.2f} %" in page and "30 held-out images" in page
-    assert page.count("<svg") == 4 and page.count("<figure>") == 4
+    assert page.count("<svg") == 5 and page.count("<figure>") == 4
+    assert ">gate</text>" in page
     assert "<red>" not in page and "&lt;red&gt;" in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page.replace("xlink:", ""))
 
@@ -78,7 +81,7 @@ def test_a_page(network, data, tmp_path):
 def test_a_page_without_pictures_and_curves(network, data, tmp_path):
     write_report(network, data, tmp_path / "page.html", images=0)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 3 and "<figure>" not in page
+    assert page.count("<svg") == 4 and "<figure>" not in page
     with pytest.raises(ValueError, match="`images` must be an integer, 0 or more. Received"):
         write_report(network, data, tmp_path / "other.html", images=-1)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

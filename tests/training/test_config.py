@@ -21,7 +21,7 @@ OWN = {"build_model", "dataset", "out", "config", "callbacks", "resume", "overwr
 WITHOUT_FLAG = {"learning_rate_factors", "weight_decay_factors", "verbose"}
 OTHER_FLAGS = {
     "help", "data", "data_dir", "image_size", "limit", "label_noise", "test_share",
-    "skip_unreadable",
+    "skip_unreadable", "squash", "crop", "interpolation",
     "worker_timeout", "resume", "overwrite",
 }  # fmt: skip
 

@@ -65,13 +65,17 @@ def run(args: argparse.Namespace) -> None:
     from keras_attn.training import evaluate
 
     record = getattr(classifier, "record", None)
-    own = record["data"] if record else {"name": args.data, "seed": 0, "options": {}}
+    own = record["data"] if record else {"name": args.data, "seed": 0}
+    how = classifier.preprocessing
     options: dict[str, Any] = {
-        "image_size": classifier.preprocessing.size,
+        "image_size": how.size,
+        "squash": how.crop is None,
+        "crop": how.crop,
+        "interpolation": how.interpolation,
         "skip_unreadable": args.skip_unreadable,
     }
-    if not args.data:
-        options = own["options"]
+    if record and not args.data:
+        options = record.data_options()
     data = read_data(args.data or own["name"], data_dir=args.data_dir, seed=own["seed"], **options)
     if not args.data and data.fingerprint() != own["fingerprint"]:
         warn(

@@ -112,7 +112,11 @@ def run(args: argparse.Namespace) -> None:
     usual_size = get_model(name).input_size if name else None
     if name is None:
         record = RunRecord(training.load_run(args.weights)[1], Path(args.weights, RUN_FILE))
-        data_options.setdefault("image_size", record.image_shape()[:2])
+        how = record.preprocessing()
+        data_options.setdefault("image_size", how.size)
+        if not {"squash", "crop", "interpolation"} & data_options.keys():
+            data_options |= {"squash": how.crop is None, "crop": how.crop}
+            data_options["interpolation"] = how.interpolation
         trained_in = record["arguments"]["mixed_precision"]
         if given.setdefault("mixed_precision", trained_in) != trained_in:
             raise ValueError(

@@ -14,10 +14,14 @@ from keras_attn.data.augment import (
     resized_crop_sides,
 )
 from keras_attn.data.augmentations import AUGMENTATIONS
+from keras_attn.data.batches.decoder import Decoder
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
+from keras_attn.data.encoded import EncodedSplit
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.data.splits import RandomAccessSplit, Split
 from keras_attn.typing import Tensor
+
+CROP = "random_resized_crop"
 
 
 class TrainingSequence(keras.utils.PyDataset):
@@ -31,7 +35,7 @@ class TrainingSequence(keras.utils.PyDataset):
     changes the order within each epoch.
 
     Args:
-        dataset: Data set whose training images are taken, with an `ArraySplit` or a `FileSplit`.
+        dataset: Data set whose training images are taken, any but one with a `StreamSplit`.
         batch_size: Number of images in a batch.
         augment: Names out of `AUGMENTATIONS`. "crop", "flip" and "random_resized_crop" are
             drawn for each image by itself. ("flip" is not for digits or text.)
@@ -40,7 +44,9 @@ class TrainingSequence(keras.utils.PyDataset):
         seed: Seed that decides all batches.
         start_epoch: Number of epochs to leave out at the start.
         steps_per_epoch: Number of batches in an epoch. `None` means those of a pass.
-        workers: Number of threads that make batches in advance.
+        workers: Number of batches that are made in advance, at a time. Photographs that are too
+            many for memory, and those of which parts are drawn, are decoded by worker processes,
+            one for each core.
 
     Raises:
         ValueError: If an argument is wrong.
@@ -69,6 +75,8 @@ class TrainingSequence(keras.utils.PyDataset):
             dataset, batch_size, augment=augment, label_smoothing=label_smoothing, seed=seed
         )
         self._split = _random_access("dataset", dataset.train)
+        draws_parts = _is_varied(self._split) and "random_resized_crop" in self._plan.augment
+        self._decoder = _decoder(self._split, parts=draws_parts)
         check_count("start_epoch", start_epoch)
         if steps_per_epoch is not None:
             check_positive("steps_per_epoch", steps_per_epoch)
@@ -97,17 +105,24 @@ class TrainingSequence(keras.utils.PyDataset):
         step = self._epoch * self._length + index
         number, place = divmod(step, plan.steps)
         rows = self._order_of(number)[place * plan.batch_size : (place + 1) * plan.batch_size]
-        images = self._split.read(rows)  # (B, H, W, C)
-        labels = np.eye(plan.num_classes, dtype="float32")[self._split.labels[rows]]
+        if self._decoder is None:
+            images, numbers = self._split.read(rows), self._split.labels[rows]  # (B, H, W, C), (B,)
+        else:
+            images, numbers = self._decoder.read(rows, _rng(plan.seed, step, CROP))
+        labels = np.eye(plan.num_classes, dtype="float32")[numbers]
         labels = labels * np.float32(1 - plan.label_smoothing)
         labels = labels + np.float32(plan.label_smoothing / plan.num_classes)  # (B, classes)
-        images = _moved(images, plan, step).astype("float32")
+        images = _moved(images, plan, step, self._draws_on_pixels()).astype("float32")
         if not self._keras_layers.names:
             return images, labels
         draws = {name: _drawer(plan.seed, step, name) for name in self._keras_layers.names}
         with self._lock:
             images, labels = self._keras_layers(images, labels, draws)
             return keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
+
+    def _draws_on_pixels(self) -> bool:
+        """Whether parts are cut out of images that have the network's size already."""
+        return CROP in self._plan.augment and not (self._decoder and self._decoder.parts)
 
     def on_epoch_end(self) -> None:
         """Goes on to the next epoch; Keras calls it."""
@@ -126,7 +141,7 @@ class EvaluationSequence(keras.utils.PyDataset):
     """The held-out images, each once, in order and as it is; the last batch may be smaller.
 
     Args:
-        dataset: Data set whose held-out images are taken, with an `ArraySplit` or a `FileSplit`.
+        dataset: Data set whose held-out images are taken, any but one with a `StreamSplit`.
         batch_size: Number of images in a batch.
         with_labels: Whether a batch is `(images, labels)`, as `fit` and `evaluate` take it, or
             images alone, as `predict` does.
@@ -152,6 +167,7 @@ class EvaluationSequence(keras.utils.PyDataset):
         super().__init__(workers=workers)
         check_positive("batch_size", batch_size)
         self._split = _random_access("dataset", dataset.test)
+        self._decoder = _decoder(self._split, parts=False)
         self._num_classes = dataset.num_classes
         self._batch_size = batch_size
         self._with_labels = with_labels
@@ -173,10 +189,14 @@ class EvaluationSequence(keras.utils.PyDataset):
         _check_index(index, len(self))
         end = min((index + 1) * self._batch_size, len(self._split))
         rows = np.arange(index * self._batch_size, end)
-        images = self._split.read(rows).astype("float32")
+        if self._decoder is None:
+            images, numbers = self._split.read(rows), self._split.labels[rows]
+        else:
+            images, numbers = self._decoder.read(rows)
+        images = images.astype("float32")
         if not self._with_labels:
             return images
-        return images, np.eye(self._num_classes, dtype="float32")[self._split.labels[rows]]
+        return images, np.eye(self._num_classes, dtype="float32")[numbers]
 
 
 def _rng(seed: int, number: int, name: str) -> np.random.Generator:
@@ -190,11 +210,11 @@ def _drawer(seed: int, step: int, name: str) -> Callable[[], Any]:
     return draw
 
 
-def _moved(images: np.ndarray, plan: BatchPlan, step: int) -> np.ndarray:
+def _moved(images: np.ndarray, plan: BatchPlan, step: int, draws_parts: bool) -> np.ndarray:
     """What cuts and turns each image by itself: `(B, H, W, C)` in and out."""
     batch, height, width, _ = images.shape
-    if "random_resized_crop" in plan.augment:
-        uniform = _rng(plan.seed, step, "random_resized_crop").random((4, batch))
+    if draws_parts:
+        uniform = _rng(plan.seed, step, CROP).random((4, batch))
         images = _resized_crop(images, uniform)
     each = np.arange(batch)[:, None, None]
     rows = np.arange(height)[None, :, None]  # (1, H, 1)
@@ -230,6 +250,17 @@ def _resized_crop(images: np.ndarray, uniform: np.ndarray) -> np.ndarray:
             np.take_along_axis(images, high, axis) * weight
         )
     return images
+
+
+def _is_varied(split: RandomAccessSplit) -> bool:
+    return isinstance(split, EncodedSplit) and split.is_varied
+
+
+def _decoder(split: RandomAccessSplit, *, parts: bool) -> Decoder | None:
+    """What decodes the images of a split in other processes, where they are not in memory."""
+    if isinstance(split, EncodedSplit) and (parts or not split.is_small()):
+        return Decoder(split, parts=parts)
+    return None
 
 
 def _random_access(name: str, split: Split) -> RandomAccessSplit:

@@ -15,10 +15,16 @@ from keras_attn.data.augment import (
     resized_crop_sides,
 )
 from keras_attn.data.augmentations import AUGMENTATIONS
+from keras_attn.data.batches.boxes import NUMBERS
 from keras_attn.data.batches.order import row_numbers, seeds_of, stream_batches
+from keras_attn.data.batches.photographs import photograph_reader, record_reader
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
+from keras_attn.data.encoded import EncodedSplit
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.data.splits import RandomAccessSplit, Split, StreamSplit
+
+CROP = "random_resized_crop"
+READ_TOGETHER = 32  # records of a split that is evaluated
 
 
 def training_batches(
@@ -113,6 +119,8 @@ def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data
 
     if isinstance(split, StreamSplit):
         batches = split.dataset.batch(batch_size)
+    elif isinstance(split, EncodedSplit) and not split.is_small():
+        batches = _evaluated(split).batch(batch_size)
     else:
         gather = _gather(split)
         batches = tf.data.Dataset.range(len(split)).batch(batch_size)
@@ -137,7 +145,10 @@ def _augmented(
             f"`augment` must be without {keras_layers.names} here unless Keras's backend is "
             f"TensorFlow; `TrainingSequence` takes them. Received: augment={plan.augment}"
         )
-    gather = None if isinstance(split, StreamSplit) else _gather(split)
+    draws_parts = isinstance(split, EncodedSplit) and split.is_varied and CROP in plan.augment
+    is_encoded = isinstance(split, EncodedSplit) and (draws_parts or not split.is_small())
+    has_images = is_encoded or isinstance(split, StreamSplit)
+    gather = None if has_images else _gather(split)
 
     @tf.autograph.experimental.do_not_convert
     def finish(step: tf.Tensor, replica: tf.Tensor, *example: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -152,8 +163,8 @@ def _augmented(
             numbers = tf.random.stateless_uniform((plan.batch_size, *shape), seeds[name], **kwargs)
             return tf.gather(numbers, mine)
 
-        if "random_resized_crop" in plan.augment:
-            images = _resized_crop(images, draw("random_resized_crop", (4,)))
+        if CROP in plan.augment and not draws_parts:
+            images = _resized_crop(images, draw(CROP, (4,)))
         offsets = flips = None
         if "crop" in plan.augment:
             offsets = draw("crop", (2,), minval=0, maxval=2 * CROP_PADDING + 1, dtype=tf.int32)
@@ -170,7 +181,48 @@ def _augmented(
         batches = stream_batches(split, plan, start_step, replicas, size)
     else:
         batches = row_numbers(plan, start_step, replicas, size)
+    if is_encoded:
+        batches = _one_by_one(batches, plan, size, cast(EncodedSplit, split), draws_parts)
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _evaluated(split: EncodedSplit) -> tf.data.Dataset:
+    """The image and label of each row, in order."""
+    read, records = photograph_reader(split, parts=False), record_reader(split)
+    nothing = tf.zeros(NUMBERS)
+    rows = tf.data.Dataset.range(len(split)).batch(READ_TOGETHER)
+    rows = rows.map(lambda some: (some, records(some)), num_parallel_calls=tf.data.AUTOTUNE)
+    return rows.unbatch().map(
+        lambda row, record: read(row, record, nothing), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def _one_by_one(
+    batches: tf.data.Dataset, plan: BatchPlan, size: int, split: EncodedSplit, draws_parts: bool
+) -> tf.data.Dataset:
+    """Batches of rows -> the same of images and labels, of which several are read at a time."""
+    read, records = photograph_reader(split, parts=draws_parts), record_reader(split)
+
+    @tf.autograph.experimental.do_not_convert
+    def draw(step: tf.Tensor, replica: tf.Tensor, rows: tf.Tensor) -> Any:
+        crop = seeds_of(plan.seed, step)[1 + AUGMENTATIONS.index(CROP)]
+        numbers = tf.random.stateless_uniform((plan.batch_size, NUMBERS), crop)
+        mine = numbers[replica * size : (replica + 1) * size]  # of the global batch
+        return tf.repeat(step, size), tf.repeat(replica, size), rows, records(rows), mine
+
+    @tf.autograph.experimental.do_not_convert
+    def one(
+        step: tf.Tensor, replica: tf.Tensor, row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor
+    ) -> Any:
+        return step, replica, *read(row, record, numbers)
+
+    @tf.autograph.experimental.do_not_convert
+    def whole(steps: tf.Tensor, replicas: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> Any:
+        return steps[0], replicas[0], images, labels
+
+    drawn = batches.map(draw, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+    images = drawn.map(one, num_parallel_calls=tf.data.AUTOTUNE)
+    return images.batch(size, drop_remainder=True).map(whole)
 
 
 def _gather(split: Split) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

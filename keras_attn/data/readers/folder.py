@@ -1,19 +1,17 @@
 """A folder of images, with a subfolder for each class."""
 
-import math
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from keras_attn.data import splits
+from keras_attn.data.encoded import FileSplit
 from keras_attn.data.image_dataset import ImageDataset, listed
-from keras_attn.data.splits import FileSplit
-from keras_attn.images import SUFFIXES, image_files, image_size, read_image
+from keras_attn.data.options import AS_USUAL, Fitting, is_photograph
+from keras_attn.data.readers.folder_index import FolderIndex
+from keras_attn.images import SUFFIXES
+from keras_attn.images.folder import Listing, list_folder
 
 HELD_OUT = ("test", "val", "validation")
 TEST_SHARE = 0.2
@@ -27,6 +25,7 @@ def read_folder(
     seed: int = 0,
     test_share: float = TEST_SHARE,
     skip_unreadable: bool = False,
+    how: Fitting = AS_USUAL,
 ) -> ImageDataset:
     """Reads a folder of images with a subfolder for each class.
 
@@ -35,19 +34,21 @@ def read_folder(
     out. Images may lie deeper in their class's subfolder. Hidden files and folders, and files that
     are not images by their suffix, are passed over. Images become RGB and upright, as
     `keras_attn.images` reads them. They are decoded here and kept, where they come to at most
-    1 GiB; of more, the headers are read here and the images when they are needed.
+    1 GiB; of more, headers are read here and the images when they are needed. Of 1,000 files and
+    more, what is known of them is kept in the cache, and a file that is as it was by its size and
+    times is not read again.
 
     Args:
         folder: Folder of the images.
-        size: `(H, W)` to which images are resized (bilinear, the whole image, so that its
-            proportions may change), or `None` for the size that they all have.
+        size: `(H, W)` of the network's images, or `None` for the size that all files have.
         usual_size: `(H, W)` to take without `size` where they differ in size, or are larger than
             this. `None`: they must not differ.
         seed: Seed of the choice of held-out images where the folder doesn't say.
         test_share: Share of each class that is held out where the folder doesn't say; one
             image at least.
         skip_unreadable: Whether to leave out image files that can't be read, all of which are
-            then decoded here.
+            then decoded here, once.
+        how: How photographs come to `size`.
 
     Returns:
         An `ImageDataset` of `FileSplit`s, its classes in the order of their sorted names.
@@ -69,43 +70,61 @@ def read_folder(
             f"`name` must be a folder of images. Received: name={os.fspath(folder)!r}, which is "
             "not there"
         )
-    found = _splits(root)
-    paths = [path for split in found for files in split.values() for path in files]
-    looked = _Look(root, paths, size, usual_size, decode_all=skip_unreadable)
-    if looked.unreadable:
-        if not skip_unreadable:
-            raise ValueError(_unreadable(folder, looked.unreadable))
-        found = [_without(looked.unreadable, split, root) for split in found]
+    listing = list_folder(root)
+    found = _splits(root, listing.images)
+    index = FolderIndex(
+        root, [path for split in found for files in split.values() for path in files]
+    )
+    index.look(decode=skip_unreadable)
+    if index.unreadable and not skip_unreadable:
+        raise ValueError(_unreadable(folder, index))
+    found = [_without(index.unreadable, split, root) for split in found]
+    own_sizes = index.sizes()
+    size, notes = _size(root, own_sizes, size, usual_size)
+    sizes = set(own_sizes.values())
+    is_varied = len(sizes) > 1 or any(is_photograph(own, size) for own in sizes)
+    preprocessing = how.of(size, is_varied=is_varied)
     train, test = found if len(found) == 2 else _hold_out(found[0], root, seed, test_share)
 
     def file_split(classes: dict[str, list[str]]) -> FileSplit:
         paths, labels = _flat(classes)
-        kept = [np.stack([looked.decoded[path] for path in paths])] if looked.decoded else []
-        return FileSplit(root, tuple(paths), np.array(labels, "int64"), looked.size, kept)
+        split = FileSplit(
+            root=root,
+            paths=tuple(paths),
+            labels=np.array(labels, "int64"),
+            preprocessing=preprocessing,
+            is_varied=is_varied,
+            index=index if index.is_kept else None,
+        )
+        try:
+            split.in_memory()
+        except ValueError as error:
+            raise ValueError(_unreadable(folder, index)) from error
+        return split
 
     return ImageDataset(
         name=os.fspath(folder),
         class_names=tuple(sorted(train)),
-        image_shape=(*looked.size, 3),
+        image_shape=(*size, 3),
         train=file_split(train),
         test=file_split(test),
         seed=seed,
-        notes=_notes(root, looked),
+        notes=(*_left_out(listing, index), *notes),
     )
 
 
-def _splits(root: Path) -> list[dict[str, list[str]]]:
+def _splits(root: Path, images: Sequence[str]) -> list[dict[str, list[str]]]:
     """The image files of each class: of both splits, or of a folder that is not split yet."""
     subfolders = _subfolders(root)
     held_out = [name for name in HELD_OUT if name in subfolders]
     if "train" not in subfolders or not held_out:
-        return [_files(root, root)]
+        return [_files(root, "", images)]
     if len(held_out) > 1:
         raise ValueError(
             f"{root} must hold one of the folders {', '.join(HELD_OUT)} beside train. "
             f"Received: {' and '.join(held_out)}"
         )
-    train, test = (_files(root, root / name) for name in ("train", held_out[0]))
+    train, test = (_files(root, f"{name}/", images) for name in ("train", held_out[0]))
     for one, other, where in ((train, test, held_out[0]), (test, train, "train")):
         alone = sorted(set(one) - set(other))
         if alone:
@@ -116,82 +135,38 @@ def _splits(root: Path) -> list[dict[str, list[str]]]:
     return [train, test]
 
 
-class _Look:
-    """What a look into each file has found.
-
-    Attributes:
-        size: `(H, W)` that all images become.
-        resized: Whether the usual size was taken.
-        unreadable: Path -> what is wrong with it.
-        decoded: Path -> pixels, where all of them are small enough to be kept.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        paths: Sequence[str],
-        size: tuple[int, int] | None,
-        usual_size: tuple[int, int] | None,
-        *,
-        decode_all: bool,
-    ) -> None:
-        self.unreadable: dict[str, str] = {}
-        headers = self._each(lambda path: image_size(root / path), paths)
-        self.resized = False
-        if size is None:
-            size, self.resized = _common_size(root, headers, usual_size, self.unreadable)
-        self.size = shape = size
-        self.decoded: dict[str, np.ndarray] = {}
-        is_small = 3 * len(headers) * math.prod(shape) <= splits.CACHE_BYTES
-        if is_small:
-            self.decoded = self._each(lambda path: read_image(root / path, (*shape, 3)), headers)
-        elif decode_all:
-            self._each(lambda path: read_image(root / path, (*shape, 3)).size, headers)
-
-    def _each(self, look: Callable[[str], Any], paths: Iterable[str]) -> dict[str, Any]:
-        """What a function gives for each path; a path that it raises for is unreadable."""
-
-        def tried(path: str) -> Any:
-            try:
-                return look(path)
-            except ValueError as error:
-                return error
-
-        paths = list(paths)
-        with ThreadPoolExecutor() as threads:  # Pillow decodes without Python's lock
-            found = dict(zip(paths, threads.map(tried, paths), strict=True))
-        failed = {path: error for path, error in found.items() if isinstance(error, ValueError)}
-        self.unreadable |= {path: str(e.__cause__ or e) for path, e in failed.items()}
-        return {path: value for path, value in found.items() if path not in failed}
-
-
-def _common_size(
+def _size(
     root: Path,
-    headers: dict[str, tuple[int, int]],
+    sizes: dict[str, tuple[int, int]],
+    size: tuple[int, int] | None,
     usual_size: tuple[int, int] | None,
-    unreadable: dict[str, str],
-) -> tuple[tuple[int, int], bool]:
-    """The one `(H, W)` of all images, or else the usual one, and whether it is that."""
+) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """The `(H, W)` that all images become, and a note where the usual one was taken."""
+    if size is not None:
+        return size, ()
     first_of: dict[tuple[int, int], str] = {}
-    for path, size in headers.items():
-        first_of.setdefault(size, path)
-    sizes = list(first_of)
-    if not sizes:
-        raise ValueError(_unreadable(root, unreadable))
+    for path, own in sizes.items():
+        first_of.setdefault(own, path)
+    (one, first), *others = first_of.items()
     if usual_size is not None:
-        is_larger = any(a > b for a, b in zip(sizes[0], usual_size, strict=True))
-        return (usual_size, True) if len(sizes) > 1 or is_larger else (sizes[0], False)
-    if len(sizes) > 1:
-        (one, first), (other, second), *_ = first_of.items()
+        if others or is_photograph(one, usual_size):
+            return usual_size, (
+                "images of {} x {}, what the network usually takes".format(*usual_size),
+            )
+    elif others:
+        [(other, second), *_] = others
         raise ValueError(
             f"`image_size` is needed for {os.fspath(root)!r}, whose images differ in size "
             f"(H, W): {one} of {first}, {other} of {second}. Received: image_size=None"
         )
-    return sizes[0], False
+    return one, ()
 
 
-def _unreadable(folder: str | os.PathLike[str], unreadable: dict[str, str]) -> str:
-    files = [f"{path} ({reason.rstrip('.')})" for path, reason in sorted(unreadable.items())]
+def _unreadable(folder: str | os.PathLike[str], index: FolderIndex) -> str:
+    """What an error says of files that can't be read: of all of them, where they are not many."""
+    if not index.is_kept:
+        index.look(decode=True)
+    files = [f"{path} ({why.rstrip('.')})" for path, why in sorted(index.unreadable.items())]
     return (
         "`name` must be a folder whose images can be read; `skip_unreadable=True` leaves out "
         f"those that can't. Received: name={os.fspath(folder)!r}, with {len(files)} that can't: "
@@ -203,6 +178,8 @@ def _without(
     unreadable: dict[str, str], classes: dict[str, list[str]], root: Path
 ) -> dict[str, list[str]]:
     """The files that can be read."""
+    if not unreadable:
+        return classes
     kept = {}
     for name, files in classes.items():
         kept[name] = [path for path in files if path not in unreadable]
@@ -214,24 +191,15 @@ def _without(
     return kept
 
 
-def _notes(root: Path, looked: _Look) -> tuple[str, ...]:
-    """What was left out, and what was done to all images."""
-    others = Counter(
-        path.suffix.lower() or path.name
-        for path in root.rglob("*")
-        if path.suffix.lower() not in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
-    )
+def _left_out(listing: Listing, index: FolderIndex) -> tuple[str, ...]:
+    """What is in the folder and not in the data set."""
     notes = []
-    if others:
+    if others := listing.others:
         kinds = [f"{count} {kind}" for kind, count in others.most_common()]
         notes.append(f"{_files_of(sum(others.values()))} passed over as no images: {listed(kinds)}")
-    if looked.unreadable:
-        files = listed(sorted(looked.unreadable))
-        notes.append(f"{_files_of(len(looked.unreadable))} left out as unreadable: {files}")
-    if looked.resized:
-        notes.append("resized to {} x {}, what the network usually takes".format(*looked.size))
+    if unreadable := index.unreadable:
+        files = listed(sorted(unreadable))
+        notes.append(f"{_files_of(len(unreadable))} left out as unreadable: {files}")
     return tuple(notes)
 
 
@@ -243,21 +211,29 @@ def _subfolders(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _files(root: Path, folder: Path) -> dict[str, list[str]]:
-    """The image files of each class, as sorted paths relative to `root`."""
-    classes = {}
-    for name in _subfolders(folder):
-        files = [path.relative_to(root).as_posix() for path in image_files(folder / name)]
+def _files(root: Path, within: str, images: Sequence[str]) -> dict[str, list[str]]:
+    """The image files of each class, as sorted paths relative to `root`.
+
+    Args:
+        root: The whole folder.
+        within: The folder in it that has the classes, with a `/` at its end, or nothing.
+        images: All image files of the whole folder.
+    """
+    classes: dict[str, list[str]] = {name: [] for name in _subfolders(root / within)}
+    for path in images:
+        name, slash, _ = path.removeprefix(within).partition("/")
+        if path.startswith(within) and slash:
+            classes[name].append(path)
+    for name, files in classes.items():
         if not files:
             raise ValueError(
                 f"Each class must have an image. Received: no image ({', '.join(SUFFIXES)}) in "
-                f"the folder of class {name!r}, {folder / name}"
+                f"the folder of class {name!r}, {root / within / name}"
             )
-        classes[name] = files
     if not classes:
         raise ValueError(
             "`name` must be a folder of images with a subfolder for each class. "
-            f"Received: no subfolder in {folder}"
+            f"Received: no subfolder in {root / within}"
         )
     return classes
 

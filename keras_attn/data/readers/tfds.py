@@ -11,10 +11,13 @@ import numpy as np
 
 from keras_attn._hints import did_you_mean
 from keras_attn.data import splits
+from keras_attn.data.encoded import digested
 from keras_attn.data.file_digest import digest_files
 from keras_attn.data.image_dataset import ImageDataset
-from keras_attn.data.options import not_prepared
+from keras_attn.data.options import AS_USUAL, Fitting, is_photograph, not_prepared
+from keras_attn.data.readers.records import RecordSplit, array_record_places, tfrecord_places
 from keras_attn.data.splits import ArraySplit, Split, StreamSplit
+from keras_attn.images import Preprocessing
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,26 +34,28 @@ def read_tfds(
     size: tuple[int, int] | None = None,
     usual_size: tuple[int, int] | None = None,
     seed: int = 0,
+    how: Fitting = AS_USUAL,
 ) -> ImageDataset:
     """Reads a data set of labelled images through tensorflow-datasets.
 
-    A split of up to 1 GiB of decoded images is read into memory at once. A larger one (ImageNet)
-    stays a stream, which is decoded afresh in each pass. ImageNet must be prepared by hand: put
-    its two archives into the `downloads/manual` folder of tensorflow-datasets and run
-    `tfds build imagenet2012` (described there; not run by us).
+    A split of up to 1 GiB of images that all have one size is read into memory at once. Photographs
+    (ImageNet) and larger splits stay encoded, in files of TFRecord or ArrayRecord of which any
+    image is read at any time; in other formats they are a stream, which is decoded afresh in each
+    pass. ImageNet must be prepared by hand: put its two archives into the `downloads/manual` folder
+    of tensorflow-datasets and run `tfds build imagenet2012` (described there; not run by us).
 
     Args:
         name: Name of the data set there, such as `"cifar10"` or `"cifar10:3.0.2"`.
         data_dir: Folder that holds it prepared; nothing is downloaded. `None` means
             tensorflow-datasets' own folder, into which it downloads what is missing.
-        size: `(H, W)` to which images are resized (bilinear with antialiasing, the whole image),
-            or `None` for the size they have.
+        size: `(H, W)` of the network's images, or `None` for the size they have.
         usual_size: `(H, W)` to take without `size` where they differ in size; `None`: they must
             not.
         seed: Seed to keep in the result; the splits are the data set's own.
+        how: How photographs come to `size`.
 
     Returns:
-        An `ImageDataset` of uint8 images, `ArraySplit`s or `StreamSplit`s.
+        An `ImageDataset` of uint8 images: `ArraySplit`s, `RecordSplit`s or `StreamSplit`s.
 
     Raises:
         FileNotFoundError: If `data_dir` is given and doesn't hold the data set.
@@ -70,7 +75,7 @@ def read_tfds(
     notes: tuple[str, ...] = ()
     if size is None and None in shape[:2] and usual_size is not None:
         size = usual_size
-        notes = ("resized to {} x {}, what the network usually takes".format(*size),)
+        notes = ("images of {} x {}, what the network usually takes".format(*size),)
     elif size is None and None in shape[:2]:
         raise ValueError(
             f"`image_size` is needed for {name!r}, whose images differ in size. "
@@ -85,13 +90,29 @@ def read_tfds(
     height, width = size or shape[:2]
     image_shape = (height, width, shape[2])
 
+    is_varied = None in shape[:2] or is_photograph(shape[:2], (height, width))
+    preprocessing = how.of((height, width), is_varied=is_varied)
+
     def read(which: str) -> Split:
-        count = info.splits[which].num_examples
-        dataset = _stream(builder, which, image_key, label_key, image_shape)
-        if count * math.prod(image_shape) <= splits.CACHE_BYTES:
+        prepared = info.splits[which]
+        is_small = prepared.num_examples * math.prod(image_shape) <= splits.CACHE_BYTES
+        identity = f"{info.full_name} {which} {_contents(prepared)}"
+        places = None if is_small and not is_varied else _places(info, prepared)
+        if places is not None:
+            return RecordSplit(
+                preprocessing=preprocessing,
+                is_varied=is_varied,
+                files=tuple(os.fspath(file) for file in prepared.filepaths),
+                places=places,
+                keys=(image_key, label_key),
+                identity=identity,
+                num_classes=info.features[label_key].num_classes,
+                of_channels=shape[2],
+            )
+        dataset = _stream(builder, which, image_key, label_key, preprocessing)
+        if is_small:
             return _in_memory(dataset)
-        identity = f"{info.full_name} {which} {_contents(info.splits[which])} {image_shape}"
-        return StreamSplit(dataset, count, identity)
+        return StreamSplit(dataset, prepared.num_examples, f"{identity} {digested(preprocessing)}")
 
     return ImageDataset(
         name=name,
@@ -112,21 +133,34 @@ def _contents(split: Any) -> list[str]:
     return digest_files(Path(), files)
 
 
+def _places(info: Any, split: Any) -> np.ndarray | None:
+    """Where the records of a split are, or `None` where its format only gives one after another."""
+    files = [os.fspath(file) for file in split.filepaths]
+    if any("://" in file for file in files):
+        return None
+    if info.file_format.value == "tfrecord":
+        return tfrecord_places(files)
+    if info.file_format.value == "array_record":
+        return array_record_places(split.shard_lengths)
+    return None
+
+
 def _stream(
-    builder: Any, split: str, image_key: str, label_key: str, image_shape: tuple[int, int, int]
+    builder: Any, split: str, image_key: str, label_key: str, how: Preprocessing
 ) -> tf.data.Dataset:
     """The `(image, label)` of a split, one by one and in their order on disk."""
     import tensorflow as tf
+
+    from keras_attn.images.graph.pixels import resize
 
     config = _import_tfds().ReadConfig(try_autocache=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
 
     def pair(example: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
         image = example[image_key]
-        if tuple(image.shape[:2]) != image_shape[:2]:
-            image = tf.image.resize(image, image_shape[:2], method="bilinear", antialias=True)
-            image = tf.cast(tf.clip_by_value(tf.round(image), 0.0, 255.0), tf.uint8)
-        return tf.ensure_shape(image, image_shape), tf.cast(example[label_key], tf.int64)
+        if tuple(image.shape[:2]) != how.size or how.crop is not None:
+            image = tf.cast(resize(how, image[None])[0], tf.uint8)
+        return image, tf.cast(example[label_key], tf.int64)
 
     return examples.map(pair, num_parallel_calls=tf.data.AUTOTUNE)
 

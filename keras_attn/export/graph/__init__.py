@@ -1,1 +1,1 @@
-"""What is in an exported graph beside the network: images, attention, signatures."""
+"""What is in an exported graph beside the network: attention, signatures."""

@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from keras_attn.export.graph.attention import attention_endpoint
 from keras_attn.export.graph.endpoint import image_endpoint
-from keras_attn.export.graph.pixels import decode, normalise, resize
 from keras_attn.images import Preprocessing
+from keras_attn.images.graph.pixels import decode, normalise, resize
 from keras_attn.typing import Tensor
 
 DEFAULT = "serving_default"

@@ -8,8 +8,7 @@ from keras_attn.training.recipes.recipe import Recipe
 
 DIFFERS = (
     "bfloat16; the weight decay is decoupled (ten times the number, which momentum amplifies "
-    "there) and spares biases and BatchNormalization; the held-out images are resized to 224x224 "
-    "whole, not cropped from their centre."
+    "there) and spares biases and BatchNormalization."
 )
 OURS = f"Ours differs: Nesterov momentum; {DIFFERS}"
 NOT_RUN = (

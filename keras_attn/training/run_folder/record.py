@@ -114,6 +114,10 @@ def describe_run(
             "test_size": dataset.test_size,
             "seed": dataset.seed,
             "options": dict(dataset.options),
+            "preprocessing": {
+                "crop": dataset.preprocessing.crop,
+                "interpolation": dataset.preprocessing.interpolation,
+            },
             "fingerprint": identity["data"],
         },
         "model": {"name": model.name, "parameters": model.count_params()},

@@ -99,6 +99,7 @@ def test_run_json(run, dataset):
         "test_size": 7,
         "seed": 4,
         "options": {},
+        "preprocessing": {"crop": None, "interpolation": "bilinear"},
         "fingerprint": dataset.fingerprint(),
     }
     assert record["model"] == {"name": "tiny", "parameters": 32}

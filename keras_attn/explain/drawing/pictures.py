@@ -102,14 +102,21 @@ def colourise(values: np.ndarray) -> np.ndarray:
     return np.round(np.stack(channels, axis=-1)).astype("uint8")
 
 
-def blend(image: np.ndarray, heat: np.ndarray, *, opacity: float = OPACITY) -> Image.Image:
+def blend(
+    image: np.ndarray,
+    heat: np.ndarray,
+    *,
+    opacity: float = OPACITY,
+    scale: tuple[float, float] | None = None,
+) -> Image.Image:
     """Lays coloured heat over a grey copy of an image.
 
     Args:
         image: `(H, W)`, `(H, W, 1)` or `(H, W, 3)`, values 0..255.
-        heat: `(h, w)`, of any size and range: its least value takes the ramp's low end, its
-            greatest the high end. Stretched over the image, bicubic.
+        heat: `(h, w)`, of any size. Stretched over the image, bicubic.
         opacity: The colours' share, 0..1; the rest is the image's luminance.
+        scale: The values that take the ramp's low and high end. By default the least and the
+            greatest of `heat`, by which no two pictures can be compared.
 
     Returns:
         An RGB image as large as a panel: at least 288 pixels on its longer side.
@@ -117,8 +124,8 @@ def blend(image: np.ndarray, heat: np.ndarray, *, opacity: float = OPACITY) -> I
     Raises:
         ValueError: If a shape is another.
     """
-    panel = _panel(image)
-    smooth = Image.fromarray(_normalised(heat)).resize(panel.size, Image.Resampling.BICUBIC)
+    panel = panel_of(image)
+    smooth = Image.fromarray(_normalised(heat, scale)).resize(panel.size, Image.Resampling.BICUBIC)
     colours = Image.fromarray(colourise(np.asarray(smooth)))
     return Image.blend(panel.convert("L").convert("RGB"), colours, opacity)
 
@@ -150,12 +157,12 @@ def overlay(
         >>> overlay(image, mask_heat(mask), title="stage1_attention").save("mask.png")
     """
     heat = np.asarray(heat, "float64")
-    picture = _panel(image)
+    picture = panel_of(image)
     plain = Image.fromarray(colourise(_normalised(heat))).resize(
         picture.size, Image.Resampling.NEAREST
     )
     if mark is not None:
-        _frame(plain, heat.shape, mark)
+        frame(plain, heat.shape, mark)
     panels = {"image": picture, "attention": plain, "over the image": blend(image, heat)}
     return _sheet(panels, heat, title, subtitle)
 
@@ -179,7 +186,7 @@ def gate_chart(
         ValueError: If a shape is another, or `gate` is not finite.
     """
     gate = np.asarray(gate, "float64")
-    picture = _panel(image)
+    picture = panel_of(image)
     fits = gate.ndim == 2 and gate.shape[1] <= picture.width
     how = Image.Resampling.NEAREST if fits else Image.Resampling.BOX
     strips = Image.fromarray(_normalised(gate)).resize(picture.size, how)
@@ -197,8 +204,8 @@ def _sheet(
     canvas = Image.new("RGB", (bar_left + BAR_WIDTH + BAR_TEXT, HEADER + height + FOOTER), PAPER)
     draw = ImageDraw.Draw(canvas)
     heading, text = ImageFont.load_default(size=18), ImageFont.load_default(size=13)
-    draw.text((GAP, 8), _shortened(title, heading, canvas.width - 2 * GAP), INK, heading)
-    draw.text((GAP, 31), _shortened(subtitle, text, canvas.width - 2 * GAP), GREY, text)
+    draw.text((GAP, 8), shortened(title, heading, canvas.width - 2 * GAP), INK, heading)
+    draw.text((GAP, 31), shortened(subtitle, text, canvas.width - 2 * GAP), GREY, text)
     for index, (caption, panel) in enumerate(panels.items()):
         left = GAP + index * step
         canvas.paste(panel, (left, HEADER))
@@ -211,7 +218,7 @@ def _sheet(
     return canvas
 
 
-def _panel(image: np.ndarray) -> Image.Image:
+def panel_of(image: np.ndarray) -> Image.Image:
     """An RGB copy, enlarged by a whole number of times until its longer side is a panel's."""
     pixels = np.asarray(image)
     if pixels.ndim == 2:
@@ -228,7 +235,7 @@ def _panel(image: np.ndarray) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST)
 
 
-def _frame(panel: Image.Image, size: tuple[int, ...], place: tuple[int, int]) -> None:
+def frame(panel: Image.Image, size: tuple[int, ...], place: tuple[int, int]) -> None:
     """Draws a frame round the place (row, column) of a panel that shows `size` of them."""
     down, across = panel.height / size[0], panel.width / size[1]
     row, column = place
@@ -236,18 +243,18 @@ def _frame(panel: Image.Image, size: tuple[int, ...], place: tuple[int, int]) ->
     ImageDraw.Draw(panel).rectangle(box, outline=PAPER, width=2)
 
 
-def _normalised(heat: np.ndarray) -> np.ndarray:
-    """float32 (h, w) from 0 to 1; all 0.5 if the values are equal."""
+def _normalised(heat: np.ndarray, scale: tuple[float, float] | None = None) -> np.ndarray:
+    """float32 (h, w) from 0 to 1; without a scale all 0.5 if the values are equal."""
     heat = np.asarray(heat, "float64")
     if heat.ndim != 2 or not heat.size or not np.isfinite(heat).all():
         raise ValueError(f"`heat` must be (h, w), finite. Received: heat with shape {heat.shape}")
-    low, high = heat.min(), heat.max()
+    low, high = (heat.min(), heat.max()) if scale is None else scale
     if high == low:
         return np.full(heat.shape, 0.5, "float32")
     return np.asarray((heat - low) / (high - low), "float32")
 
 
-def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, space: int) -> str:
+def shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, space: int) -> str:
     """The line, or what of it fits into the space before an ellipsis."""
     if font.getlength(line) <= space:
         return line

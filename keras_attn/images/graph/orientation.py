@@ -43,7 +43,7 @@ def set_upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
         return tf.reverse(swapped, backwards) if backwards else swapped
 
     turns = [functools.partial(turned, *turn) for turn in UPRIGHT]
-    return tf.switch_case(_orientation(exif) - 1, turns)
+    return tf.switch_case(orientation_of(exif) - 1, turns)
 
 
 def exif_of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
@@ -126,7 +126,7 @@ def _find(
     return tf.strings.substr(encoded, at, MOST_BYTES)
 
 
-def _orientation(exif: tf.Tensor) -> tf.Tensor:
+def orientation_of(exif: tf.Tensor) -> tf.Tensor:
     """What the first directory of EXIF says, 1 to 8, int32; 1 where it says nothing or nonsense."""
     size = tf.cast(tf.strings.length(exif), tf.int64)
     exif = tf.strings.join([exif, b"\0" * ENTRY])  # so that there is something to read everywhere

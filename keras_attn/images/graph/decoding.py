@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_attn.export.graph.orientation import (
+from keras_attn.images.graph.orientation import (
     exif_of_jpeg,
     exif_of_png,
     exif_of_webp,

@@ -1,0 +1,1 @@
+"""What pictures of attention are worth, and what gates say of classes."""

@@ -1,0 +1,42 @@
+"""Worker processes for what Python does one image at a time: joblib's, which run no user's script.
+
+Those of `multiprocessing` either are copies of a process in which a backend's threads run, which
+may hang, or run the script that was started once more.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor
+
+from keras_attn._extras import need
+
+IDLE = 300  # seconds without work after which a worker ends
+
+
+def start_workers(count: int) -> Executor:
+    """Starts worker processes when they are first given work.
+
+    They import the library with Keras's NumPy backend, which takes two seconds and no device.
+
+    Args:
+        count: Number of processes.
+
+    Returns:
+        An executor, whose `shutdown` ends them; so does the end of this process.
+
+    Raises:
+        ModuleNotFoundError: If joblib is not installed.
+    """
+    need("joblib")
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    executor: Executor = ProcessPoolExecutor(
+        max_workers=count, timeout=IDLE, env={"KERAS_BACKEND": "numpy", "OMP_NUM_THREADS": "1"}
+    )
+    return executor
+
+
+def usable_cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

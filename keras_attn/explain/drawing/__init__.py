@@ -1,0 +1,1 @@
+"""Pictures of heat and gates, with Pillow."""
