@@ -12,8 +12,11 @@ import PIL.Image
 import pytest
 
 import keras_attn
-from keras_attn.explain import attention_maps, blend, explain
-from keras_attn.explain.pictures import GAP, HEADER
+from keras_attn.explain import blend, heat_maps
+from keras_attn.explain.attention import channel_gates
+from keras_attn.explain.drawing.pictures import panel_of
+from keras_attn.explain.drawing.sheet import bars_panel, plain_panel
+from keras_attn.explain.scale import GATE, WIDE_GATE
 from keras_attn.export import export_saved_model
 from keras_attn.serving import start_server
 
@@ -100,15 +103,6 @@ def canvas(page, name):
         return np.asarray(picture.convert("RGB"), "int32")
 
 
-def panels(path):
-    """Those of a picture that `explain` has written, in its order."""
-    height, width = PANEL
-    with PIL.Image.open(path) as sheet:
-        pixels = np.asarray(sheet, "int32")
-    lefts = range(GAP, pixels.shape[1] - width, width + GAP)
-    return [pixels[HEADER : HEADER + height, left : left + width] for left in lefts]
-
-
 def check_alike(found, expected):
     assert found.shape == (*PANEL, 3)
     difference = np.abs(found - np.asarray(expected, "int32"))
@@ -116,29 +110,32 @@ def check_alike(found, expected):
     assert difference.mean() <= MEAN
 
 
-def test_what_is_shown_first_is_what_explain_draws(page, model, pixels, tmp_path):
+def check_places(page, model, pixels, layer, *, head=None, opacity=0.6):
+    shown = heat_maps(model, pixels[None], "attention", layer=layer, head=head).shown[0]
+    check_alike(canvas(page, "attention"), plain_panel(pixels, shown))
+    over = blend(pixels, shown, opacity=opacity, scale=(0, 1))
+    check_alike(canvas(page, "overlay"), over)
+
+
+def test_what_is_shown_first(page, model, pixels):
     assert page.evaluate("document.getElementById('layer').max") == "5"
     assert page.evaluate("document.getElementById('layer-title').textContent") == "mask"
-    image, attention, over = panels(explain(model, pixels, tmp_path / "default.png"))
-    np.testing.assert_array_equal(canvas(page, "image"), image)
-    check_alike(canvas(page, "attention"), attention)
-    check_alike(canvas(page, "overlay"), over)
-    assert np.ptp(over) > 100  # of a picture, and not of one colour
+    np.testing.assert_array_equal(canvas(page, "image"), panel_of(pixels))
+    check_places(page, model, pixels, "mask")
 
 
 @pytest.mark.parametrize("layer", ["looks", "place", "mask"])
-def test_attention_of_places(page, model, pixels, tmp_path, layer):
+def test_attention_of_places(page, model, pixels, layer):
     show(page, layer)
-    _, attention, over = panels(explain(model, pixels, tmp_path / "layer.png", layer))
-    check_alike(canvas(page, "attention"), attention)
-    check_alike(canvas(page, "overlay"), over)
+    check_places(page, model, pixels, layer)
 
 
 @pytest.mark.parametrize("layer", ["gate", "branches", "many"])
-def test_gates_of_channels(page, model, pixels, tmp_path, layer):
+def test_gates_of_channels(page, model, pixels, layer):
     show(page, layer)
-    _, channels = panels(explain(model, pixels, tmp_path / "layer.png", layer))
-    check_alike(canvas(page, "attention"), channels)
+    gates = channel_gates(model, pixels[None], layer)
+    scale = GATE if gates.max() <= 1 else WIDE_GATE
+    check_alike(canvas(page, "attention"), bars_panel(pixels, scale.of(gates)[0]))
     for part in ("overlay-panel", "opacity-part", "head-part"):
         assert page.evaluate(f"document.getElementById('{part}').hidden") is True
 
@@ -151,7 +148,5 @@ def test_one_head_and_another_strength(page, model, pixels, head):
     slide(page, "opacity", 35)
     subtitle = page.evaluate("document.getElementById('layer-subtitle').textContent")
     assert subtitle == f"self-attention 13x17, received by each place, head {head} of 2"
-    maps = attention_maps(model, pixels[None].astype("float32"), ["looks"])["looks"]
-    heat = maps[0, head - 1].mean(0).reshape(SIZE)
-    check_alike(canvas(page, "overlay"), blend(pixels, heat, opacity=0.35))
+    check_places(page, model, pixels, "looks", head=head - 1, opacity=0.35)
     slide(page, "opacity", 60)

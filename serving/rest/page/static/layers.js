@@ -1,7 +1,7 @@
 // What the answer of `serve_attention` tells of each layer.
 
 const PREFIX = "attention_", HEADS = "heads_";
-// What is drawn first, as `keras_attn.explain` chooses. A form that isn't known is of places.
+// What is drawn first: what has places. A form that isn't known is of places.
 const FIRST = ["mask", "place_gate", "place", "map", "channel_gate"];
 
 const isGrid = value => Array.isArray(value) && Array.isArray(value[0]) && typeof value[0][0] === "number";

@@ -1,4 +1,4 @@
-// The pictures of keras_attn/explain/pictures.py, number for number: values to heat, heat to
+// The pictures of keras_attn/explain/drawing, number for number: values to heat, heat to
 // colours, colours over the grey image. Pixels are {width, height, data}, three bytes each.
 
 // Low to high, evenly spaced: dark blue, blue, teal, green, yellow.
@@ -18,12 +18,19 @@ export function colourise({ width, height, data }) {
   return { width, height, data: colours };
 }
 
-// Rows of numbers to a grid from 0 to 1; all 0.5 where they are equal.
-export function normalised(rows) {
+// Rows of numbers to a grid from 0 to 1, by the fixed scales of keras_attn/explain/scale.py: gates
+// 0 to 1, or 0 to 2 where one is above 1; what is a share, 0 to 4 times its mean.
+export function scaled(rows, { high, isShare }) {
   const all = rows.flat();
-  const { low, high } = range(rows);
-  const data = Float32Array.from(all, value => (high === low ? 0.5 : (value - low) / (high - low)));
+  const mean = isShare ? all.reduce((sum, value) => sum + Math.abs(value), 0) / all.length || 1 : 1;
+  const data = Float32Array.from(all, value => Math.min(Math.max(value / mean / high, 0), 1));
   return { width: rows[0].length, height: rows.length, data };
+}
+
+export function scaleOf(rows, isShare) {
+  if (isShare) return { high: 4, isShare, text: "4 times the mean" };
+  const high = range(rows).high > 1 ? 2 : 1;
+  return { high, isShare, text: String(high) };
 }
 
 export function range(rows) {
@@ -47,7 +54,7 @@ export function squares(heat, width, height) {
 }
 
 // The heat smoothed and coloured, over the grey image.
-export function blend(image, heat, opacity = OPACITY) {
+export function blend(image, heat, opacity) {
   const { width, height, data } = image;
   const colours = colourise(resized(heat, width, height, bicubic, 2)).data;
   const share = Math.fround(opacity);
@@ -60,11 +67,25 @@ export function blend(image, heat, opacity = OPACITY) {
   return { width, height, data: mixed };
 }
 
-// Gates of channels: a row for each branch, a column for each channel. Neighbours are averaged
-// where there are more columns than pixels.
-export function strips(gates, width, height) {
-  const fits = gates.width <= width;
-  return colourise(fits ? nearest(gates, width, height, 1) : resized(gates, width, height, box, 0.5));
+// Gates of channels as bars: a strip for each branch, a column for each channel, or for the
+// greatest of those that share a pixel.
+export function bars(gates, width, height) {
+  const data = new Uint8ClampedArray(3 * width * height).fill(255);
+  const put = (x, y, colour) => data.set(colour, 3 * (y * width + x));
+  for (let branch = 0; branch < gates.height; branch++) {
+    const top = Math.trunc(branch * height / gates.height);
+    const space = Math.trunc((branch + 1) * height / gates.height) - top - 2;
+    const strip = gates.data.subarray(branch * gates.width, (branch + 1) * gates.width);
+    for (let x = 0; x < width; x++) {
+      const first = Math.floor(x * gates.width / width);
+      const last = Math.max(Math.floor((x + 1) * gates.width / width), first + 1);
+      const value = Math.max(...strip.subarray(first, last));
+      const colour = colourise({ width: 1, height: 1, data: [value] }).data;
+      for (let y = 0; y < Math.round(Math.fround(value * space)); y++) put(x, top + space - 1 - y, colour);
+      put(x, top + space, [110, 110, 118]);
+    }
+  }
+  return { width, height, data };
 }
 
 function nearest({ width, height, data }, toWidth, toHeight, channels) {
@@ -93,8 +114,6 @@ function bicubic(x) {
   if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
   return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
-
-const box = x => (x > -0.5 && x <= 0.5 ? 1 : 0);
 
 // One value a place, first across and then down; `reach` is that of the filter.
 function resized({ width, height, data }, toWidth, toHeight, filter, reach) {

@@ -1,7 +1,7 @@
 // What an answer looks like: classes as bars, and the attention over the picture.
 
 import { describe, rowsOf } from "./layers.js";
-import { blend, colourise, normalised, panel, range, squares, strips } from "./pictures.js";
+import { bars, blend, colourise, panel, range, scaled, scaleOf, squares } from "./pictures.js";
 import { pixels } from "./request.js";
 
 const $ = id => document.getElementById(id);
@@ -54,19 +54,24 @@ export function showLooks({ answer, bitmap }, layer, head, opacity) {
   $("layer-subtitle").textContent = layer ? describe(layer, head) : "";
   if (!layer) return;
 
-  const rows = rowsOf(layer, head), heat = normalised(rows), { low, high } = range(rows);
+  const rows = rowsOf(layer, head), { low, high } = range(rows);
+  const scale = scaleOf(rows, layer.form !== "channel_gate" && isShare(layer, rows)), heat = scaled(rows, scale);
   const what = `${layer.name}: ${describe(layer, head)}, from ${short(low)} to ${short(high)}`;
   $("attention-caption").textContent = isGate ? "channels" : "attention";
-  put("attention", (isGate ? strips : squares)(heat, image.width, image.height));
+  put("attention", (isGate ? bars : squares)(heat, image.width, image.height));
   $("attention").setAttribute("aria-label", `${what}. ${highest(rows, isGate)}`);
   if (!isGate) {
     put("overlay", blend(image, heat, opacity));
     $("overlay").setAttribute("aria-label", `The attention over the picture. ${what}. ${highest(rows, isGate)}`);
   }
-  $("low").textContent = short(low);
-  $("high").textContent = short(high);
+  $("low").textContent = "0";
+  $("high").textContent = scale.text;
   put("ramp", colourise({ width: 256, height: 1, data: Float32Array.from({ length: 256 }, (_, i) => i / 255) }));
 }
+
+// Attention that sums to 1 has no unit of its own.
+const isShare = (layer, rows) => layer.form === "map"
+  || Math.abs(rows.flat().reduce((sum, value) => sum + value, 0) - 1) < 1e-3;
 
 const short = value => String(Number(value.toPrecision(3)));
 
