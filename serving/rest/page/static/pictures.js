@@ -29,7 +29,7 @@ export function scaled(rows, { high, isShare }) {
 
 export function scaleOf(rows, isShare) {
   if (isShare) return { high: 4, isShare, text: "4 times the mean" };
-  const high = range(rows).high > 1 ? 2 : 1;
+  const high = range(rows).high > 1.0001 ? 2 : 1;  // a mean of ones may round up
   return { high, isShare, text: String(high) };
 }
 
