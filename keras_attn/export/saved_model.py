@@ -27,8 +27,10 @@ from keras_attn.export.graph.signatures import DEFAULT, Signature, make_signatur
 from keras_attn.export.model_card import model_card
 from keras_attn.export.numbering import check_version, move_version
 from keras_attn.export.reasons import reason_of
+from keras_attn.export.samples import Samples, read_samples, write_samples
 from keras_attn.export.warmup import write_warmup
 from keras_attn.images import Preprocessing
+from keras_attn.layers import attention_form, attention_layers
 
 LABELS_FILE = "labels.txt"
 CARD_FILE = "model_card.md"
@@ -44,6 +46,7 @@ def export_saved_model(
     preprocessing: Preprocessing | None = None,
     fold: bool = True,
     record: Mapping[str, Any] | None = None,
+    samples: Samples | None = None,
 ) -> ExportedPath:
     """Writes `path/<version>/`, a SavedModel as TF Serving and `keras_attn.serving` load it.
 
@@ -59,8 +62,8 @@ def export_saved_model(
     image sizes; only then is it moved into place. On a failure nothing is left behind.
 
     In `assets` are `labels.txt` (where there are names) and `model_card.md`; in `assets.extra`
-    are a warm-up request for each signature and `export_report.json`: each difference that was
-    measured, its bound, and what was left out and why.
+    are a warm-up request for each signature, `samples`, and `export_report.json`: each difference
+    that was measured, its bound, what was left out and why, and the form of each layer's attention.
 
     Args:
         model: A functional or Sequential network of one image input and one output.
@@ -75,6 +78,9 @@ def export_saved_model(
         fold: Whether BatchNormalization is folded into the convolutions before it, where the
             outputs stay within the bound.
         record: The record of the training, for the card: a run's `run.json`.
+        samples: Images for the page of a server to show: a folder of files, or a list of files or
+            of uint8 arrays `(H, W)`, `(H, W, 1)` or `(H, W, 3)`, 1 to 16 of them. They are stored
+            as JPEG of at most 512 pixels a side.
 
     Returns:
         The version folder. Its `notes` say what was left out or not checked.
@@ -109,6 +115,7 @@ def export_saved_model(
     if base.exists() and not base.is_dir():
         raise ValueError(f"`path` must be a folder. Received: path={str(path)!r}")
     check_version(version, base)
+    pictures = {} if samples is None else read_samples(samples)
     if preprocessing is None:
         preprocessing = find_preprocessing(model)
     check_preprocessing(preprocessing, model)
@@ -138,6 +145,8 @@ def export_saved_model(
         with _errors_of(base):
             _write(folder, written, signatures, assets=_text_files(work, texts))
             write_warmup(folder, base.resolve().name, cases)
+            if pictures:
+                write_samples(folder, pictures)
         report = {
             "model": model.name,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -151,6 +160,7 @@ def export_saved_model(
             "batch_normalizations_folded": folded,
             "folding_refused": refused,
             "left_out": missing,
+            "attention": {layer.name: attention_form(layer) for layer in attention_layers(model)},
             "checks": check_saved_model(folder, cases),
         }
         (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

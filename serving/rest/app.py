@@ -2,7 +2,7 @@
 
 import asyncio
 import concurrent.futures
-import importlib.resources
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from keras_attn.serving.errors import HTTP_STATUS, Code
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.rest import routes
 from keras_attn.serving.rest.content_encoding import BrokenBodyError, Decoder, UnknownEncodingError
+from keras_attn.serving.rest.page.routes import Page
 
 T = TypeVar("T")
 
@@ -24,14 +25,6 @@ CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
-}
-# The page brings its own script and style, and shows pictures that it has made itself.
-PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-        "img-src 'self' blob: data:; connect-src 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -69,7 +62,7 @@ class HttpApp:
             options.request_threads, thread_name_prefix="rest"
         )
         self._telling = concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="rest-status")
-        self._page = importlib.resources.files("keras_attn.serving.rest").joinpath("page.html")
+        self._page = Page(core) if options.page else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -99,11 +92,8 @@ class HttpApp:
         if request.method == "GET" and path == self._options.prometheus_path:
             page = await self._in(self._telling, self._core.metrics.page)
             return Response(page, media_type=metrics.CONTENT_TYPE)
-        if request.method == "GET" and path == "/" and self._options.page:
-            return Response(self._page.read_bytes(), media_type="text/html", headers=PAGE_HEADERS)
-        if request.method == "GET" and path == "/models" and self._options.page:
-            names = [entry.name for entry in self._core.manager.entries]
-            return self._json(routes.Reply(200, routes.to_json({"models": names})))
+        if request.method == "GET" and self._page is not None and self._page.has(path):
+            return await self._in(self._telling, functools.partial(self._page.answer, path))
         if request.method == "OPTIONS":
             known = request.headers.get("Origin", "").startswith(("http://", "https://"))
             return self._json(routes.Reply(200 if known else 400, b""))

@@ -176,8 +176,15 @@ def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
     """A server's answer is the run's own."""
     base = tmp_path / "served" / "digits"
     (base / "6").mkdir(parents=True)
-    assert main(["export", str(run_folder), "--out", str(base)]) == 0
+    command = ["export", str(run_folder), "--out", str(base), "--samples"]
+    assert main([*command, str(image_file)]) == 1
+    assert "`--samples` must be a folder of image files" in capsys.readouterr().err
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    shutil.copy(image_file, samples / "one.png")
+    assert main([*command, str(samples)]) == 0
     assert sorted(path.name for path in base.iterdir()) == ["6", "7"]
+    assert (base / "7" / "assets.extra" / "samples" / "00_one.jpg").is_file()
     capsys.readouterr()
     assert main(["export", str(run_folder), "--out", str(base), "--version", "7"]) == 1
     assert "`--version` must be a new one" in capsys.readouterr().err

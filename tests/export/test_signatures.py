@@ -20,6 +20,7 @@ from keras_attn.export.checks import comparison as check
 from keras_attn.export.checks.loaders import LOADERS
 from keras_attn.export.graph.attention import attention_endpoint
 from keras_attn.export.graph.signatures import make_signatures
+from keras_attn.layers import attention_by_place
 
 SIZE = (13, 17)
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
@@ -71,6 +72,24 @@ def test_attention_that_can_not_be_shown_is_left_out():
     model = keras_attn.insert_attention(model, Doubled(), where="last")
     _, found = attention_endpoint(model)(np.zeros((1, *SIZE, 3), "float32"))
     assert list(found) == ["attention_gate"]
+
+
+def test_heads_of_a_layer_that_lays_its_map_out_otherwise():
+    image = keras.Input((7, 5, 3))
+    layer = keras_attn.layers.HaloAttention2D(
+        num_heads=3, key_depth=6, value_depth=6, block_size=3, halo_size=1, name="halo"
+    )
+    y = keras.layers.GlobalAveragePooling2D()(layer(image))
+    model = keras.Model(image, keras.layers.Dense(2)(y))
+    pixels = np.random.default_rng(0).normal(size=(2, 7, 5, 3)).astype("float32")
+    _, found = attention_endpoint(model)(pixels)
+    _, attention = layer(pixels, return_attention=True)
+    for head in range(3):
+        alone = attention_by_place(layer, attention[:, head : head + 1], (2, 7, 5, 6))
+        np.testing.assert_allclose(found["heads_halo"][:, head], alone, atol=1e-6)
+    np.testing.assert_allclose(
+        found["heads_halo"].numpy().mean(1), found["attention_halo"], atol=1e-6
+    )
 
 
 def test_other_channels_than_the_weights():
@@ -172,13 +191,16 @@ def test_attention_is_that_of_the_layers(found, model):
     answer = found["serve_attention"](image_bytes=tf.constant([encoded(pixels)]))
     assert set(answer) == {"labels", "scores", "image"} | {
         f"attention_{name}" for name in ("gate", "looks", "mask")
-    }
+    } | {"heads_looks"}
     np.testing.assert_allclose(answer["image"][0], pixels / 255, atol=1e-6)
     maps = attention_maps(model, pixels[None].astype("float32"))
     np.testing.assert_allclose(answer["attention_gate"], maps["gate"][:, 0, 0], atol=1e-5)
     received = maps["looks"].mean((1, 2)).reshape(1, *SIZE)
     np.testing.assert_allclose(answer["attention_looks"], received, atol=1e-5)
     assert answer["attention_looks"].numpy().sum() == pytest.approx(1, abs=1e-5)
+    by_head = maps["looks"].mean(2).reshape(1, 2, *SIZE)
+    assert np.abs(by_head[:, 0] - by_head[:, 1]).max() > 1e-4
+    np.testing.assert_allclose(answer["heads_looks"], by_head, atol=1e-5)
     assert maps["mask"].shape == (1, *SIZE, 8)  # of which the mean over the channels is shown
     np.testing.assert_allclose(answer["attention_mask"], maps["mask"].mean(-1), atol=1e-5)
 

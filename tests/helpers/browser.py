@@ -25,7 +25,8 @@ class Browser:
         self._process = subprocess.Popen(
             ["bash", "-c", script, "bash", PATH, "--headless", "--no-sandbox", "--disable-gpu"]
             + ["--remote-debugging-pipe", f"--user-data-dir={self._profile.name}"]
-            + ["--disable-dev-shm-usage", "--no-first-run", "about:blank"],
+            + ["--disable-dev-shm-usage", "--no-first-run", "--use-fake-ui-for-media-stream"]
+            + ["--use-fake-device-for-media-stream", "about:blank"],
             pass_fds=(to_browser, from_browser),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -36,11 +37,12 @@ class Browser:
         self._number = 0
         self._session = None
         self.errors = []
+        self.requested = []  # URLs
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
             "sessionId"
         ]
-        for domain in ("Page", "Runtime", "DOM", "Log"):
+        for domain in ("Page", "Runtime", "DOM", "Log", "Network"):
             self.send(f"{domain}.enable")
 
     def send(self, method, **parameters):
@@ -54,6 +56,8 @@ class Browser:
             reply = self._receive()
             if reply.get("method") == "Runtime.exceptionThrown":
                 self.errors.append(reply["params"]["exceptionDetails"])
+            if reply.get("method") == "Network.requestWillBeSent":
+                self.requested.append(reply["params"]["request"]["url"])
             if reply.get("id") == self._number:
                 assert "error" not in reply, reply
                 return reply["result"]
@@ -61,7 +65,11 @@ class Browser:
     def evaluate(self, expression):
         """The value of a JavaScript expression."""
         result = self.send(
-            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+            "Runtime.evaluate",
+            expression=expression,
+            returnByValue=True,
+            awaitPromise=True,
+            allowUnsafeEvalBlockedByCSP=False,
         )
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
@@ -83,14 +91,40 @@ class Browser:
         for kind in ("dragEnter", "dragOver", "drop"):
             self.send("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
-    def choose(self, selector, path):
-        """Chooses a file in an input."""
+    def press(self, key, code):
+        """Presses a key, by its name and its Windows virtual key code."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self.send(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                **(text if kind == "keyDown" else {}),
+            )
+
+    def look(self, width, height, scheme="light"):
+        """Sets the size of the window, a phone's below 600 pixels, and the colour scheme."""
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.send("Emulation.setEmulatedMedia", features=features)
+
+    def choose(self, selector, *paths):
+        """Chooses files in an input."""
         root = self.send("DOM.getDocument")["root"]["nodeId"]
         node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
 
     def screenshot(self, path):
-        data = self.send("Page.captureScreenshot", format="png")["data"]
+        """Of the whole page."""
+        data = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
         path.write_bytes(base64.b64decode(data))
 
     def close(self):

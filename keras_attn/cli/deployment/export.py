@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Leave BatchNormalization as it is, rather than fold it into the convolutions.",
     )
+    parser.add_argument(
+        "--samples",
+        metavar="FOLDER",
+        help="Folder of 1 to 16 image files that the page of a server shows to try.",
+    )
     group = parser.add_argument_group("other formats, made from that SavedModel")
     group.add_argument("--onnx", metavar="FILE", help="Write this ONNX file, NAME.onnx, too.")
     group.add_argument(
@@ -70,6 +76,10 @@ def check(args: argparse.Namespace) -> None:
             "`version` must be a new one: a server may be serving what is there. "
             f"Received: version={args.version}, which is in {args.out}"
         )
+    if args.samples is not None and not os.path.isdir(args.samples):
+        raise NotADirectoryError(
+            f"`samples` must be a folder of image files. Received: samples={args.samples!r}"
+        )
     if bool(args.int8) != bool(args.calibrate):
         raise ValueError("`--int8` and `--calibrate` must be given together, or neither")
     for name, suffix in (("onnx", ".onnx"), ("tflite", ".tflite"), ("int8", ".tflite")):
@@ -83,7 +93,9 @@ def run(args: argparse.Namespace) -> None:
     from keras_attn import export
 
     images: Any = _read_images(args.calibrate, network) if args.calibrate else None
-    saved_model = export_network(network, args.out, version=args.version, fold=not args.no_fold)
+    saved_model = export_network(
+        network, args.out, version=args.version, fold=not args.no_fold, samples=args.samples
+    )
     _say("exported, loaded back and compared", saved_model)
     if args.onnx:
         with stage("converting to ONNX, running it and comparing it"):
@@ -100,7 +112,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def export_network(
-    network: NetworkClassifier, out: str, *, version: int | None = None, fold: bool = True
+    network: NetworkClassifier,
+    out: str,
+    *,
+    version: int | None = None,
+    fold: bool = True,
+    samples: str | None = None,
 ) -> ExportedPath:
     """Writes a version folder into a base folder."""
     from keras_attn.export import export_saved_model
@@ -115,6 +132,7 @@ def export_network(
             preprocessing=network.preprocessing,
             fold=fold,
             record=record,
+            samples=samples,
         )
 
 

@@ -15,6 +15,7 @@ from keras_attn.layers import (
 from keras_attn.layers.contract import MapTooLargeError
 
 PREFIX = "attention_"
+HEADS_PREFIX = "heads_"
 
 
 def attention_endpoint(
@@ -25,8 +26,9 @@ def attention_endpoint(
     A layer's attention is named `attention_<layer>`, float32. A mask, and a gate of places, gives
     its mean over the channels, `(B, h, w)`; self-attention what each place receives, the mean over
     heads and queries, `(B, h, w)`, which sums to 1 where each query's does; a gate of channels
-    their values, `(B, C)`, or `(B, P, C)` with a gate for each of P branches. A map that is over
-    the layer's bound is left out.
+    their values, `(B, C)`, or `(B, P, C)` with a gate for each of P branches. Self-attention of
+    several heads also gives what each place receives by each of them, `heads_<layer>`,
+    `(B, N, h, w)`. A map that is over the layer's bound is left out.
 
     Args:
         model: A network that `check_image_model` accepts.
@@ -49,6 +51,9 @@ def attention_endpoint(
                 continue
             shown = _shown(layer, output, attention)
             found[PREFIX + layer.name] = tf.cast(shown, tf.float32)
+            if attention_form(layer) == "map" and attention.shape[1] not in (None, 1):
+                heads = _by_head(layer, output, attention)
+                found[HEADS_PREFIX + layer.name] = tf.cast(heads, tf.float32)
         return values[""], found
 
     return run
@@ -58,3 +63,15 @@ def _shown(layer: Any, output: tf.Tensor, attention: tf.Tensor) -> tf.Tensor:
     if attention_form(layer) == "channel_gate":
         return attention_by_channel(layer, attention)
     return attention_by_place(layer, attention, keras.ops.shape(output))
+
+
+def _by_head(layer: Any, output: tf.Tensor, attention: tf.Tensor) -> tf.Tensor:
+    """A map (B, N, ...) -> what each place receives by each head, (B, N, h, w).
+
+    Each head is an image of its own here, as only the layer knows how its map is laid out.
+    """
+    _, heads, *sides = keras.ops.shape(attention)
+    alone = keras.ops.reshape(attention, (-1, 1, *sides))  # (B N, 1, ...)
+    by_place = attention_by_place(layer, alone, keras.ops.shape(output))
+    _, height, width = keras.ops.shape(by_place)
+    return keras.ops.reshape(by_place, (-1, heads, height, width))

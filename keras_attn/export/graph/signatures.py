@@ -5,7 +5,7 @@
 | `serving_default` | `image`, float32 (B, H, W, C), as the network takes it | `logits`, `probabilities`; or `outputs` |
 | `serve_uint8` | `image`, uint8 (B, h, w, C), pixels of any size | the same |
 | `serve_bytes` | `image_bytes`, string (B,), files, see `decoding.py` | `labels`, `scores`, (B, k), the best first |
-| `serve_attention` | `image_bytes` | those, `image` (B, H, W, C) as the network sees it, 0..1, and `attention_<layer>` |
+| `serve_attention` | `image_bytes` | those, `image` (B, H, W, C) as the network sees it, 0..1, `attention_<layer>`, and `heads_<layer>` of several heads |
 """  # noqa: E501
 
 import dataclasses

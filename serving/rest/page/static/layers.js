@@ -1,0 +1,48 @@
+// What the answer of `serve_attention` tells of each layer.
+
+const PREFIX = "attention_", HEADS = "heads_";
+// What is drawn first: what has places. A form that isn't known is of places.
+const FIRST = ["mask", "place_gate", "place", "map", "channel_gate"];
+
+const isGrid = value => Array.isArray(value) && Array.isArray(value[0]) && typeof value[0][0] === "number";
+
+// The layers in the network's order, where the export has told it. Of models that others have
+// exported, each output that is a grid of numbers counts.
+export function layersOf(answer, forms) {
+  const found = {};
+  for (const [key, value] of Object.entries(answer))
+    if (key.startsWith(PREFIX)) found[key.slice(PREFIX.length)] = value;
+    else if (isGrid(value)) found[key] = value;
+  const names = Object.keys(found);
+  const order = Object.keys(forms);
+  const rank = name => (order.includes(name) ? order.indexOf(name) : order.length);
+  names.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en", { numeric: true }));
+  return names.map(name => {
+    const value = found[name];
+    const form = forms[name] || (Array.isArray(value[0]) ? "place" : "channel_gate");
+    return { name, form, value, heads: answer[HEADS + name] || [] };
+  });
+}
+
+export function firstLayer(layers) {
+  const rank = layer => FIRST.indexOf(layer.form);
+  return layers.reduce((best, layer, i) => (rank(layer) < rank(layers[best]) ? i : best), 0);
+}
+
+// Rows of numbers: places, or a row for each branch of a gate of channels. Head 0 is all of them.
+export function rowsOf(layer, head) {
+  if (head) return layer.heads[head - 1];
+  return Array.isArray(layer.value[0]) ? layer.value : [layer.value];
+}
+
+export function describe(layer, head) {
+  const rows = rowsOf(layer, head), size = `${rows.length}x${rows[0].length}`;
+  if (layer.form === "channel_gate")
+    return `gate of ${rows[0].length} channels` + (rows.length > 1 ? `, for ${rows.length} branches` : "");
+  if (layer.form === "mask") return `attention mask ${size}, mean of its channels`;
+  if (layer.form === "place_gate") return `gate of places ${size}, mean of its channels`;
+  if (layer.form === "place") return `attention ${size}`;
+  const count = layer.heads.length || 1;
+  const heads = head ? `head ${head} of ${count}` : `mean of ${count} heads`;
+  return `self-attention ${size}, received by each place, ${heads}`;
+}

@@ -1,0 +1,104 @@
+// What an answer looks like: classes as bars, and the attention over the picture.
+
+import { describe, rowsOf } from "./layers.js";
+import { bars, blend, colourise, panel, range, scaled, scaleOf, squares } from "./pictures.js";
+import { pixels } from "./request.js";
+
+const $ = id => document.getElementById(id);
+const TOP = 5;
+const SIDE = 448;  // of a picture that the server doesn't give back
+
+// Label and score of the best classes.
+export function bestClasses(answer, names) {
+  let classes;
+  if (answer.labels) classes = answer.labels.map((label, i) => ({ label: String(label), score: answer.scores[i] }));
+  else {
+    const scores = answer.probabilities || answer.outputs || answer.logits || [];
+    classes = scores.map((score, i) => ({ label: names?.[i] ?? `class ${i}`, score }));
+    classes.sort((a, b) => b.score - a.score);
+  }
+  const areShares = classes.every(({ score }) => score >= 0 && score <= 1);
+  return classes.slice(0, TOP).map(one => ({
+    ...one,
+    text: areShares ? `${(100 * one.score).toFixed(1)} %` : one.score.toPrecision(4),
+    share: areShares ? one.score : Math.max(0, one.score) / Math.max(1, classes[0].score),
+  }));
+}
+
+export function showClasses(classes) {
+  $("classes").replaceChildren(...classes.map(({ label, text, share }) => {
+    const row = document.createElement("tr"), name = document.createElement("th");
+    const cell = document.createElement("td"), bar = document.createElement("span");
+    name.scope = "row";
+    name.textContent = label;
+    bar.className = "bar";
+    bar.style.setProperty("--share", share);
+    cell.append(bar, text);
+    row.append(name, cell);
+    return row;
+  }));
+}
+
+// The picture, a layer's attention, and both, as `keras_attn.explain` draws them.
+export function showLooks({ answer, bitmap }, layer, head, opacity) {
+  const seen = answer.image || (bitmap && pixels(bitmap, SIDE));
+  $("looks").hidden = !seen;
+  if (!seen) return;
+  const image = panel(pixelsOf(seen, answer.image ? 255 : 1));
+  put("image", image);
+  const isGate = layer?.form === "channel_gate";
+  $("panels").classList.toggle("alone", !layer);
+  $("overlay-panel").hidden = !layer || isGate;
+  $("attention-panel").hidden = $("scale").hidden = !layer;
+  $("layer-title").textContent = layer ? layer.name : "";
+  $("layer-subtitle").textContent = layer ? describe(layer, head) : "";
+  if (!layer) return;
+
+  const rows = rowsOf(layer, head), { low, high } = range(rows);
+  const scale = scaleOf(rows, layer.form !== "channel_gate" && isShare(layer, rows)), heat = scaled(rows, scale);
+  const what = `${layer.name}: ${describe(layer, head)}, from ${short(low)} to ${short(high)}`;
+  $("attention-caption").textContent = isGate ? "channels" : "attention";
+  put("attention", (isGate ? bars : squares)(heat, image.width, image.height));
+  $("attention").setAttribute("aria-label", `${what}. ${highest(rows, isGate)}`);
+  if (!isGate) {
+    put("overlay", blend(image, heat, opacity));
+    $("overlay").setAttribute("aria-label", `The attention over the picture. ${what}. ${highest(rows, isGate)}`);
+  }
+  $("low").textContent = "0";
+  $("high").textContent = scale.text;
+  put("ramp", colourise({ width: 256, height: 1, data: Float32Array.from({ length: 256 }, (_, i) => i / 255) }));
+}
+
+// Attention that sums to 1 has no unit of its own.
+const isShare = (layer, rows) => layer.form === "map"
+  || Math.abs(rows.flat().reduce((sum, value) => sum + value, 0) - 1) < 1e-3;
+
+const short = value => String(Number(value.toPrecision(3)));
+
+// Where the greatest value is, for who can't see it.
+function highest(rows, isGate) {
+  const flat = rows.flat(), at = flat.reduce((best, value, i) => (value > flat[best] ? i : best), 0);
+  const row = Math.floor(at / rows[0].length), column = at % rows[0].length;
+  if (isGate) return `Highest at channel ${column + 1}` + (rows.length > 1 ? ` of branch ${row + 1}.` : ".");
+  return `Highest at row ${row + 1} of ${rows.length}, column ${column + 1} of ${rows[0].length}.`;
+}
+
+// Rows of pixels, grey or of three channels, to bytes.
+function pixelsOf(rows, factor) {
+  const height = rows.length, width = rows[0].length, data = new Uint8ClampedArray(3 * height * width);
+  rows.flat().forEach((values, i) => {
+    for (let c = 0; c < 3; c++) data[3 * i + c] = factor * values[c % values.length];
+  });
+  return { width, height, data };
+}
+
+function put(id, { width, height, data }) {
+  const canvas = $(id), bytes = new ImageData(width, height);
+  for (let i = 0, j = 0; i < data.length; j++) {
+    for (let c = 0; c < 3; c++) bytes.data[j++] = data[i++];
+    bytes.data[j] = 255;
+  }
+  canvas.width = width;
+  canvas.height = height;
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(bytes, 0, 0);
+}
