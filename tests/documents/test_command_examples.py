@@ -20,7 +20,8 @@ EXAMPLES = {command.__name__.rsplit(".", 1)[-1]: command.EXAMPLE for command in 
 # What a command needs comes before it.
 ORDER = (
     "checks", "models", "recipes", "completion", "train", "finetune", "insert", "evaluate",
-    "export", "kit", "explain", "predict", "runs", "demo", "serve", "tensorflow_model_server",
+    "report", "export", "kit", "explain", "predict", "runs", "demo", "serve",
+    "tensorflow_model_server",
 )  # fmt: skip
 PORT = 8501  # as the examples have it
 RUN = "keras-attn train --recipe digits_se_resnet8 --epochs 1 --out runs/digits"
