@@ -7,7 +7,7 @@ DOCUMENTERS := $(VENV)/.documenters
 # JAX is imported by whoever imports TensorFlow where it is installed: half a second a process.
 BACKENDS := .venv-backends
 NEWEST_KERAS := .venv-newest-keras/bin
-IN_PARALLEL := -n 2 --dist worksteal
+IN_PARALLEL := -n 2 --dist loadfile
 # Errors only: setuptools takes folders of data for packages, and says so at length.
 PIP    := -m pip install --quiet --quiet --disable-pip-version-check
 # So that editors and type checkers find the package, too, which no import hook tells them.

@@ -343,7 +343,7 @@ def test_a_corrupt_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"data": {"class_names": ["a"]}}, "it has no `data.image_shape`"),
+        ({"data": {"class_names": ["a"] * 10}}, "it has no `data.image_shape`"),
         (
             {"data": {"class_names": ["a"] * 10, "image_shape": "32"}},
             "`data.image_shape` must be three positive integers. Received: '32'",

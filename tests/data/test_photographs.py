@@ -200,7 +200,11 @@ def assert_same(ours, theirs):
         np.testing.assert_array_equal(labels, other_labels)
 
 
-@pytest.mark.parametrize("augment", [("random_resized_crop", "flip"), ("crop",)], ids=len)
+@pytest.mark.parametrize(
+    "augment",
+    [("random_resized_crop", "flip"), pytest.param(("crop",), marks=pytest.mark.slow)],
+    ids=len,
+)
 def test_passes_restarts_and_replicas(photographs, augment, monkeypatch):
     monkeypatch.setattr(splits, "CACHE_BYTES", 100)
     dataset = dataclasses.replace(
