@@ -222,6 +222,7 @@ def test_other_numbers_leave_nothing_and_keep_what_was(
     assert path.read_text() == "old"
 
 
+@pytest.mark.slow
 def test_an_operation_that_onnx_has_not(tmp_path, capfd, one_loader):
     """tf2onnx logs it, and says that it was successful."""
     image = keras.Input((8, 8, 2))

@@ -113,6 +113,7 @@ def dtypes_in(folder):
     return {attribute.type for node in nodes for attribute in node.attr.values()}
 
 
+@pytest.mark.slow
 def test_the_graph_has_no_16_bits(tmp_path):
     """Attention and folded BatchNormalization, too; and the user learns of it."""
     own = {"dtype": "mixed_bfloat16"}

@@ -5,6 +5,7 @@ import pytest
 from benchmarks.reliability.export import trials
 
 
+@pytest.mark.slow
 def test_nothing_is_lost(tmp_path):
     found = list(trials(tmp_path, quick=True))
     assert [trial.name for trial in found] == ["killed", "two at once", "full disk"]

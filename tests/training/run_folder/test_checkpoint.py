@@ -82,6 +82,7 @@ print(checkpoint.load_state(out).epoch, sorted(p.name for p in (out / "unfinishe
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_state_whole(tmp_path):
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=WITH_HELPERS)

@@ -114,6 +114,7 @@ def test_a_killed_worker_stops_the_other_and_all_go_on(uninterrupted_workers, tm
     check_equal(out, uninterrupted_workers)
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_comes_is_named(tmp_path):
     own, other = free_ports(2)
     process = Training(
