@@ -1,5 +1,8 @@
 """JAX's operations that `keras.ops` has not."""
 
+# pyright: reportAttributeAccessIssue=false
+# Where JAX is not installed, it takes this file for JAX.
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -7,11 +10,13 @@ from typing import Any
 
 import jax
 
+from keras_attn.typing import Tensor
+
 
 def value_and_gradient(
-    function: Callable[[jax.Array], tuple[jax.Array, Any]], x: jax.Array
-) -> tuple[tuple[jax.Array, Any], jax.Array]:
+    function: Callable[[Tensor], tuple[Tensor, Any]], x: Tensor
+) -> tuple[tuple[Tensor, Any], Tensor]:
     """See `keras_attn.backend.value_and_gradient`."""
-    result: tuple[tuple[jax.Array, Any], jax.Array]
+    result: tuple[tuple[Tensor, Any], Tensor]
     result = jax.value_and_grad(function, has_aux=True)(x)
     return result

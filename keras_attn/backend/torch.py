@@ -1,5 +1,8 @@
 """PyTorch's operations that `keras.ops` has not."""
 
+# pyright: reportAttributeAccessIssue=false
+# Where PyTorch is not installed, it takes this file for PyTorch.
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -7,10 +10,12 @@ from typing import Any
 
 import torch
 
+from keras_attn.typing import Tensor
+
 
 def value_and_gradient(
-    function: Callable[[torch.Tensor], tuple[torch.Tensor, Any]], x: torch.Tensor
-) -> tuple[tuple[torch.Tensor, Any], torch.Tensor]:
+    function: Callable[[Tensor], tuple[Tensor, Any]], x: Tensor
+) -> tuple[tuple[Tensor, Any], Tensor]:
     """See `keras_attn.backend.value_and_gradient`."""
     x = x.detach().requires_grad_()
     with torch.enable_grad():
