@@ -1,0 +1,27 @@
+"""Every method, and gates by class, on the other two backends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from helpers.paths import ROOT
+
+FILES = ("tests/explain/test_methods.py", "tests/explain/test_profiles.py")
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_the_same_tests_on(backend):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *FILES],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
