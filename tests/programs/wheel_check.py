@@ -21,8 +21,8 @@ import importlib, json, pkgutil
 import keras_attn
 modules = {}
 for info in pkgutil.walk_packages(keras_attn.__path__, "keras_attn."):
-    if info.name.endswith("__main__"):  # runs the command line
-        continue
+    if info.name.endswith(("__main__", "backend.jax", "backend.torch")):
+        continue  # it runs the command line, or needs another backend
     module = importlib.import_module(info.name)
     modules[info.name] = sorted(name for name in vars(module) if not name.startswith("_"))
 print(json.dumps({"file": keras_attn.__file__, "modules": modules}))
