@@ -48,9 +48,6 @@ check: lint test  ## lint, types and the fast suite: what a commit must pass
 test: $(READY)  ## the fast suite: five minutes on two cores
 	$(BIN)/python -m pytest -m "not slow and not backend and not browser and not docs" $(IN_PARALLEL) $(TESTS)
 
-test-slow: $(READY)  ## what takes minutes
-	$(BIN)/python -m pytest -m "slow and not browser and not docs" $(TESTS)
-
 $(BACKENDS)/.backends: pyproject.toml
 	@$(MAKE) --no-print-directory install VENV=$(BACKENDS)
 	@$(BACKENDS)/bin/python $(PIP) $(EDITABLE) ".[backends]"
@@ -58,6 +55,9 @@ $(BACKENDS)/.backends: pyproject.toml
 
 test-backends: $(BACKENDS)/.backends  ## what runs JAX and PyTorch; one of them: BACKEND=jax
 	$(BACKENDS)/bin/python -m pytest -m "backend and not slow" -k "$(BACKEND)" $(TESTS)
+
+test-slow: $(BACKENDS)/.backends  ## what takes minutes
+	$(BACKENDS)/bin/python -m pytest -m "slow and not browser and not docs" $(TESTS)
 
 test-newest-keras:  ## the layers and saved weights on the newest Keras there is
 	@test -x $(NEWEST_KERAS)/python || $(PYTHON) -m venv $(NEWEST_KERAS:/bin=)
