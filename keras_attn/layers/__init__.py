@@ -38,6 +38,9 @@ from keras_attn.layers.gates.spatial_channel_squeeze_excite import (
     SpatialChannelSqueezeExcite as SpatialChannelSqueezeExcite,
 )
 from keras_attn.layers.gates.squeeze_excite import SqueezeExcite as SqueezeExcite
+from keras_attn.layers.glimpses.box_crop2d import BoxCrop2D as BoxCrop2D
+from keras_attn.layers.glimpses.glimpse_sensor import GlimpseSensor as GlimpseSensor
+from keras_attn.layers.glimpses.recurrent_glimpses import RecurrentGlimpses as RecurrentGlimpses
 from keras_attn.layers.residual_attention.attention_module import AttentionModule as AttentionModule
 from keras_attn.layers.residual_attention.inception_unit import (
     InceptionResNetUnit as InceptionResNetUnit,
