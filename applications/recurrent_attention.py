@@ -1,4 +1,4 @@
-"""The Recurrent Attention Model (Mnih et al., NIPS 2014): a classifier that looks at a few places."""
+"""Recurrent Attention Model (Mnih et al., NIPS 2014): looks at few places, learns which."""
 
 from __future__ import annotations
 

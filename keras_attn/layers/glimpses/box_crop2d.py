@@ -68,18 +68,17 @@ class BoxCrop2D(keras.layers.Layer):
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
 
-    Call arguments:
-        images: (B, H, W, C), or (B, C, H, W) if `channels_first`; any H and W.
-        boxes: (B, 4), or (B, R, 4) for R boxes of each image: centre y, centre x, half the height,
-            half the width.
+    Input shape:
+        Images (B, H, W, C), or (B, C, H, W) if `channels_first`; any H and W. Boxes (B, 4), or
+        (B, R, 4) for R boxes of each image: centre y, centre x, half the height, half the width.
 
     Output shape:
         (B, h, w, C), or (B, R, h, w, C) of R boxes; the channels stand before h and w if
         `channels_first`. The dtype is the layer's; the matrices are made in float32, or wider.
 
     Raises:
-        ValueError: If `size` isn't a positive integer or two of them, `units` is neither, `min_half`
-            isn't positive, or `boxes` don't have four numbers each.
+        ValueError: If `size` isn't a positive integer or two of them, `units` is neither,
+            `min_half` isn't positive, or `boxes` don't have four numbers each.
 
     Example:
 

@@ -31,10 +31,10 @@ class GlimpseSensor(keras.layers.Layer):
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
 
-    Call arguments:
-        images: (B, H, W, C), or (B, C, H, W) if `channels_first`; any H and W.
-        locations: (B, 2) of y and x: (-1, -1) is the image's top left corner, (1, 1) its bottom
-            right one, (0, 0) its centre.
+    Input shape:
+        Images (B, H, W, C), or (B, C, H, W) if `channels_first`; any H and W. Locations (B, 2) of y
+        and x: (-1, -1) is the image's top left corner, (1, 1) its bottom right one, (0, 0) its
+        centre.
 
     Output shape:
         (B, h, w, S C), the channels of the smallest patch first; or (B, S C, h, w) if

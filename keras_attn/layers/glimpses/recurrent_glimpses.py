@@ -8,7 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn._checks import check_int, check_one_of, check_pair, check_positive_int
+from keras_attn._checks import (
+    check_non_negative_int,
+    check_one_of,
+    check_pair,
+    check_positive_int,
+)
 from keras_attn.layers._composed import built
 from keras_attn.layers._parts import LayerOfParts
 from keras_attn.layers._validation import check_data_format
@@ -56,18 +61,20 @@ class RecurrentGlimpses(LayerOfParts):
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        images: (B, H, W, C), or (B, C, H, W) if `channels_first`; H and W must be known.
-        locations: (B, T, 2) of y and x from -1 to 1, places to look at instead of the policy's own;
-            their densities are taken under the policy. `None` for none.
+        locations: (B, T, 2) of y and x from -1 to 1, places to look at instead of the policy's
+            own; their densities are taken under the policy. `None` for none.
         training: Whether places are drawn, unless `sample` says.
         sample: Whether places are drawn.
-        return_attention: Whether the boxes are returned, too.
+        return_attention: Whether to return the boxes that were looked at, (B, T, num_scales, 4), in
+            `BoxCrop2D`'s normalized units.
 
-    Output:
-        A dict: `"probabilities"` (B, classes); `"log_densities"` (B, T - 1), of each place after the
-        first; `"baselines"` (B, T); `"locations"` (B, T, 2). The attention is (B, T, num_scales, 4),
-        the boxes that were looked at, in `BoxCrop2D`'s normalized units. All are float32, or wider
-        where the layer is.
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) if `channels_first`; H and W must be known.
+
+    Output shape:
+        A dict: `"probabilities"` (B, classes); `"log_densities"` (B, T - 1), of each place after
+        the first; `"baselines"` (B, T); `"locations"` (B, T, 2). All are float32, or wider where
+        the layer is.
 
     Raises:
         ValueError: If a number isn't positive, a name is unknown, the image's size is unknown, or
@@ -121,7 +128,7 @@ class RecurrentGlimpses(LayerOfParts):
         self.location_units = (
             None if location_units is None else check_positive_int("location_units", location_units)
         )
-        self.seed = None if seed is None else check_int("seed", seed, "an integer", least=0)
+        self.seed = None if seed is None else check_non_negative_int("seed", seed)
         self.data_format = check_data_format(data_format)
         self.input_spec = None
         self.generator = keras.random.SeedGenerator(self.seed, name="generator")
