@@ -104,7 +104,8 @@ class GlimpseSensor(keras.layers.Layer):
         boxes = []
         for number in range(self.num_scales):
             half = [side * self.scale**number / 2 for side in self.glimpse_size]
-            boxes.append(ops.concatenate([centre, ops.zeros_like(centre) + half], axis=-1))
+            halves = ops.broadcast_to(ops.convert_to_tensor(half, dtype), ops.shape(centre))
+            boxes.append(ops.concatenate([centre, halves], axis=-1))
         return ops.stack(boxes, axis=-2)
 
     def call(self, images: Tensor, locations: Tensor) -> Tensor:

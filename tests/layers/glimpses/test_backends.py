@@ -29,12 +29,7 @@ def test_the_same_tests_on(backend):
             *FILES,
         ],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "JAX_ENABLE_X64": "1",  # the closed forms are compared in 64 bits
-            "CUDA_VISIBLE_DEVICES": "",
-        },
+        env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
         check=False,

@@ -81,35 +81,39 @@ def test_antialiased_takes_the_mean_of_what_it_covers():
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("units", ["pixels", "normalized"])
 def test_the_boxes_gradient_is_that_of_differences(images, antialias, units):
-    layer = BoxCrop2D(4, antialias, units, dtype="float64")
-    box = np.array([[5.31, 6.17, 2.71, 3.87]])
+    """Central differences of the NumPy account, in 64 bits."""
+    layer = BoxCrop2D(4, antialias, units)
+    box, unit = np.array([5.31, 6.17, 2.71, 3.87]), np.ones(4)
+    given = box
     if units == "normalized":
-        box = box / (np.array([[H, W, H, W]]) / 2) - [[1, 1, 0, 0]]
-    weight = np.random.default_rng(1).normal(size=(1, 4, 4, C))
-    one = ops.convert_to_tensor(images[:1], "float64")
+        unit = np.array([H, W, H, W]) / 2
+        given = box / unit - [1, 1, 0, 0]
+    weight = np.random.default_rng(1).normal(size=(4, 4, C))
 
     def value(box):
-        return ops.sum(layer(one, box) * weight), None
+        crop = layer(images[:1], box)
+        return ops.sum(crop[0] * ops.convert_to_tensor(weight, crop.dtype)), None
 
-    gradient = value_and_gradient(value, ops.convert_to_tensor(box, "float64"))[1]
-    gradient = ops.convert_to_numpy(gradient)[0]
-    for number in range(4):
-        step = np.zeros((1, 4))
-        step[0, number] = 1e-6
+    box_given = ops.convert_to_tensor(given[None], "float32")
+    gradient = ops.convert_to_numpy(value_and_gradient(value, box_given)[1])[0]
+    for number, step in enumerate(1e-6 * np.eye(4)):
         there, back = (
-            float(value(ops.convert_to_tensor(box + sign * step, "float64"))[0]) for sign in (1, -1)
+            (by_numpy(images[0], box + sign * step, 4, antialias) * weight).sum()
+            for sign in (1, -1)
         )
-        assert gradient[number] == pytest.approx((there - back) / 2e-6, rel=1e-5, abs=1e-6)
+        expected = (there - back) / 2e-6 * unit[number]
+        assert gradient[number] == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
 def test_the_images_gradient_is_the_crops_transpose(images):
-    layer, box = BoxCrop2D(4, dtype="float64"), np.array([[5.3, 6.1, 2.7, 3.9]])
-    weight = np.random.default_rng(1).normal(size=(1, 4, 4, C))
-    x = ops.convert_to_tensor(images[:1], "float64")
-    gradient = value_and_gradient(lambda x: (ops.sum(layer(x, box) * weight), None), x)[1]
+    layer, box = BoxCrop2D(4), np.array([[5.3, 6.1, 2.7, 3.9]], "float32")
+    weight = np.random.default_rng(1).normal(size=(1, 4, 4, C)).astype("float32")
+    x = ops.convert_to_tensor(images[:1])
+    given = ops.convert_to_tensor(weight)
+    gradient = value_and_gradient(lambda x: (ops.sum(layer(x, box) * given), None), x)[1]
     rows, columns = matrix(5.3, 2.7, H, 4), matrix(6.1, 3.9, W, 4)
     expected = np.einsum("ih,ijc,jw->hwc", rows, weight[0], columns)
-    np.testing.assert_allclose(ops.convert_to_numpy(gradient)[0], expected, atol=1e-12)
+    np.testing.assert_allclose(ops.convert_to_numpy(gradient)[0], expected, atol=1e-5)
 
 
 def test_boxes_without_extent_are_held_at_the_least(images):
@@ -180,7 +184,7 @@ def test_a_model_of_any_size_saves_and_loads(images, tmp_path):
         np.testing.assert_array_equal(ops.convert_to_numpy(got), ops.convert_to_numpy(expected))
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16", "float32"])
 def test_boxes_are_exact_in_every_policy(dtype):
     """A place near 1000 has no half pixels in 16 bits."""
     image = np.zeros((1, 1024, 8, 1), "float32")

@@ -14,9 +14,11 @@ from keras_attn.backend import value_and_gradient
 from keras_attn.layers import RecurrentGlimpses, attention_form
 
 SIDE, STD = 12, 0.25
+# TensorFlow's closed forms in 64 bits; Keras has 32 with the others.
+DTYPE, EXACT = ("float64", 1e-12) if keras.backend.backend() == "tensorflow" else ("float32", 2e-5)
 
 
-def small(dtype="float64", **options):
+def small(dtype=DTYPE, **options):
     """Every weight random, so that no zero hides a mistake."""
     options = {"num_glimpses": 2, "glimpse_size": 4, "units": 7, "hidden_units": 5, **options}
     layer = RecurrentGlimpses(3, location_std=STD, dtype=dtype, seed=3, **options)
@@ -46,8 +48,7 @@ def gradient_of(layer, part, value):
         return layer.stateless_call(given, others(layer), *args, **kwargs)[0]
 
     gradient = value_and_gradient(run, ops.convert_to_tensor(weights[index].value))[1]
-    # TensorFlow gives none where nothing connects the two.
-    return np.zeros(weights[index].shape) if gradient is None else ops.convert_to_numpy(gradient)
+    return ops.convert_to_numpy(gradient)
 
 
 def others(layer):
@@ -64,7 +65,7 @@ def policy_gradient(layer, image, nodes, weights, reward):
 
     def value(call):
         densities = call(images, locations=places)["log_densities"][:, 0]
-        return ops.sum(densities * (weights * reward))
+        return ops.sum(densities * ops.convert_to_tensor(weights * reward, densities.dtype))
 
     return gradient_of(layer, "mean/bias", value)[0] / (1 - mean[0] ** 2), mean[0]
 
@@ -81,7 +82,7 @@ def test_the_estimators_mean_by_quadrature(image, baseline):
     places = mean_of(layer, image)[0] + STD * nodes
     weights = weights / weights.sum()
     found, mean = policy_gradient(layer, image, places, weights, -((places - 0.8) ** 2) - baseline)
-    assert found == pytest.approx(-2 * (mean - 0.8), abs=1e-12)
+    assert found == pytest.approx(-2 * (mean - 0.8), abs=EXACT)
 
 
 def test_a_bandits_gradient(image):
@@ -92,20 +93,20 @@ def test_a_bandits_gradient(image):
     density = np.exp(-(((places - mean) / STD) ** 2) / 2) / (STD * math.sqrt(2 * math.pi))
     found, _ = policy_gradient(layer, image, places, r * weights * density, 1.0)
     low, high = (math.exp(-(((c + s * r - mean) / STD) ** 2) / 2) for s in (-1, 1))
-    assert found == pytest.approx((low - high) / (STD * math.sqrt(2 * math.pi)), abs=1e-12)
+    assert found == pytest.approx((low - high) / (STD * math.sqrt(2 * math.pi)), abs=EXACT)
 
 
 def test_densities_are_the_normal_distributions(image):
     layer = small(num_glimpses=3)
     places = np.array([[[0, 0], [0.3, -0.9], [0.5, 0.1]]])
     found = layer(image, locations=places)
-    np.testing.assert_array_equal(ops.convert_to_numpy(found["locations"]), places)
+    np.testing.assert_allclose(ops.convert_to_numpy(found["locations"]), places, atol=EXACT)
     mean = mean_of(layer, image)
     off = ((places[0, 1] - mean) / STD) ** 2
     expected = (-off / 2 - math.log(STD * math.sqrt(2 * math.pi))).sum()
     got = ops.convert_to_numpy(found["log_densities"])
     assert got.shape == (1, 2)
-    assert got[0, 0] == pytest.approx(expected, rel=1e-12)
+    assert got[0, 0] == pytest.approx(expected, rel=EXACT)
 
 
 @pytest.mark.parametrize("part", ["mean/kernel", "mean/bias", "baseline/kernel", "baseline/bias"])
@@ -165,13 +166,13 @@ def test_the_network_in_numpy(image):
     scores = np.exp(dense(layer, "head", state))
     found, boxes = layer(image, return_attention=True)
     found = {name: ops.convert_to_numpy(value) for name, value in found.items()}
-    np.testing.assert_allclose(found["probabilities"], scores / scores.sum(), rtol=1e-12)
-    np.testing.assert_allclose(found["locations"][0], np.concatenate(places), atol=1e-12)
-    np.testing.assert_allclose(found["baselines"][0], baselines, rtol=1e-12)
+    np.testing.assert_allclose(found["probabilities"], scores / scores.sum(), rtol=EXACT)
+    np.testing.assert_allclose(found["locations"][0], np.concatenate(places), atol=EXACT)
+    np.testing.assert_allclose(found["baselines"][0], baselines, rtol=EXACT)
     boxes = ops.convert_to_numpy(boxes)
     assert boxes.shape == (1, 3, 1, 4) == tuple(layer.compute_attention_shape(image.shape))
-    np.testing.assert_allclose(boxes[0, :, 0, :2], found["locations"][0], atol=1e-12)
-    np.testing.assert_allclose(boxes[0, :, 0, 2:], 4 / SIDE, atol=1e-12)
+    np.testing.assert_allclose(boxes[0, :, 0, :2], found["locations"][0], atol=EXACT)
+    np.testing.assert_allclose(boxes[0, :, 0, 2:], 4 / SIDE, atol=EXACT)
     assert attention_form(layer) == "boxes"
 
 
@@ -248,7 +249,7 @@ def test_an_image_of_unknown_size():
         RecurrentGlimpses(3)(keras.Input((None, 28, 1)))
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16", DTYPE])
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_every_policy_computes_in_float32_or_wider(image, dtype, cell):
     layer = RecurrentGlimpses(3, glimpse_size=4, cell=cell, dtype=dtype)
