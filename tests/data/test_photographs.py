@@ -14,6 +14,7 @@ from keras_attn.data.batches.decoder import Decoder
 from keras_attn.data.batches.photographs import draw_box_in_graph, photograph_reader
 from keras_attn.data.batches.sequence import EvaluationSequence, TrainingSequence
 from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches, training_batches
+from keras_attn.data.batches.workers import start_workers, usable_cores
 from keras_attn.data.by_name import load_dataset
 from keras_attn.data.encoded import picture_of
 from keras_attn.data.image_dataset import ImageDataset
@@ -350,3 +351,12 @@ def test_worker_processes_give_the_same(folder):
     np.testing.assert_array_equal(images, theirs)
     np.testing.assert_array_equal(labels, their_labels)
     assert labels.tolist() == split.labels[rows].tolist()
+
+
+@pytest.mark.slow
+def test_worker_processes_need_no_keras():
+    """Keras's backend may take seconds, a device, or another package that is not there."""
+    loaded = "sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(__import__('sys').modules))"
+    with start_workers(1) as workers:
+        assert workers.submit(usable_cores).result() == usable_cores()
+        assert workers.submit(eval, loaded).result() == []

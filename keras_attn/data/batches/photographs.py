@@ -10,8 +10,13 @@ from typing import cast
 import numpy as np
 import tensorflow as tf
 
-from keras_attn.data.augment import RESIZED_CROP_AREA, RESIZED_CROP_ASPECT
-from keras_attn.data.batches.boxes import NUMBERS, TRIES, draw_box
+from keras_attn.data.batches.boxes import (
+    NUMBERS,
+    RESIZED_CROP_AREA,
+    RESIZED_CROP_ASPECT,
+    TRIES,
+    draw_box,
+)
 from keras_attn.data.encoded import EncodedSplit, FileSplit, picture_of
 from keras_attn.data.readers.records import RecordSplit
 from keras_attn.images.graph.decoding import GREY

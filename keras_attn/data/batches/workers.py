@@ -10,6 +10,7 @@ import os
 from concurrent.futures import Executor
 
 from keras_attn._extras import need
+from keras_attn._startup import WORKER
 
 IDLE = 300  # seconds without work after which a worker ends
 
@@ -17,7 +18,7 @@ IDLE = 300  # seconds without work after which a worker ends
 def start_workers(count: int) -> Executor:
     """Starts worker processes when they are first given work.
 
-    They import the library with Keras's NumPy backend, which takes two seconds and no device.
+    They import what reads and decodes, without Keras and its backend, in half a second.
 
     Args:
         count: Number of processes.
@@ -32,7 +33,7 @@ def start_workers(count: int) -> Executor:
     from joblib.externals.loky import ProcessPoolExecutor
 
     executor: Executor = ProcessPoolExecutor(
-        max_workers=count, timeout=IDLE, env={"KERAS_BACKEND": "numpy", "OMP_NUM_THREADS": "1"}
+        max_workers=count, timeout=IDLE, env={WORKER: "1", "OMP_NUM_THREADS": "1"}
     )
     return executor
 
