@@ -66,4 +66,4 @@ start = time.perf_counter()
 # Two times each: an epoch is half a pass over the images, so that one begins within a pass.
 train(build_model, data, out, epochs=EPOCHS, batch_size=BATCH, repeats=2, verbose=0,
       augment=("random_resized_crop", "flip", "mixup"), callbacks=[Watch()],
-      jit_compile=False)  # fmt: skip
+      jit_compile=keras.backend.backend() == "jax")  # fmt: skip
