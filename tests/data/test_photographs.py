@@ -2,12 +2,15 @@
 
 import dataclasses
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from helpers.paths import WITH_HELPERS
 from keras_attn.data import splits
 from keras_attn.data.batches.boxes import NUMBERS, draw_box
 from keras_attn.data.batches.decoder import Decoder
@@ -360,3 +363,19 @@ def test_worker_processes_need_no_keras():
     with start_workers(1) as workers:
         assert workers.submit(usable_cores).result() == usable_cores()
         assert workers.submit(eval, loaded).result() == []
+
+
+@pytest.mark.slow
+def test_worker_processes_end_with_a_process_that_is_killed():
+    program = (
+        "import os, signal\n"
+        "from keras_attn.data.batches.workers import start_workers\n"
+        "print(start_workers(1).submit(os.getpid).result(), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**WITH_HELPERS, "KERAS_ATTN_WORKER": "1"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    # Its output has come to its end, which a worker holds open until it ends, too.
+    assert done.returncode == -9 and int(done.stdout) > 1
