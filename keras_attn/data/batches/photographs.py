@@ -28,7 +28,7 @@ HEAD = 1024  # bytes of a JPEG in which its picture usually begins
 MARGIN = 16
 
 Example = tuple[tf.Tensor, tf.Tensor]
-Reader = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Example]
+Reader = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor | None], Example]
 
 
 def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
@@ -40,18 +40,20 @@ def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
             from 0 to 1. Otherwise it is what is evaluated.
 
     Returns:
-        Function from the row, int64 `()`, what `record_reader` gives for it, and float32
-        `(NUMBERS,)` to uint8 `(H, W, C)` and int64 `()`.
+        Function from the row, int64 `()`, what `record_reader` gives for it, float32 `(NUMBERS,)`
+        and whether the image is mirrored, bool `()` or `None`, to uint8 `(H, W, C)` and int64 `()`.
     """
     load = _loader(split)
     how, channels = split.preprocessing, split.channels
     size = cast(tuple[int, int], how.size)
 
-    def by_pillow(row: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    def by_pillow(row: np.ndarray, numbers: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         picture, _ = picture_of(split.source(int(row)), channels)
-        if not parts:
-            return how.fit_picture(picture)
-        return how.fit_part(picture, draw_box(numbers, picture.height, picture.width))
+        if parts:
+            image = how.fit_part(picture, draw_box(numbers, picture.height, picture.width))
+        else:
+            image = how.fit_picture(picture)
+        return np.ascontiguousarray(image[:, ::-1]) if mirrored else image
 
     def decoded(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
         rgb = tf.image.decode_and_crop_jpeg(
@@ -63,7 +65,9 @@ def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
         grey = tf.reduce_sum(tf.cast(rgb, tf.int32) * tf.constant(GREY), -1, keepdims=True)
         return tf.cast((grey + 2**15) // 2**16, tf.uint8)
 
-    def part(encoded: tf.Tensor, numbers: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    def part(
+        encoded: tf.Tensor, numbers: tf.Tensor, sides: tf.Tensor, mirrored: tf.Tensor | None
+    ) -> tf.Tensor:
         box = draw_box_in_graph(numbers, sides)
         start, shape = box[:2], box[2:]
         first = tf.maximum(start - MARGIN, 0)
@@ -73,9 +77,10 @@ def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
         pixels = tf.slice(pixels, [top, left, 0], [rows, columns, channels])
         pixels = tf.ensure_shape(pixels, (None, None, channels))
         scale = tf.cast(tf.constant(size, tf.float64) / tf.cast(shape, tf.float64), tf.float32)
-        return resize_part(pixels[None], scale, tf.zeros(2), size, how.interpolation)[0]
+        start = tf.zeros(2)
+        return resize_part(pixels[None], scale, start, size, how.interpolation, mirrored)[0]
 
-    def centre(encoded: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    def centre(encoded: tf.Tensor, sides: tf.Tensor, mirrored: tf.Tensor | None) -> tf.Tensor:
         scale, start = whole_of(how, sides)
         reach = tf.math.ceil(2.0 / tf.minimum(scale, 1.0)) + MARGIN  # of the filter
         begin, end = start / scale, (start + tf.constant(size, tf.float32)) / scale
@@ -83,23 +88,26 @@ def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
         last = tf.minimum(tf.cast(end + reach, tf.int32), sides)
         pixels = decoded(encoded, tf.concat([first, last - first], 0))
         start = start - tf.cast(first, tf.float32) * scale
-        return resize_part(pixels[None], scale, start, size, how.interpolation)[0]
-
-    def in_graph(encoded: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        sides = tf.image.extract_jpeg_shape(encoded)[:2]
-        return part(encoded, numbers, sides) if parts else centre(encoded, sides)
+        return resize_part(pixels[None], scale, start, size, how.interpolation, mirrored)[0]
 
     @tf.autograph.experimental.do_not_convert
-    def read(row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor) -> Example:
+    def read(
+        row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor, mirrored: tf.Tensor | None = None
+    ) -> Example:
         encoded, label = load(row, record)
-        image = tf.cond(
-            _is_plain_jpeg(encoded),
-            lambda: in_graph(encoded, numbers),
-            lambda: tf.ensure_shape(
-                tf.numpy_function(by_pillow, [row, numbers], tf.uint8, stateful=False),
-                (*size, channels),
-            ),
-        )
+
+        def in_graph() -> tf.Tensor:
+            sides = tf.image.extract_jpeg_shape(encoded)[:2]
+            if parts:
+                return part(encoded, numbers, sides, mirrored)
+            return centre(encoded, sides, mirrored)
+
+        def elsewhere() -> tf.Tensor:
+            given = [row, numbers, False if mirrored is None else mirrored]
+            image = tf.numpy_function(by_pillow, given, tf.uint8, stateful=False)
+            return tf.ensure_shape(image, (*size, channels))
+
+        image = tf.cond(_is_plain_jpeg(encoded), in_graph, elsewhere)
         return tf.ensure_shape(image, (*size, channels)), label
 
     return cast(Reader, read)

@@ -195,6 +195,9 @@ def _augmented(
         )
     draws_parts = isinstance(split, EncodedSplit) and split.is_varied and CROP in plan.augment
     is_encoded = isinstance(split, EncodedSplit) and (draws_parts or not split.is_small())
+    # A photograph is mirrored while it is resized, where nothing is cut out of it after that.
+    mirrors = is_encoded and "flip" in plan.augment and "crop" not in plan.augment
+    mirrors = mirrors and (draws_parts or CROP not in plan.augment)
     has_images = is_encoded or isinstance(split, StreamSplit)
     gather = None if has_images else _gather(split)
 
@@ -216,7 +219,7 @@ def _augmented(
         offsets = flips = None
         if "crop" in plan.augment:
             offsets = draw("crop", (2,), minval=0, maxval=2 * CROP_PADDING + 1, dtype=tf.int32)
-        if "flip" in plan.augment:
+        if "flip" in plan.augment and not mirrors:
             flips = draw("flip", ()) < 0.5
         images = _crop_and_flip(images, offsets, flips)
         labels = tf.one_hot(labels, plan.num_classes)  # (b, classes)
@@ -234,7 +237,8 @@ def _augmented(
     else:
         batches = row_numbers(plan, start_step, replicas, size)
     if is_encoded:
-        batches = _one_by_one(batches, plan, size, cast(EncodedSplit, split), draws_parts)
+        encoded = cast(EncodedSplit, split)
+        batches = _one_by_one(batches, plan, size, encoded, draws_parts, mirrors)
     return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
 
 
@@ -260,23 +264,32 @@ def _evaluated(split: EncodedSplit) -> tf.data.Dataset:
 
 
 def _one_by_one(
-    batches: tf.data.Dataset, plan: BatchPlan, size: int, split: EncodedSplit, draws_parts: bool
+    batches: tf.data.Dataset,
+    plan: BatchPlan,
+    size: int,
+    split: EncodedSplit,
+    draws_parts: bool,
+    mirrors: bool,
 ) -> tf.data.Dataset:
     """Batches of rows -> the same of images and labels, of which several are read at a time."""
     read, records = photograph_reader(split, parts=draws_parts), record_reader(split)
 
     @tf.autograph.experimental.do_not_convert
     def draw(step: tf.Tensor, replica: tf.Tensor, rows: tf.Tensor) -> Any:
-        crop = seeds_of(plan.seed, step)[1 + AUGMENTATIONS.index(CROP)]
-        numbers = tf.random.stateless_uniform((plan.batch_size, NUMBERS), crop)
-        mine = numbers[replica * size : (replica + 1) * size]  # of the global batch
-        return tf.repeat(step, size), tf.repeat(replica, size), rows, records(rows), mine
+        seeds = seeds_of(plan.seed, step)[1:]
+        mine = slice(replica * size, (replica + 1) * size)  # of the global batch
+
+        def drawn(name: str, shape: tuple[int, ...]) -> tf.Tensor:
+            seed = seeds[AUGMENTATIONS.index(name)]
+            return tf.random.stateless_uniform((plan.batch_size, *shape), seed)[mine]
+
+        of_batch = tf.repeat(step, size), tf.repeat(replica, size), rows, records(rows)
+        flips = (drawn("flip", ()) < 0.5,) if mirrors else ()
+        return *of_batch, drawn(CROP, (NUMBERS,)), *flips
 
     @tf.autograph.experimental.do_not_convert
-    def one(
-        step: tf.Tensor, replica: tf.Tensor, row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor
-    ) -> Any:
-        return step, replica, *read(row, record, numbers)
+    def one(step: tf.Tensor, replica: tf.Tensor, *example: tf.Tensor) -> Any:
+        return step, replica, *read(*example)
 
     @tf.autograph.experimental.do_not_convert
     def whole(steps: tf.Tensor, replicas: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> Any:
