@@ -20,8 +20,8 @@ from keras_attn.data.batches.boxes import (
 from keras_attn.data.encoded import EncodedSplit, FileSplit, picture_of
 from keras_attn.data.readers.records import RecordSplit
 from keras_attn.images.graph.decoding import GREY
-from keras_attn.images.graph.orientation import exif_of_jpeg, orientation_of
 from keras_attn.images.graph.pixels import resize_part, whole_of
+from keras_attn.images.orientation import exif_of_jpeg, orientation
 
 HEAD = 1024  # bytes of a JPEG in which its picture usually begins
 # Beside a part that is decoded alone, so that its colours are those of the whole picture.
@@ -200,10 +200,14 @@ def _is_plain_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     data = tf.io.decode_raw(head, tf.uint8)
     begins = tf.reduce_any((data[:-1] == 0xFF) & (data[1:] == 0xDA))  # the picture itself
     has_no_exif = begins & ~tf.strings.regex_full_match(head, r"\C*Exif\C*")
-    return tf.cond(
-        is_jpeg & ends,
-        lambda: tf.cond(
-            has_no_exif, lambda: True, lambda: tf.equal(orientation_of(exif_of_jpeg(encoded)), 1)
-        ),
-        lambda: False,
-    )
+
+    def lies_upright() -> tf.Tensor:
+        # By Python: a walk along the segments in the graph would cost every other file, too.
+        found = tf.numpy_function(_lies_upright, [encoded], tf.bool, stateful=False)
+        return is_jpeg & ends & tf.ensure_shape(found, ())
+
+    return tf.cond(is_jpeg & ends & has_no_exif, lambda: True, lies_upright)
+
+
+def _lies_upright(encoded: bytes) -> np.ndarray:
+    return np.bool_(orientation(exif_of_jpeg(encoded)) == 1)
