@@ -5,7 +5,7 @@ that are to be set upright or that may be damaged, go the way that they go elsew
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +28,7 @@ HEAD = 1024  # bytes of a JPEG in which its picture usually begins
 MARGIN = 16
 
 Example = tuple[tf.Tensor, tf.Tensor]
-Reader = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor | None], Example]
+Reader = Callable[..., Example]
 
 
 def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
@@ -55,10 +55,16 @@ def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
             image = how.fit_picture(picture)
         return np.ascontiguousarray(image[:, ::-1]) if mirrored else image
 
-    def decoded(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    def decoded(encoded: tf.Tensor, first: tf.Tensor, last: tf.Tensor, sides: tf.Tensor) -> Any:
+        """The pixels from a row and column up to another: `(h, w, C)`."""
+        begin = tf.maximum(first - MARGIN, 0)
+        end = tf.minimum(last + MARGIN, sides)
+        window = tf.concat([begin, end - begin], 0)
         rgb = tf.image.decode_and_crop_jpeg(
             encoded, window, channels=3, dct_method="INTEGER_ACCURATE"
         )
+        (top, left), (rows, columns) = tf.unstack(first - begin), tf.unstack(last - first)
+        rgb = tf.slice(rgb, [top, left, 0], [rows, columns, 3])
         rgb = tf.ensure_shape(rgb, (None, None, 3))
         if channels == 3:
             return rgb
@@ -70,23 +76,18 @@ def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
     ) -> tf.Tensor:
         box = draw_box_in_graph(numbers, sides)
         start, shape = box[:2], box[2:]
-        first = tf.maximum(start - MARGIN, 0)
-        last = tf.minimum(start + shape + MARGIN, sides)
-        pixels = decoded(encoded, tf.concat([first, last - first], 0))
-        (top, left), (rows, columns) = tf.unstack(start - first), tf.unstack(shape)
-        pixels = tf.slice(pixels, [top, left, 0], [rows, columns, channels])
-        pixels = tf.ensure_shape(pixels, (None, None, channels))
+        pixels = decoded(encoded, start, start + shape, sides)
         scale = tf.cast(tf.constant(size, tf.float64) / tf.cast(shape, tf.float64), tf.float32)
         start = tf.zeros(2)
         return resize_part(pixels[None], scale, start, size, how.interpolation, mirrored)[0]
 
     def centre(encoded: tf.Tensor, sides: tf.Tensor, mirrored: tf.Tensor | None) -> tf.Tensor:
         scale, start = whole_of(how, sides)
-        reach = tf.math.ceil(2.0 / tf.minimum(scale, 1.0)) + MARGIN  # of the filter
+        reach = tf.math.ceil(2.0 / tf.minimum(scale, 1.0)) + 1.0  # of the filter
         begin, end = start / scale, (start + tf.constant(size, tf.float32)) / scale
         first = tf.maximum(tf.cast(begin - reach, tf.int32), 0)
         last = tf.minimum(tf.cast(end + reach, tf.int32), sides)
-        pixels = decoded(encoded, tf.concat([first, last - first], 0))
+        pixels = decoded(encoded, first, last, sides)
         start = start - tf.cast(first, tf.float32) * scale
         return resize_part(pixels[None], scale, start, size, how.interpolation, mirrored)[0]
 
@@ -210,4 +211,4 @@ def _is_plain_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _lies_upright(encoded: bytes) -> np.ndarray:
-    return np.bool_(orientation(exif_of_jpeg(encoded)) == 1)
+    return np.asarray(orientation(exif_of_jpeg(encoded)) == 1)
