@@ -6,10 +6,10 @@ Made-up photographs, JPEG files of 500 x 375, to 224 x 224, from a folder and fr
 TFRecord as tensorflow-datasets writes it: trained on ("random_resized_crop" and "flip") and
 evaluated (0.875). Beside ours are a tf.data pipeline as Keras's ImageNet examples have it, without
 antialiasing and with it, which is the same work, and `DataLoader` with torchvision's transforms, a
-worker for each core, which --torch runs in an environment that has them. Numbers of 32 bits are made
-of the pixels in all of them, but in "bytes": so `train` gives them to the device. libjpeg-turbo
-alone, which decodes whole files, is the limit. All of a number of cores are timed by turns; medians
-are quoted.
+worker for each core, which --torch runs in an environment that has them. Numbers of 32 bits are
+made of the pixels in all of them, but in "bytes": so `train` gives them to the device.
+libjpeg-turbo alone, which decodes whole files, is the limit. All of a number of cores are timed by
+turns; medians are quoted.
 """
 
 from __future__ import annotations

@@ -167,12 +167,12 @@ def _each(root: Path, paths: list[str], decode: bool) -> Iterable[Looked]:
 
 
 def _look_at_some(root: Path, paths: Sequence[str], decode: bool) -> list[Looked]:
-    found = []
+    found, folder = [], os.fspath(root)
     for path in paths:
         try:
-            height, width = image_size(root / path)
+            height, width = image_size(f"{folder}/{path}")
             if decode:
-                read_image(root / path, (None, None, 3))
+                read_image(f"{folder}/{path}", (None, None, 3))
             found.append((height, width, ""))
         except ValueError as error:
             found.append((0, 0, str(error.__cause__ or error)))
