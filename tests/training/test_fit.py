@@ -404,7 +404,9 @@ def test_a_model_that_does_not_fit(dataset, tmp_path, build, message):
             evaluate(model, dataset)
 
 
-@pytest.mark.parametrize("augment", [("crop", "mixup", "cutmix"), ("flip",)])
+@pytest.mark.parametrize(
+    "augment", [("mixup", "cutmix"), pytest.param(("flip",), marks=pytest.mark.slow)], ids=len
+)
 def test_what_the_device_finishes_is_what_training_batches_gives(augment, tmp_path):
     dataset, options = make_dataset(), {**QUICK, "augment": augment, "seed": 4}
     result = train(build_model, dataset, tmp_path, **options)

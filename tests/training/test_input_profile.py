@@ -63,6 +63,7 @@ def lines_of(caplog):
     return [match.groups() for match in found if match]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["input", "device"])
 def test_it_says_which_of_the_two_waits(limit, tmp_path, caplog):
     caplog.set_level(logging.INFO, "keras_attn")
@@ -81,12 +82,6 @@ def test_it_says_which_of_the_two_waits(limit, tmp_path, caplog):
         assert shares[-1] < 0.05 and int(takes) < 800  # 8 images in 10 ms
     text = (tmp_path / "history.csv").read_text().splitlines()[0]
     assert "input_wait" in text
-
-
-def test_without_it_nothing_is_said(tmp_path, caplog):
-    caplog.set_level(logging.INFO, "keras_attn")
-    result = train(build_model, make_dataset(), tmp_path, **QUICK)
-    assert "input_wait" not in result.history and not lines_of(caplog)
 
 
 def test_an_epoch_by_hand(monkeypatch, caplog):
