@@ -67,7 +67,7 @@ def lines_of(caplog):
 @pytest.mark.parametrize("limit", ["input", "device"])
 def test_it_says_which_of_the_two_waits(limit, tmp_path, caplog):
     caplog.set_level(logging.INFO, "keras_attn")
-    dataset = make_dataset(train_size=64)
+    dataset = make_dataset(train_size=256)
     data, build = (slow_input(dataset), build_model) if limit == "input" else (dataset, slow_model)
     result = train(build, data, tmp_path, **{**QUICK, "epochs": 3}, profile=True)
     shares = result.history["input_wait"]
@@ -76,8 +76,9 @@ def test_it_says_which_of_the_two_waits(limit, tmp_path, caplog):
     number, share, seconds, came, takes, which = said[-1]
     assert which == limit and float(share) == pytest.approx(100 * shares[-1], abs=0.6)
     if limit == "input":
-        assert shares[-1] > 0.5 and float(seconds) > 0.19  # 64 images of 3 ms
-        assert int(came) < 340 and int(takes) > 2 * int(came)
+        # 256 images of 3 ms, but for those that were made while the epoch before was evaluated.
+        assert shares[-1] > 0.5 and float(seconds) > 0.5
+        assert int(came) < 500 and int(takes) > 2 * int(came)
     else:
         assert shares[-1] < 0.05 and int(takes) < 800  # 8 images in 10 ms
     text = (tmp_path / "history.csv").read_text().splitlines()[0]
