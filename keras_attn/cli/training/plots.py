@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_attn.cli.stages import counted, say, warn
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from keras_attn.data import ImageDataset
 
 
-def add_plots(parser: argparse.ArgumentParser) -> None:
+def add_plots(parser: Any) -> None:
     """The flag that leaves them out."""
     parser.add_argument(
         "--no-plots",

@@ -229,7 +229,8 @@ def _augmented(
             images, labels = keras_layers(tf.cast(images, tf.float32), labels, draws)
         batch: tuple[tf.Tensor, ...] = (images, labels)
         if mixes:
-            batch += (draw_mixes(mixes, (size, *images.shape[1:3]), draws),)
+            sides = cast(tuple[int, int], tuple(images.shape[1:3]))
+            batch += (draw_mixes(mixes, (size, *sides), draws),)
         return batch if clock is None else _noted(batch, step, clock)
 
     if isinstance(split, StreamSplit):

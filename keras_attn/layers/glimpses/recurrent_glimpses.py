@@ -16,7 +16,7 @@ from keras_attn._checks import (
 )
 from keras_attn.layers._composed import built
 from keras_attn.layers._parts import LayerOfParts
-from keras_attn.layers._validation import check_data_format
+from keras_attn.layers._validation import check_channels, check_data_format
 from keras_attn.layers.contract import Form
 from keras_attn.layers.glimpses.glimpse_sensor import GlimpseSensor
 from keras_attn.typing import Shape, Tensor
@@ -145,7 +145,8 @@ class RecurrentGlimpses(LayerOfParts):
             name="sensor",
             **dtype,
         )
-        glimpse = self.sensor.compute_output_shape(images_shape, (images_shape[0], 2))
+        channels = check_channels("RecurrentGlimpses", images_shape, self.data_format)
+        values = math.prod(self.glimpse_size) * channels * self.num_scales
         for side, length in zip(self.glimpse_size, size, strict=True):
             if side > 2 * length:
                 raise ValueError(
@@ -158,7 +159,7 @@ class RecurrentGlimpses(LayerOfParts):
             return built(layer, (None, inputs))
 
         hidden, units = self.hidden_units, self.units
-        self.what = dense("what", math.prod(glimpse[1:]), hidden, activation="relu")
+        self.what = dense("what", values, hidden, activation="relu")
         self.where = dense("where", 2, hidden, activation="relu")
         self.of_what = dense("of_what", hidden, units)
         self.of_where = dense("of_where", hidden, units)
@@ -298,10 +299,11 @@ class RecurrentGlimpses(LayerOfParts):
         return self._dtype
 
     def _image_size(self, images_shape: Shape) -> tuple[int, int]:
-        size = images_shape[1:3] if self.data_format == "channels_last" else images_shape[2:4]
-        if len(images_shape) != 4 or None in size:
+        sides = images_shape[1:3] if self.data_format == "channels_last" else images_shape[2:4]
+        height, width = sides if len(images_shape) == 4 else (None, None)
+        if height is None or width is None:
             raise ValueError(
                 "`images` must have a height and a width that are known. "
                 f"Received: images with shape {tuple(images_shape)}"
             )
-        return size
+        return height, width

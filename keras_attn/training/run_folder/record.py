@@ -1,6 +1,7 @@
 """What `run.json` holds, and whether a file holds that."""
 
 import datetime
+import importlib
 import importlib.metadata
 import json
 import os
@@ -153,7 +154,6 @@ def _gpus() -> list[str]:
             for gpu in tf.config.list_physical_devices("GPU")
         ]
     if keras.backend.backend() == "torch":  # of which keras.distribution knows no devices
-        import torch
-
+        torch = importlib.import_module("torch")
         return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return [device for device in keras.distribution.list_devices() if "cpu" not in device]
