@@ -23,21 +23,23 @@ from keras_attn.layers.contract import attention_by_place as attention_by_place
 from keras_attn.layers.contract import attention_form as attention_form
 from keras_attn.layers.contract import attention_layers as attention_layers
 from keras_attn.layers.contract import attention_start as attention_start
-from keras_attn.layers.gates.bam import BAM as BAM
-from keras_attn.layers.gates.cbam import CBAM as CBAM
-from keras_attn.layers.gates.cbam import ChannelGate as ChannelGate
-from keras_attn.layers.gates.cbam import SpatialGate as SpatialGate
-from keras_attn.layers.gates.coordinate_attention import CoordinateAttention as CoordinateAttention
-from keras_attn.layers.gates.efficient_channel_attention import (
+from keras_attn.layers.gates.branch.selective_kernel import SelectiveKernel as SelectiveKernel
+from keras_attn.layers.gates.channel.efficient_channel_attention import (
     EfficientChannelAttention as EfficientChannelAttention,
 )
-from keras_attn.layers.gates.gather_excite import GatherExcite as GatherExcite
-from keras_attn.layers.gates.global_context import GlobalContext as GlobalContext
-from keras_attn.layers.gates.selective_kernel import SelectiveKernel as SelectiveKernel
-from keras_attn.layers.gates.spatial_channel_squeeze_excite import (
+from keras_attn.layers.gates.channel.squeeze_excite import SqueezeExcite as SqueezeExcite
+from keras_attn.layers.gates.channel_spatial.bam import BAM as BAM
+from keras_attn.layers.gates.channel_spatial.cbam import CBAM as CBAM
+from keras_attn.layers.gates.channel_spatial.cbam import ChannelGate as ChannelGate
+from keras_attn.layers.gates.channel_spatial.cbam import SpatialGate as SpatialGate
+from keras_attn.layers.gates.channel_spatial.coordinate_attention import (
+    CoordinateAttention as CoordinateAttention,
+)
+from keras_attn.layers.gates.channel_spatial.spatial_channel_squeeze_excite import (
     SpatialChannelSqueezeExcite as SpatialChannelSqueezeExcite,
 )
-from keras_attn.layers.gates.squeeze_excite import SqueezeExcite as SqueezeExcite
+from keras_attn.layers.gates.spatial.gather_excite import GatherExcite as GatherExcite
+from keras_attn.layers.gates.spatial.global_context import GlobalContext as GlobalContext
 from keras_attn.layers.residual_attention.attention_module import AttentionModule as AttentionModule
 from keras_attn.layers.residual_attention.inception_unit import (
     InceptionResNetUnit as InceptionResNetUnit,

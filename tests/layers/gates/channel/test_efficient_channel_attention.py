@@ -7,7 +7,7 @@ from helpers.layer_contract import assert_close
 from helpers.oracles.numpy_forward import random_images, random_weights, sigmoid
 from helpers.oracles.reference_outputs import load_source, set_from_source
 from keras_attn.layers import EfficientChannelAttention
-from keras_attn.layers.gates.efficient_channel_attention import channel_kernel_size
+from keras_attn.layers.gates.channel.efficient_channel_attention import channel_kernel_size
 
 
 @pytest.mark.parametrize("kernel_size", [None, 1, 5])
