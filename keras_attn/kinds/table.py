@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 from keras_attn.kinds.kind import Kind, Size
@@ -13,16 +14,26 @@ from keras_attn.layers import (
     BottleneckSelfAttention2D,
     ChannelGate,
     CoordinateAttention,
+    EffectiveSE,
     EfficientChannelAttention,
+    EfficientMultiScaleAttention,
     GatherExcite,
     GlobalContext,
+    GlobalResponseNormalization,
     HaloAttention2D,
+    LargeSeparableKernelAttention,
+    LightCBAM,
     NonLocal2D,
+    PolarizedSelfAttention,
     SelectiveKernel,
     SelfAttention2D,
+    ShuffleAttention,
+    SimAM,
     SpatialChannelSqueezeExcite,
     SpatialGate,
+    SpatialGroupEnhance,
     SqueezeExcite,
+    TripletAttention,
     depths_from_ratios,
 )
 
@@ -89,6 +100,12 @@ _SE = "Hu et al., CVPR 2018, and the authors' prototxts"
 _CBAM = "Woo et al., ECCV 2018, and the authors' code"
 _GE = "Hu et al., NeurIPS 2018, and the authors' prototxts"
 _GC = "Cao et al., ICCV workshops 2019; at the end of the branch as in the authors' code"
+_SIMAM = (
+    "Yang et al., ICML 2021, have it between the 3x3 convolution and its BatchNormalization; "
+    "the place is SE's"
+)
+_SHUFFLE = "Zhang and Yang, ICASSP 2021, and the authors' code"
+_SGE = "Li et al., 2019, and the authors' code"
 _NON_LOCAL = "Wang et al., CVPR 2018: one block, before the last block of res4"
 
 KINDS: dict[str, Kind] = {
@@ -113,6 +130,26 @@ KINDS: dict[str, Kind] = {
     "sse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS, lambda c, s: {"mode": "spatial"}),
     "scse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS),
     "coordinate": Kind(CoordinateAttention, "standard", _OURS),
+    "ese": Kind(EffectiveSE, "standard", _OURS),
+    "ceca": Kind(
+        EfficientChannelAttention, "standard", "timm: as ECA", lambda c, s: {"padding": "circular"}
+    ),
+    "light_cbam": Kind(LightCBAM, "standard", "timm: as CBAM"),
+    "grn": Kind(GlobalResponseNormalization, "standard", _OURS),
+    "simam": Kind(SimAM, "standard", _SIMAM),
+    "triplet": Kind(TripletAttention, "standard", "Misra et al., WACV 2021, and the authors' code"),
+    "shuffle": Kind(
+        ShuffleAttention, "standard", _SHUFFLE, lambda c, s: {"groups": gcd(64, c // 2)}
+    ),
+    "sge": Kind(SpatialGroupEnhance, "standard", _SGE, lambda c, s: {"groups": gcd(64, c)}),
+    "polarized": Kind(PolarizedSelfAttention, "standard", _OURS),
+    "polarized_sequential": Kind(
+        PolarizedSelfAttention, "standard", _OURS, lambda c, s: {"mode": "sequential"}
+    ),
+    "ema": Kind(
+        EfficientMultiScaleAttention, "standard", _OURS, lambda c, s: {"groups": gcd(32, c)}
+    ),
+    "lska": Kind(LargeSeparableKernelAttention, "standard", _OURS),
     "non_local": Kind(NonLocal2D, "post", _NON_LOCAL, blocks="last_but_one", stages=(-2, -1)),
     "sagan": Kind(
         NonLocal2D,

@@ -24,8 +24,12 @@ from keras_attn.layers.contract import attention_form as attention_form
 from keras_attn.layers.contract import attention_layers as attention_layers
 from keras_attn.layers.contract import attention_start as attention_start
 from keras_attn.layers.gates.branch.selective_kernel import SelectiveKernel as SelectiveKernel
+from keras_attn.layers.gates.channel.effective_se import EffectiveSE as EffectiveSE
 from keras_attn.layers.gates.channel.efficient_channel_attention import (
     EfficientChannelAttention as EfficientChannelAttention,
+)
+from keras_attn.layers.gates.channel.global_response_normalization import (
+    GlobalResponseNormalization as GlobalResponseNormalization,
 )
 from keras_attn.layers.gates.channel.squeeze_excite import SqueezeExcite as SqueezeExcite
 from keras_attn.layers.gates.channel_spatial.bam import BAM as BAM
@@ -35,11 +39,31 @@ from keras_attn.layers.gates.channel_spatial.cbam import SpatialGate as SpatialG
 from keras_attn.layers.gates.channel_spatial.coordinate_attention import (
     CoordinateAttention as CoordinateAttention,
 )
+from keras_attn.layers.gates.channel_spatial.light_cbam import LightCBAM as LightCBAM
+from keras_attn.layers.gates.channel_spatial.polarized_self_attention import (
+    PolarizedSelfAttention as PolarizedSelfAttention,
+)
+from keras_attn.layers.gates.channel_spatial.shuffle_attention import (
+    ShuffleAttention as ShuffleAttention,
+)
+from keras_attn.layers.gates.channel_spatial.simam import SimAM as SimAM
 from keras_attn.layers.gates.channel_spatial.spatial_channel_squeeze_excite import (
     SpatialChannelSqueezeExcite as SpatialChannelSqueezeExcite,
 )
+from keras_attn.layers.gates.channel_spatial.triplet_attention import (
+    TripletAttention as TripletAttention,
+)
+from keras_attn.layers.gates.spatial.efficient_multi_scale_attention import (
+    EfficientMultiScaleAttention as EfficientMultiScaleAttention,
+)
 from keras_attn.layers.gates.spatial.gather_excite import GatherExcite as GatherExcite
 from keras_attn.layers.gates.spatial.global_context import GlobalContext as GlobalContext
+from keras_attn.layers.gates.spatial.large_separable_kernel_attention import (
+    LargeSeparableKernelAttention as LargeSeparableKernelAttention,
+)
+from keras_attn.layers.gates.spatial.spatial_group_enhance import (
+    SpatialGroupEnhance as SpatialGroupEnhance,
+)
 from keras_attn.layers.residual_attention.attention_module import AttentionModule as AttentionModule
 from keras_attn.layers.residual_attention.inception_unit import (
     InceptionResNetUnit as InceptionResNetUnit,

@@ -391,6 +391,43 @@ CASES += [
     ),
 ]
 
+CASES += [
+    Case("effective_se", layers.EffectiveSE, {}),
+    Case(
+        "efficient_channel_attention_circular",
+        layers.EfficientChannelAttention,
+        {"kernel_size": 5, "padding": "circular"},
+    ),
+    Case("simam", layers.SimAM, {}),
+    Case("light_cbam", layers.LightCBAM, {"ratio": 4}),
+    Case("global_response_normalization", layers.GlobalResponseNormalization, {}),
+    Case("triplet_attention", layers.TripletAttention, {}),
+    Case(
+        "triplet_attention_no_spatial",
+        layers.TripletAttention,
+        {"kernel_size": 3, "use_spatial": False},
+    ),
+    Case("shuffle_attention", layers.ShuffleAttention, {"groups": 2}),
+    Case("spatial_group_enhance", layers.SpatialGroupEnhance, {"groups": 3}),
+    Case("polarized_self_attention", layers.PolarizedSelfAttention, {}),
+    Case(
+        "polarized_self_attention_sequential",
+        layers.PolarizedSelfAttention,
+        {"mode": "sequential"},
+        shape=(2, 7, 5, 24),
+    ),
+    Case(
+        "efficient_multi_scale_attention",
+        layers.EfficientMultiScaleAttention,
+        {"groups": 3},
+    ),
+    Case(
+        "large_separable_kernel_attention",
+        layers.LargeSeparableKernelAttention,
+        {"kernel_size": 11, "dilation_rate": 2},
+    ),
+]
+
 
 def public_layers() -> set[type]:
     return {

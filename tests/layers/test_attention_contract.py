@@ -41,6 +41,16 @@ SAID = {
     layers.HaloAttention2D: ("map", "new_map"),
     layers.AttentionModule: ("mask", "new_map"),
     layers.SelectiveKernel: ("channel_gate", "new_map"),
+    layers.EffectiveSE: ("channel_gate", "gate"),
+    layers.SimAM: ("mask", "gate"),
+    layers.LightCBAM: ("mask", "gate"),
+    layers.GlobalResponseNormalization: ("channel_gate", "identity"),
+    layers.TripletAttention: ("mask", "gate"),
+    layers.ShuffleAttention: ("mask", "new_map"),
+    layers.SpatialGroupEnhance: ("mask", "gate"),
+    layers.PolarizedSelfAttention: ("mask", "gate"),
+    layers.EfficientMultiScaleAttention: ("mask", "gate"),
+    layers.LargeSeparableKernelAttention: ("mask", "gate"),
 }
 
 

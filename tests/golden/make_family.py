@@ -1,0 +1,167 @@
+"""Writes tests/golden/family/*.npz: outputs and gradients of the authors' modules and of timm's.
+
+It runs in the environment of `make_timm.py`, with timm 1.0.31. Its argument is a folder with clones
+of the repositories of `REPOSITORIES`, each named as the part behind the slash; names behind it
+write only these files:
+
+    git clone https://github.com/ZjjConan/SimAM clones/SimAM    # and so on
+    oracles/bin/python tests/golden/make_family.py clones [name ...]
+
+Nothing of their packages is imported but the classes named here, which are read from their files:
+several files need CUDA kernels, or modules that aren't there, for other things that they define.
+"""
+
+import ast
+import functools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from make_timm import import_timm, layer, randomize
+from torch import nn
+
+FOLDER = Path(__file__).parent / "family"
+SIZES = (7, 5), (4, 6)
+
+# Repository -> the commit that was read.
+REPOSITORIES = {
+    "ZjjConan/SimAM": "ae98f43a34a051cc82f6e618853c690e1f4c92e6",
+    "landskape-ai/triplet-attention": "2cf02fb91196408ac6352f7984a0336aa4f7677a",
+    "wofmanaf/SA-Net": "00a676085e2ad12f3e2053109ece4840de6a5ce1",
+    "implus/PytorchInsight": "2864528f8b83f52c3df76f7c3804aa468b91e5cf",
+    "DeLightCMU/PSA": "20e307ad708ae6a39239aa50ffa32e0c36c92894",
+    "YOLOonMe/EMA-attention-module": "afc37ecf52454c03421a86105fc5c16eb4ea1ad3",
+    "StevenLauHKHK/Large-Separable-Kernel-Attention": "bb2a8d2cfd7e9ff48a34306197249d90153c8d4e",
+    "facebookresearch/ConvNeXt-V2": "2553895753323c6fe0b2bf390683f5ea358a42b9",
+}
+
+
+def classes(clones, repository, path, *names, **given):
+    """Classes and functions of a file, with what they need from outside of it.
+
+    Args:
+        clones: Folder of the clones.
+        repository: Key of `REPOSITORIES`.
+        path: The file's path in it.
+        *names: The classes and functions.
+        **given: Values of names that the file imports and isn't given here.
+    """
+    file = Path(clones) / repository.split("/")[1]
+    commit = REPOSITORIES[repository]
+    text = subprocess.run(
+        ["git", "-C", file, "show", f"{commit}:{path}"], capture_output=True, text=True, check=True
+    ).stdout
+    tree = ast.parse(text)
+    tree.body = [node for node in tree.body if getattr(node, "name", None) in names]
+    space = {
+        "torch": torch,
+        "nn": nn,
+        "F": nn.functional,
+        "math": math,
+        "Parameter": nn.Parameter,
+        **given,
+    }
+    exec(compile(tree, path, "exec"), space)
+    found = [space[name] for name in names]
+    for each in found:
+        each.source = f"{repository} {commit[:10]}"
+    return found if len(found) > 1 else found[0]
+
+
+def save(name, module, channels, sizes=SIZES, *, source, channels_last=False):
+    """Runs a module in inference, forward and back, on a random image of each size.
+
+    It computes in float64, so that what differs later is our rounding alone.
+    """
+    randomize(module, seed=sum(map(ord, name)))
+    module.eval().double()
+    arrays = {f"state:{key}": value.numpy() for key, value in module.state_dict().items()}
+    for i, size in enumerate(sizes):
+        generator = torch.Generator().manual_seed(i)
+        x = torch.randn((2, channels, *size), generator=generator).double().requires_grad_()
+        given = x.permute(0, 2, 3, 1) if channels_last else x
+        y = module(given)
+        upstream = torch.randn(y.shape, generator=generator).double()
+        module.zero_grad()
+        y.backward(upstream)
+        arrays |= {f"input:{i}": x, f"output:{i}": y, f"upstream:{i}": upstream}
+        arrays[f"gradient:{i}:input"] = x.grad
+        for key, value in module.named_parameters():
+            arrays[f"gradient:{i}:{key}"] = value.grad.clone()
+        if channels_last:
+            for key in (f"output:{i}", f"upstream:{i}"):
+                arrays[key] = arrays[key].permute(0, 3, 1, 2)
+    arrays = {
+        key: np.asarray(value.detach() if torch.is_tensor(value) else value, "float32")
+        for key, value in arrays.items()
+    }
+    FOLDER.mkdir(exist_ok=True)
+    source = f"{source}, torch {torch.__version__}"
+    np.savez_compressed(FOLDER / f"{name}.npz", source=source, **arrays)
+    print(f"{name}: {source}")
+
+
+def gates(clones):
+    """Name -> a function that makes the module, its channels, and where not `SIZES` its sizes."""
+    read = functools.partial(classes, clones)
+
+    def triplet(**options):
+        path = "MODELS/triplet_attention.py"
+        names = ("BasicConv", "ChannelPool", "SpatialGate", "TripletAttention")
+        return read("landskape-ai/triplet-attention", path, *names)[-1](6, **options)
+
+    def polarized(which):
+        path = "semantic-segmentation/network/PSA.py"
+        names = ("constant_init", "kaiming_init", which)
+        return read("DeLightCMU/PSA", path, *names)[-1](24, 24)
+
+    def large_kernel(size):
+        repository = "StevenLauHKHK/Large-Separable-Kernel-Attention"
+        return read(repository, "models/van.py", "LSKA")(5, size)
+
+    simam = "networks/attentions/simam_module.py"
+    groups = "classification/models/imagenet/resnet_sge.py"
+    return {
+        "effective_se": lambda: (layer("squeeze_excite", "EffectiveSEModule", 12), 12),
+        "ceca": lambda: (layer("eca", "CecaModule", 24), 24),
+        "ceca_128": lambda: (layer("eca", "CecaModule", 128), 128, ((2, 3), (3, 1))),
+        "light_cbam": lambda: (layer("cbam", "LightCbamModule", 32), 32),
+        "simam": lambda: (read("ZjjConan/SimAM", simam, "simam_module")(), 6),
+        "global_response_normalization": lambda: (
+            read("facebookresearch/ConvNeXt-V2", "models/utils.py", "GRN")(6),
+            6,
+        ),
+        "triplet_attention": lambda: (triplet(), 6),
+        "triplet_attention_no_spatial": lambda: (triplet(no_spatial=True), 6),
+        "shuffle_attention": lambda: (
+            read("wofmanaf/SA-Net", "models/sa_resnet.py", "sa_layer")(24, groups=3),
+            24,
+        ),
+        "spatial_group_enhance": lambda: (
+            read("implus/PytorchInsight", groups, "SpatialGroupEnhance")(3),
+            12,
+        ),
+        "polarized_parallel": lambda: (polarized("PSA_p"), 24),
+        "polarized_sequential": lambda: (polarized("PSA_s"), 24),
+        "efficient_multi_scale_attention": lambda: (
+            read("YOLOonMe/EMA-attention-module", "EMA_attention_module", "EMA")(12, factor=3),
+            12,
+        ),
+        "large_separable_kernel_7": lambda: (large_kernel(7), 5),
+        "large_separable_kernel_23": lambda: (large_kernel(23), 5),
+    }
+
+
+LAST = {"global_response_normalization"}  # takes (B, H, W, C)
+
+if __name__ == "__main__":
+    clones, *names = sys.argv[1:]
+    version = import_timm().__version__
+    makers = gates(clones)
+    for name in names or makers:
+        module, channels, *sizes = makers[name]()
+        source = getattr(type(module), "source", f"timm {version}")
+        save(name, module, channels, *sizes, source=source, channels_last=name in LAST)
