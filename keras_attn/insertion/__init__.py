@@ -5,7 +5,7 @@ before it, for normal values, C = 256 and 14x14 places (`test_what_a_fresh_layer
 
 | layer | share | why |
 |---|---|---|
-| SE, cSE, ECA, GE, eSE | 0.50 | sigmoid(0): each halves its branch, and the gradient that goes back |
+| SE, eSE, cSE, ECA, GE | 0.50 | sigmoid(0): halves its branch, and the gradient that goes back |
 | CoordinateAttention | 0.25 | two such gates |
 | sSE, GC that scales | 0.56 | one random logit for each place or channel |
 | ChannelGate | 0.65 | two random logits, the maximum's the larger |
