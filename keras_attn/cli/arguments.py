@@ -57,10 +57,13 @@ def _add_data_dir(parser: Any) -> None:
     )
 
 
-def add_training(parser: argparse.ArgumentParser) -> None:
+def add_training(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """A data set, the options of a training, and what becomes of an earlier run in the folder.
 
     Each flag is `None` where it isn't given: what counts then is the recipe's, or the library's.
+
+    Returns:
+        The last group of flags, on how it runs.
     """
     group = parser.add_argument_group("data")
     group.add_argument("--data", help=f"{DATA_HELP} Default: digits.")
@@ -132,6 +135,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="Discard an unfinished training in the folder, rather than go on with it.",
     )
     add_overwrite(group, "the finished run in the folder, or train the same one again")
+    return group
 
 
 def _add_options(groups: dict[str, Any]) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+from keras_attn.classifiers.evaluation import answers_of
+from keras_attn.classifiers.networks import NetworkClassifier
+from keras_attn.data import ImageDataset
 
 
 @dataclass(frozen=True)
@@ -97,3 +102,25 @@ class Answers:
         """Numbers of the images that were answered right, the least confident first."""
         right = np.flatnonzero(self.is_right)
         return right[np.argsort(self.confidence[right], kind="stable")][:count]
+
+
+def measure(
+    classifier: NetworkClassifier, dataset: ImageDataset, done: Callable[[int], None] | None = None
+) -> Answers:
+    """A network's answers to a data set's held-out images.
+
+    Args:
+        classifier: A network, see `keras_attn.classifiers.open_classifier`.
+        dataset: The data set.
+        done: Function that is told of each image that is done.
+
+    Raises:
+        ValueError: If the classes don't fit.
+    """
+    probabilities, labels = [], []
+    for answer, label in answers_of(classifier, dataset):
+        probabilities.append(answer)
+        labels.append(label)
+        if done is not None:
+            done(1)
+    return Answers(np.stack(probabilities), np.array(labels), tuple(classifier.class_names))

@@ -1,4 +1,4 @@
-"""The charts of a report, as SVG that stands in the page itself."""
+"""The charts of a report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRAINING, HELD_OUT = "#26508a", "#c2571a"
 MOST_NUMBERS = 20  # classes up to which a confusion matrix has its numbers written in
 
 
-def curves(history: Mapping[str, Sequence[float | None]]) -> str:
+def curves(history: Mapping[str, Sequence[float | None]]) -> Figure:
     """Loss and accuracy by epoch, of the training and of the held-out images."""
     figure = Figure((8, 3), layout="constrained")
     axes = figure.subplots(1, 2)
@@ -31,13 +31,14 @@ def curves(history: Mapping[str, Sequence[float | None]]) -> str:
                 there = np.isfinite(values)
                 axis.plot(epochs[there], values[there], color=colour, label=label, marker=".")
         axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_ylabel(name)
         axis.legend(frameon=False)
         _plain(axis)
-    return _svg(figure)
+    return figure
 
 
-def confusion(answers: Answers) -> str:
+def confusion(answers: Answers) -> Figure:
     """The confusion matrix: rows are the right classes, columns what was said."""
     counts, names = answers.confusion, answers.class_names
     side = min(9.0, 2.5 + 0.45 * len(names))
@@ -53,10 +54,10 @@ def confusion(answers: Answers) -> str:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.5 else "black"
             axis.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    return _svg(figure)
+    return figure
 
 
-def accuracy_by_class(answers: Answers) -> str:
+def accuracy_by_class(answers: Answers) -> Figure:
     """A bar for each class, the worst first; of many classes the 30 worst."""
     shares = answers.accuracy_by_class
     order = [index for index in np.argsort(shares) if np.isfinite(shares[index])][:30]
@@ -68,10 +69,10 @@ def accuracy_by_class(answers: Answers) -> str:
     axis.invert_yaxis()
     axis.set_xlabel("share found; the line is that of all images")
     _plain(axis)
-    return _svg(figure)
+    return figure
 
 
-def reliability(answers: Answers) -> str:
+def reliability(answers: Answers) -> Figure:
     """The share of right answers by confidence: a calibrated classifier follows the diagonal."""
     confidence, right, count = answers.reliability()
     figure = Figure((4.5, 4), layout="constrained")
@@ -82,10 +83,10 @@ def reliability(answers: Answers) -> str:
     axis.plot([0, 1], [0, 1], color="grey", linewidth=1)
     axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share right")
     _plain(axis)
-    return _svg(figure)
+    return figure
 
 
-def gates(selectivities: Mapping[str, float]) -> str:
+def gates(selectivities: Mapping[str, float]) -> Figure:
     """How class-specific the gates of each layer are, in the network's order."""
     figure = Figure((8, 0.6 + 0.24 * len(selectivities)), layout="constrained")
     axis = figure.subplots()
@@ -93,15 +94,16 @@ def gates(selectivities: Mapping[str, float]) -> str:
     axis.invert_yaxis()
     axis.set_xlabel("variance between classes / variance within them")
     _plain(axis)
-    return _svg(figure)
+    return figure
 
 
-def _plain(axis: Axes) -> None:
-    axis.spines[["top", "right"]].set_visible(False)
-
-
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A chart as SVG that stands in the page itself."""
     text = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "keras_attn"}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+
+
+def _plain(axis: Axes) -> None:
+    axis.spines[["top", "right"]].set_visible(False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +16,6 @@ from PIL import Image
 
 from keras_attn._checks import check_int
 from keras_attn._staging import written_whole
-from keras_attn.classifiers.evaluation import answers_of
 from keras_attn.classifiers.networks import NetworkClassifier
 from keras_attn.cost import count_cost
 from keras_attn.data import ImageDataset
@@ -26,7 +24,8 @@ from keras_attn.explain.profiles import class_profiles, selectivity
 from keras_attn.explain.watching import attention_layers_by_name
 from keras_attn.layers import attention_form
 from keras_attn.report import charts
-from keras_attn.report.answers import Answers
+from keras_attn.report.answers import Answers, measure
+from keras_attn.report.history import read_history
 
 BATCH = 128
 PICTURE = 144  # the longer side of a picture that is shrunk for the page, in pixels
@@ -51,7 +50,7 @@ def write_report(
         classifier: A network, see `keras_attn.classifiers.open_classifier`.
         dataset: The data set.
         out: The HTML file. It is written whole or not at all.
-        folder: The run's folder, whose `history.csv` has the curves.
+        folder: The run's folder, finished or not, whose `history.csv` has the curves.
         images: How many errors and hits are shown.
         done: Function that is told of each image that is done.
 
@@ -62,9 +61,9 @@ def write_report(
         ValueError: If the classes don't fit, or `images` is negative.
     """
     check_int("images", images, "an integer, 0 or more", least=0)
-    answers = _measure(classifier, dataset, done)
+    answers = measure(classifier, dataset, done)
     record: Mapping[str, Any] = classifier.record or {}
-    history = None if folder is None else Path(folder) / "history.csv"
+    history = None if folder is None else read_history(folder)
     cost = count_cost(classifier.model, classifier.model.input_shape[1:])
     page = _template().render(
         title=record.get("model", {}).get("name", classifier.model.name),
@@ -77,10 +76,10 @@ def write_report(
             (f"{cost.macs / 1e6:,.1f} M", "multiply-accumulates"),
         ],
         calibration=f"{answers.calibration_error():.4f}",
-        curves=charts.curves(_read(history)) if history and history.exists() else None,
-        by_class=charts.accuracy_by_class(answers),
-        confusion=charts.confusion(answers),
-        reliability=charts.reliability(answers),
+        curves=None if history is None else charts.svg(charts.curves(history)),
+        by_class=charts.svg(charts.accuracy_by_class(answers)),
+        confusion=charts.svg(charts.confusion(answers)),
+        reliability=charts.svg(charts.reliability(answers)),
         gates=_gates(classifier, dataset, answers.labels),
         galleries=_galleries(answers, dataset, images),
         record=list(_flat(record)),
@@ -88,26 +87,6 @@ def write_report(
     with written_whole(Path(out)) as written:
         written.write_text(page, encoding="utf-8")
     return answers
-
-
-def _measure(
-    classifier: NetworkClassifier, dataset: ImageDataset, done: Callable[[int], None] | None
-) -> Answers:
-    probabilities, labels = [], []
-    for answer, label in answers_of(classifier, dataset):
-        probabilities.append(answer)
-        labels.append(label)
-        if done is not None:
-            done(1)
-    return Answers(np.stack(probabilities), np.array(labels), tuple(classifier.class_names))
-
-
-def _read(history: Path) -> dict[str, list[float | None]]:
-    with open(history, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        name: [float(row[name]) if row[name] else None for row in rows] for name in rows[0] or ()
-    }
 
 
 def _gates(classifier: NetworkClassifier, dataset: ImageDataset, labels: np.ndarray) -> str | None:
@@ -128,7 +107,8 @@ def _gates(classifier: NetworkClassifier, dataset: ImageDataset, labels: np.ndar
         for rows in np.array_split(np.arange(len(split)), -(-len(split) // BATCH))
     )
     profiles = class_profiles(classifier.model, batches, layers=names)
-    return charts.gates({k: v for k, v in selectivity(profiles).items() if np.isfinite(v)})
+    finite = {k: v for k, v in selectivity(profiles).items() if np.isfinite(v)}
+    return charts.svg(charts.gates(finite))
 
 
 def _galleries(

@@ -93,11 +93,13 @@ def test_train_leaves_a_run(run_folder):
         "model.keras",
         "history.csv",
         "run.json",
+        "plots",
     }
+    assert len(list((run_folder / "plots").glob("*.png"))) == 4
 
 
 def test_a_finished_run_is_not_replaced(run_folder, capsys):
-    before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    before = {path: path.read_bytes() for path in run_folder.rglob("*.*")}
     command = "train --recipe digits_se_resnet8 --limit 256 --epochs 1 --batch-size 64"
     assert main([*command.split(), "--out", str(run_folder)]) == 0
     output = capsys.readouterr()
@@ -106,7 +108,7 @@ def test_a_finished_run_is_not_replaced(run_folder, capsys):
     assert main([*command.split(), "--seed", "1", "--out", str(run_folder)]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "seed was 0 and is 1" in error and "`--overwrite`" in error
-    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in run_folder.rglob("*.*")} == before
 
 
 def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, capsys, no_xla):
@@ -121,7 +123,7 @@ def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, capsys, no_
         "--epochs",
         "2",
     ]
-    command += ["--batch-size", "32", "--out", str(tmp_path / "run")]
+    command += ["--batch-size", "32", "--no-plots", "--out", str(tmp_path / "run")]
     on_epoch_end = Progress.on_epoch_end
 
     def stops(self, epoch, logs=None):
@@ -160,7 +162,7 @@ def test_a_folder_of_images_is_split_again_as_it_was(tmp_path, capsys, no_xla):
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
     command = (
         f"train --model resnet20_cifar --data {tmp_path}/photos --image-size 8 --test-share 0.3 "
-        f"--epochs 1 --batch-size 4 --augment --seed 3 --out {tmp_path}/run"
+        f"--epochs 1 --batch-size 4 --augment --seed 3 --no-plots --out {tmp_path}/run"
     )
     assert main(command.split()) == 0
     capsys.readouterr()

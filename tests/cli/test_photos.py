@@ -39,7 +39,7 @@ def test_all_that_cannot_be_read_is_said_before_anything_is_done(here, tmp_path,
 
 def test_what_was_found_and_chosen_is_said(here, tmp_path, capsys):
     command = ["train", "--data", str(here), "--skip-unreadable", "--epochs", "1", "--quiet"]
-    assert main([*command[:-1], "--limit", "24"]) == 0
+    assert main([*command[:-1], "--limit", "24", "--no-plots"]) == 0
     out, err = said(capsys)
     for line in (
         f"read {here}: 36 images, 3 classes, 24 to train on, 12 held out",

@@ -140,6 +140,38 @@ def test_rollout_by_hand(images):
     np.testing.assert_allclose(rollout(model, images), expected, rtol=1e-4)
 
 
+def test_heads_and_their_mean(images):
+    inputs = keras.Input((HEIGHT, WIDTH, 3))
+    layer = SelfAttention2D(num_heads=2, key_depth=4, value_depth=6, name="map")
+    model = keras.Model(inputs, layer(inputs))
+    maps = keras.ops.convert_to_numpy(layer(images, return_attention=True)[1])
+    heats = [heat_maps(model, images, head=head).heat for head in (0, 1)]
+    for head, heat in enumerate(heats):
+        expected = maps[:, head].mean(1).reshape(2, HEIGHT, WIDTH)
+        np.testing.assert_allclose(heat, expected, rtol=1e-5)
+    assert np.abs(heats[0] - heats[1]).max() > 1e-3
+    np.testing.assert_allclose(heat_maps(model, images).heat, np.mean(heats, 0), rtol=1e-5)
+    paid = heat_maps(model, images, head=1, query=(6, 2)).heat
+    np.testing.assert_allclose(paid, maps[:, 1, 6 * WIDTH + 2].reshape(paid.shape), rtol=1e-5)
+    with pytest.raises(ValueError, match="`head` must be from 0 to 1. Received: head=2"):
+        heat_maps(model, images, head=2)
+
+
+@pytest.mark.parametrize("query", [None, (6, 2)])
+def test_channels_first_is_the_transpose_of_channels_last(images, query):
+    """Between two permutations of the axes the same weights show the same heat."""
+    inputs = keras.Input((HEIGHT, WIDTH, 3))
+    options = {"num_heads": 1, "key_depth": 4, "value_depth": 6}
+    last = keras.Model(inputs, SelfAttention2D(**options)(inputs))
+    x = keras.layers.Permute((3, 1, 2))(inputs)
+    x = SelfAttention2D(**options, data_format="channels_first")(x)
+    first = keras.Model(inputs, keras.layers.Permute((2, 3, 1))(x))
+    first.set_weights(last.get_weights())
+    expected = heat_maps(last, images, query=query).heat
+    assert expected.shape == (2, HEIGHT, WIDTH)
+    np.testing.assert_allclose(heat_maps(first, images, query=query).heat, expected, rtol=1e-5)
+
+
 def test_nested_reloaded_and_inserted_models_are_alike(images, tmp_path):
     inner = two_layers()
     inputs = keras.Input((HEIGHT, WIDTH, 3))

@@ -7,12 +7,13 @@ import re
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_attn.classifiers.networks import NetworkClassifier
 from keras_attn.data import ImageDataset
 from keras_attn.images import Preprocessing
 from keras_attn.layers import SqueezeExcite
-from keras_attn.report import Answers, write_report
+from keras_attn.report import Answers, write_plots, write_report
 
 ANSWERS = Answers(
     np.array([[0.95, 0.03, 0.02], [0.35, 0.33, 0.32], [0.1, 0.85, 0.05], [0.7, 0.2, 0.1]]),
@@ -59,10 +60,11 @@ def data():
     )
 
 
+HISTORY = "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.5,1,,\n2,0.6,0.9,0.5,1\n"
+
+
 def test_a_page(network, data, tmp_path):
-    (tmp_path / "history.csv").write_text(
-        "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.5,1,,\n2,0.6,0.9,0.5,1\n"
-    )
+    (tmp_path / "history.csv").write_text(HISTORY)
     told = []
     answers = write_report(
         network, data, tmp_path / "page.html", folder=tmp_path, images=2, done=told.append
@@ -85,3 +87,19 @@ def test_a_page_without_pictures_and_curves(network, data, tmp_path):
     with pytest.raises(ValueError, match="`images` must be an integer, 0 or more. Received"):
         write_report(network, data, tmp_path / "other.html", images=-1)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_plots_of_a_run_that_has_not_ended(network, data, tmp_path):
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "history.csv").write_text(HISTORY)
+    paths = write_plots(network, data, tmp_path)
+    assert list(paths) == ["curves", "accuracy_by_class", "confusion", "reliability"]
+    for name, path in paths.items():
+        assert path == tmp_path / "plots" / f"{name}.png"
+        with Image.open(path) as picture:
+            assert np.ptp(np.asarray(picture.convert("L"), int)) > 200  # something is drawn
+
+
+def test_plots_without_a_history(network, data, tmp_path):
+    assert "curves" not in write_plots(network, data, tmp_path)
+    assert len(list((tmp_path / "plots").iterdir())) == 3

@@ -321,10 +321,10 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_last_good_one(dataset, tmp_path)
 def test_a_broken_weight_that_the_loss_does_not_show(dataset, tmp_path):
     class Break(keras.callbacks.Callback):
         def on_train_end(self, logs=None):
-            kernel = self.model.layers[2].kernel  # ReLU follows: the outputs become 0
-            kernel.assign(keras.ops.full(kernel.shape, -math.inf))
+            bias = self.model.layers[2].bias  # ReLU follows: the outputs become 0
+            bias.assign(keras.ops.full(bias.shape, -math.inf))
 
-    with pytest.raises(FloatingPointError, match="weight .*kernel became -inf at the end"):
+    with pytest.raises(FloatingPointError, match="weight .*bias became -inf at the end"):
         train(build_model, dataset, tmp_path, **QUICK, callbacks=[Break()])
     assert [path.name for path in tmp_path.iterdir()] == ["unfinished"]
 

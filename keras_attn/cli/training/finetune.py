@@ -20,6 +20,7 @@ from keras_attn.cli.output import (
 )
 from keras_attn.cli.paths import check_out_folder
 from keras_attn.cli.stages import library_log
+from keras_attn.cli.training.plots import add_plots, draw_plots
 from keras_attn.cli.training.suited import suited
 from keras_attn.data.options import DATA_OPTIONS
 
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Learning rate of a stage as a share of that of the stage behind it. "
         "Default: %(default)s.",
     )
-    add_training(parser)
+    add_plots(add_training(parser))
     add_json(parser)
 
 
@@ -154,7 +155,8 @@ def run(args: argparse.Namespace) -> None:
             + (f"  frozen {', '.join(phase['frozen'])}" if phase["frozen"] else "")
         )
     report = Path(args.out, FINETUNE_FILE)
-    print_run(result.run, data.test_size, as_json=args.json, report=report)
+    plots = {} if result.run.was_finished else draw_plots(args, data)
+    print_run(result.run, data.test_size, as_json=args.json, report=report, **plots)
 
 
 def _network_of(weights: str) -> str:

@@ -17,6 +17,7 @@ from keras_attn.cli.output import (
 )
 from keras_attn.cli.paths import check_out_folder
 from keras_attn.cli.stages import library_log, say
+from keras_attn.cli.training.plots import add_plots, draw_plots
 from keras_attn.cli.training.suited import NETWORK, suited
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Folder that the model, its history and its record go to. By default one in `runs` "
         "that is called after the network and the data.",
     )
-    add_training(parser)
+    add_plots(add_training(parser))
     add_json(parser)
 
 
@@ -99,7 +100,8 @@ def run(args: argparse.Namespace) -> None:
             f"ended after {epochs} of {recipe.training.epochs} epochs: {recipe.training.patience} "
             "evaluations without a higher accuracy"
         )
-    print_run(result, data.test_size, as_json=args.json)
+    plots = {} if result.was_finished else draw_plots(args, data)
+    print_run(result, data.test_size, as_json=args.json, **plots)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

@@ -72,7 +72,7 @@ def test_what_the_operations_refuse_is_an_error_of_the_request(tmp_path):
     with pytest.raises(ServingError, match=r"Matrix size-incompatible: In\[0\]: \[1,7\]") as caught:
         model.predict({"x": np.ones((1, 7), np.float32)})
     assert caught.value.code == Code.INVALID_ARGUMENT
-    with pytest.raises(ServingError, match="ndims must be >= 2"):
+    with pytest.raises(ServingError, match="ndims"):  # in words that differ by processor
         model.predict({"x": np.float32(1)})
     model.close()
 

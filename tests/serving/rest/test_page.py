@@ -154,7 +154,9 @@ def test_a_dropped_image(page, server, picture):
     assert text(page, "message").startswith(f"half.png: {label}, {score}, in ")
     assert text(page, "latency").startswith("The answer began after ")
     assert tiles(page, "tray") == [["half.png", label, "true"]]
-    assert text(page, "layer-name") == "attention/stage1"
+    assert text(page, "layer-name") == "attention/stage2"  # the last with places
+    assert text(page, "layer-subtitle") == "attention 4x4"
+    select(page, "layer", "0")
     assert text(page, "layer-subtitle") == "attention 8x8"
     seen = page.evaluate("document.getElementById('overlay').ariaLabel")
     assert seen.startswith(
@@ -409,10 +411,10 @@ def test_by_keyboard(page):
         )
         assert len(after) < 10, after
         if after[-1] == "layer":
-            page.press("ArrowRight", 39)
+            page.press("ArrowLeft", 37)
     assert after == ["clear", "tray", "layer", "opacity"]
-    assert text(page, "layer-name") == "attention/stage2"
-    assert page.evaluate("document.getElementById('layer').ariaValueText") == "attention/stage2"
+    assert text(page, "layer-name") == "attention/stage1"
+    assert page.evaluate("document.getElementById('layer').ariaValueText") == "attention/stage1"
     page.press("ArrowLeft", 37)
     assert text(page, "opacity-name") == "55 %"
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")

@@ -35,8 +35,8 @@ def network():
     x = keras_attn.layers.SqueezeExcite(ratio=2, name="gate")(x)
     x = keras_attn.layers.SelectiveKernel(6, name="branches")(x)
     x = keras_attn.layers.SelfAttention2D(key_depth=4, value_depth=6, num_heads=2, name="looks")(x)
-    x = keras_attn.layers.SpatialGate(name="place")(x)
     x = keras_attn.layers.CoordinateAttention(ratio=2, name="mask")(x)
+    x = keras_attn.layers.SpatialGate(name="place")(x)
     x = keras.layers.Conv2D(400, 1, name="wide")(x)  # more channels than a panel has pixels
     x = keras_attn.layers.SqueezeExcite(ratio=2, name="many")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
@@ -119,9 +119,10 @@ def check_places(page, model, pixels, layer, *, head=None, opacity=0.6):
 
 def test_what_is_shown_first(page, model, pixels):
     assert page.evaluate("document.getElementById('layer').max") == "5"
-    assert page.evaluate("document.getElementById('layer-title').textContent") == "mask"
+    assert page.evaluate("document.getElementById('layer-title').textContent") == "place"
     np.testing.assert_array_equal(canvas(page, "image"), panel_of(pixels))
-    check_places(page, model, pixels, "mask")
+    assert heat_maps(model, pixels[None]).layer == "place"
+    check_places(page, model, pixels, "place")
 
 
 @pytest.mark.parametrize("layer", ["looks", "place", "mask"])

@@ -1,8 +1,6 @@
 // What the answer of `serve_attention` tells of each layer.
 
 const PREFIX = "attention_", HEADS = "heads_";
-// What is drawn first: what has places. A form that isn't known is of places.
-const FIRST = ["mask", "place_gate", "place", "map", "channel_gate"];
 
 const isGrid = value => Array.isArray(value) && Array.isArray(value[0]) && typeof value[0][0] === "number";
 
@@ -24,9 +22,10 @@ export function layersOf(answer, forms) {
   });
 }
 
-export function firstLayer(layers) {
-  const rank = layer => FIRST.indexOf(layer.form);
-  return layers.reduce((best, layer, i) => (rank(layer) < rank(layers[best]) ? i : best), 0);
+// What `heat_maps` shows by default: the last layer with attention by place, or else the last one.
+export function usualLayer(layers) {
+  const last = layers.findLastIndex(layer => layer.form !== "channel_gate");
+  return last < 0 ? layers.length - 1 : last;
 }
 
 // Rows of numbers: places, or a row for each branch of a gate of channels. Head 0 is all of them.

@@ -2,7 +2,7 @@
 
 import { cardOf } from "./card.js";
 import { closeCamera, openCamera, shoot } from "./camera.js";
-import { firstLayer, layersOf } from "./layers.js";
+import { layersOf, usualLayer } from "./layers.js";
 import { OPACITY } from "./pictures.js";
 import { ask, curlLine, isBodyAFile, json, modelOf, pythonLine } from "./request.js";
 import { bestClasses, showClasses, showLooks } from "./result.js";
@@ -88,11 +88,11 @@ function showReply(item) {
 const bestOf = item => bestClasses(item.reply.answer, item.model.class_names);
 const ms = value => (value < 10 ? value.toFixed(1) : Math.round(value)) + " ms";
 
-// The layer that was looked at before, or the one that `explain` draws.
+// The layer that was looked at before, or the usual one.
 let lookedAt = null;
 function findLayer(layers) {
   const found = layers.findIndex(layer => layer.name === lookedAt);
-  return found < 0 ? firstLayer(layers) : found;
+  return found < 0 ? usualLayer(layers) : found;
 }
 
 function slide(id, count, value) {
