@@ -81,7 +81,9 @@ from keras_attn.layers.self_attention.augmented_conv2d import (
 from keras_attn.layers.self_attention.bottleneck_self_attention_2d import (
     BottleneckSelfAttention2D as BottleneckSelfAttention2D,
 )
-from keras_attn.layers.self_attention.halo_attention_2d import HaloAttention2D as HaloAttention2D
+from keras_attn.layers.self_attention.local.halo_attention_2d import (
+    HaloAttention2D as HaloAttention2D,
+)
 from keras_attn.layers.self_attention.non_local_2d import NonLocal2D as NonLocal2D
 from keras_attn.layers.self_attention.relative_positions import (
     stretch_relative_table as stretch_relative_table,
