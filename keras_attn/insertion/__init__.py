@@ -17,12 +17,15 @@ before it, for normal values, C = 256 and 14x14 places (`test_what_a_fresh_layer
 | PolarizedSelfAttention | 1.0 | the sum of two gates; in sequence 0.27, their product |
 | scSE | 1.04 | the sum of two gates |
 | BAM | 1.4 to 1.5 | 1 + M: it amplifies |
-| SK | 0.65 | a convolution of its own, at He's scale |
+| SK, SplitAttention | 0.65 | a convolution of its own, at He's scale |
+| PyramidSqueezeAttention | 0.32 | four of them, each with a quarter as its gate |
+| LambdaLayer | 1.7 | a product of three projections, two of them normalized |
 | LSKA | 3.3 | the product with a convolution of it, at He's scale |
 | BoT, Halo, SelfAttention2D | 0.1 | means over places, nearly alike everywhere |
 | AugmentedConv2D | 1.3 | the convolution beside the attention |
 | AttentionModule | 6 | residual units that add up |
 | NonLocal2D, GC that adds, GRN | 1.00 | the identity at first, by weights that start at 0 |
+| DANet's two, criss-cross, A2 | 1.00 | likewise |
 
 A network that is trained from the start gets used to it: behind the gates stand sums with the
 shortcut, and BatchNormalization. A network that is trained already does not: with SE's share of

@@ -12,8 +12,11 @@ from keras_attn.layers import (
     AttentionModule,
     AugmentedConv2D,
     BottleneckSelfAttention2D,
+    ChannelAttention,
     ChannelGate,
     CoordinateAttention,
+    CrissCrossAttention,
+    DoubleAttention,
     EffectiveSE,
     EfficientChannelAttention,
     EfficientMultiScaleAttention,
@@ -21,10 +24,13 @@ from keras_attn.layers import (
     GlobalContext,
     GlobalResponseNormalization,
     HaloAttention2D,
+    LambdaLayer,
     LargeSeparableKernelAttention,
     LightCBAM,
     NonLocal2D,
     PolarizedSelfAttention,
+    PositionAttention,
+    PyramidSqueezeAttention,
     SelectiveKernel,
     SelfAttention2D,
     ShuffleAttention,
@@ -32,6 +38,7 @@ from keras_attn.layers import (
     SpatialChannelSqueezeExcite,
     SpatialGate,
     SpatialGroupEnhance,
+    SplitAttention,
     SqueezeExcite,
     TripletAttention,
     depths_from_ratios,
@@ -86,6 +93,16 @@ def _augmented_arguments(
     }
 
 
+def _lambda_arguments(channels: int, size: Size) -> dict[str, Any]:
+    return {"value_depth": channels, "num_heads": min(4, _heads(channels))}  # the paper's 4
+
+
+def _pyramid_arguments(channels: int, size: Size) -> dict[str, Any]:
+    of_branch = channels // 4
+    groups = tuple(gcd(of_branch, number) for number in (1, 4, 8, 16))  # the authors'
+    return {"branch_groups": groups, "ratio": min(16, of_branch)}
+
+
 def _selective_arguments(channels: int, size: Size) -> dict[str, Any]:
     return {"groups": 32 if channels % 32 == 0 else 1}  # the paper's 32
 
@@ -100,6 +117,7 @@ _SE = "Hu et al., CVPR 2018, and the authors' prototxts"
 _CBAM = "Woo et al., ECCV 2018, and the authors' code"
 _GE = "Hu et al., NeurIPS 2018, and the authors' prototxts"
 _GC = "Cao et al., ICCV workshops 2019; at the end of the branch as in the authors' code"
+_DANET = "Fu et al., CVPR 2019: behind the last stage"
 _SIMAM = (
     "Yang et al., ICML 2021, have it between the 3x3 convolution and its BatchNormalization; "
     "the place is SE's"
@@ -150,6 +168,33 @@ KINDS: dict[str, Kind] = {
         EfficientMultiScaleAttention, "standard", _OURS, lambda c, s: {"groups": gcd(32, c)}
     ),
     "lska": Kind(LargeSeparableKernelAttention, "standard", _OURS),
+    "position_attention": Kind(PositionAttention, "post", _DANET, blocks="last", stages=(-1, None)),
+    "channel_attention": Kind(ChannelAttention, "post", _DANET, blocks="last", stages=(-1, None)),
+    "criss_cross": Kind(
+        CrissCrossAttention,
+        "post",
+        "Huang et al., ICCV 2019: behind the last stage",
+        blocks="last",
+        stages=(-1, None),
+    ),
+    "double": Kind(
+        DoubleAttention,
+        "post",
+        "Chen et al., NeurIPS 2018, at the place of the non-local block",
+        blocks="last_but_one",
+        stages=(-2, -1),
+    ),
+    "split": Kind(SplitAttention, "convolution", "Zhang et al., 2020: ResNeSt", has_norm=True),
+    "pyramid_squeeze": Kind(
+        PyramidSqueezeAttention, "convolution", "Zhang et al., 2021: EPSANet", _pyramid_arguments
+    ),
+    "lambda": Kind(
+        LambdaLayer,
+        "convolution",
+        "Bello, ICLR 2021; the stages are those of timm's lambda_resnet26t",
+        _lambda_arguments,
+        stages=(-2, None),
+    ),
     "non_local": Kind(NonLocal2D, "post", _NON_LOCAL, blocks="last_but_one", stages=(-2, -1)),
     "sagan": Kind(
         NonLocal2D,

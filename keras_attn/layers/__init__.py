@@ -23,7 +23,11 @@ from keras_attn.layers.contract import attention_by_place as attention_by_place
 from keras_attn.layers.contract import attention_form as attention_form
 from keras_attn.layers.contract import attention_layers as attention_layers
 from keras_attn.layers.contract import attention_start as attention_start
+from keras_attn.layers.gates.branch.pyramid_squeeze_attention import (
+    PyramidSqueezeAttention as PyramidSqueezeAttention,
+)
 from keras_attn.layers.gates.branch.selective_kernel import SelectiveKernel as SelectiveKernel
+from keras_attn.layers.gates.branch.split_attention import SplitAttention as SplitAttention
 from keras_attn.layers.gates.channel.effective_se import EffectiveSE as EffectiveSE
 from keras_attn.layers.gates.channel.efficient_channel_attention import (
     EfficientChannelAttention as EfficientChannelAttention,
@@ -81,6 +85,19 @@ from keras_attn.layers.self_attention.augmented_conv2d import (
 from keras_attn.layers.self_attention.bottleneck_self_attention_2d import (
     BottleneckSelfAttention2D as BottleneckSelfAttention2D,
 )
+from keras_attn.layers.self_attention.dual.channel_attention import (
+    ChannelAttention as ChannelAttention,
+)
+from keras_attn.layers.self_attention.dual.position_attention import (
+    PositionAttention as PositionAttention,
+)
+from keras_attn.layers.self_attention.efficient.criss_cross_attention import (
+    CrissCrossAttention as CrissCrossAttention,
+)
+from keras_attn.layers.self_attention.efficient.double_attention import (
+    DoubleAttention as DoubleAttention,
+)
+from keras_attn.layers.self_attention.efficient.lambda_layer import LambdaLayer as LambdaLayer
 from keras_attn.layers.self_attention.local.halo_attention_2d import (
     HaloAttention2D as HaloAttention2D,
 )

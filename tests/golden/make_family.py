@@ -36,6 +36,9 @@ REPOSITORIES = {
     "YOLOonMe/EMA-attention-module": "afc37ecf52454c03421a86105fc5c16eb4ea1ad3",
     "StevenLauHKHK/Large-Separable-Kernel-Attention": "bb2a8d2cfd7e9ff48a34306197249d90153c8d4e",
     "facebookresearch/ConvNeXt-V2": "2553895753323c6fe0b2bf390683f5ea358a42b9",
+    "junfu1115/DANet": "b0a0fa008148f102321cdaa7ca38fb0ddd0239d1",
+    "speedinghzl/CCNet": "e54a97759c3218520037b5bf7ae2d45d678894f8",  # its branch pure-python
+    "murufeng/EPSANet": "9955041a1db4591fae080d2e6edb25e2a2914d47",
 }
 
 
@@ -155,12 +158,71 @@ def gates(clones):
     }
 
 
+class Twice(nn.Module):
+    """A module applied two times."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+        type(self).source = type(module).source
+
+    def forward(self, x):
+        return self.module(self.module(x))
+
+
+def minus_infinity(batch, height, width):
+    """CCNet's INF, which asks for CUDA in the authors' code."""
+    line = torch.full((height,), float("inf"))
+    return -torch.diag(line, 0).unsqueeze(0).repeat(batch * width, 1, 1)
+
+
+def maps_and_branches(clones):
+    """As `gates`, of what makes maps, and of paths that are mixed."""
+    read = functools.partial(classes, clones)
+
+    def danet(which, channels):
+        given = {name: getattr(nn, name) for name in ("Module", "Conv2d", "Softmax", "Parameter")}
+        return read("junfu1115/DANet", "encoding/nn/da_att.py", which, **given)(channels)
+
+    def criss_cross():
+        given = {"INF": minus_infinity, "Softmax": nn.Softmax}
+        path = "cc_attention/functions.py"
+        return read("speedinghzl/CCNet", path, "CrissCrossAttention", **given)(16)
+
+    def pyramid(**options):
+        path = "models/SE_weight_module.py"
+        weigh = read("murufeng/EPSANet", path, "SEWeightModule")
+        names = ("conv", "PSAModule")
+        make = read("murufeng/EPSANet", "models/epsanet.py", *names, SEWeightModule=weigh)[-1]
+        return make(8, 64, conv_groups=[1, 2, 4, 8], **options)
+
+    def split(*args, **kwargs):
+        return layer("split_attn", "SplitAttn", *args, norm_layer=nn.BatchNorm2d, **kwargs)
+
+    def lambdas(**options):
+        return layer("lambda_layer", "LambdaLayer", 16, num_heads=4, dim_head=3, **options)
+
+    return {
+        "position_attention": lambda: (danet("PAM_Module", 16), 16),
+        "channel_attention": lambda: (danet("CAM_Module", 6), 6),
+        "criss_cross_attention": lambda: (criss_cross(), 16),
+        "criss_cross_attention_twice": lambda: (Twice(criss_cross()), 16),
+        "split_attention": lambda: (split(12), 12),
+        "split_attention_strided": lambda: (split(12, 8, stride=2, groups=2), 12),
+        "split_attention_radix_1": lambda: (split(6, radix=1, kernel_size=1), 6),
+        "pyramid_squeeze_attention": lambda: (pyramid(), 8),
+        "pyramid_squeeze_attention_strided": lambda: (pyramid(stride=2), 8),
+        "lambda_layer": lambda: (lambdas(r=5), 16),
+        "lambda_layer_table": lambda: (lambdas(r=None, feat_size=(5, 3)), 16, ((5, 3), (5, 3))),
+    }
+
+
 LAST = {"global_response_normalization"}  # takes (B, H, W, C)
 
 if __name__ == "__main__":
     clones, *names = sys.argv[1:]
     version = import_timm().__version__
-    makers = gates(clones)
+    makers = {**gates(clones), **maps_and_branches(clones)}
     for name in names or makers:
         module, channels, *sizes = makers[name]()
         source = getattr(type(module), "source", f"timm {version}")

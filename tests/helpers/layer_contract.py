@@ -66,7 +66,12 @@ class Case:
     @property
     def rounds_before_its_map(self) -> bool:
         """Whether the map is made of something that is rounded to 16 bits, not of the input."""
-        return self.layer in (layers.AttentionModule, layers.SelectiveKernel)
+        return self.layer in (
+            layers.AttentionModule,
+            layers.SelectiveKernel,
+            layers.SplitAttention,
+            layers.PyramidSqueezeAttention,
+        )
 
     @property
     def has_attention(self) -> bool:
@@ -425,6 +430,81 @@ CASES += [
         "large_separable_kernel_attention",
         layers.LargeSeparableKernelAttention,
         {"kernel_size": 11, "dilation_rate": 2},
+    ),
+]
+
+CASES += [
+    Case(
+        "position_attention",
+        layers.PositionAttention,
+        {"ratio": 4},
+        zero_gradients={"layer/key/bias": _SHIFTS_A_SOFTMAX},
+    ),
+    Case(
+        "position_attention_chunked",
+        layers.PositionAttention,
+        {"ratio": 4, "implementation": "chunked", "max_logits_bytes": 9800},  # float64: one image
+        dynamic_kwargs={"max_logits_bytes": 50_000},
+        zero_gradients={"layer/key/bias": _SHIFTS_A_SOFTMAX},
+    ),
+    Case("channel_attention", layers.ChannelAttention, {}),
+    Case(
+        "double_attention",
+        layers.DoubleAttention,
+        {"feature_channels": 5, "attention_maps": 3},
+        zero_gradients={"layer/gather/bias": _SHIFTS_A_SOFTMAX},
+    ),
+    Case(
+        "criss_cross_attention",
+        layers.CrissCrossAttention,
+        {"ratio": 4},
+        zero_gradients={"layer/key/bias": _SHIFTS_A_SOFTMAX},
+    ),
+    Case("lambda_layer", layers.LambdaLayer, {"num_heads": 2, "key_dim": 5, "scope": 3}),
+    Case(
+        "lambda_layer_table",
+        layers.LambdaLayer,
+        {"num_heads": 3, "key_dim": 4, "value_depth": 6, "scope": None},
+        dynamic_kwargs={"table_size": (7, 5)},
+    ),
+    Case(
+        "split_attention",
+        layers.SplitAttention,
+        {"min_bottleneck_channels": 5},
+        shape=_BATCH,
+        zero_gradients={"layer/reduce/bias": _BEFORE_NORM},
+    ),
+    Case(
+        "split_attention_strided",
+        layers.SplitAttention,
+        {
+            "filters": 10,
+            "kernel_size": 5,
+            "strides": 2,
+            "radix": 3,
+            "groups": 2,
+            "min_bottleneck_channels": 1,
+            "bottleneck_divisor": 4,
+        },
+        shape=_BATCH,
+        zero_gradients={"layer/reduce/bias": _BEFORE_NORM},
+    ),
+    Case(
+        "split_attention_radix_1",
+        layers.SplitAttention,
+        {"radix": 1, "min_bottleneck_channels": 5},
+        shape=_BATCH,
+        zero_gradients={"layer/reduce/bias": _BEFORE_NORM},
+    ),
+    Case(
+        "pyramid_squeeze_attention",
+        layers.PyramidSqueezeAttention,
+        {"filters": 24, "branch_groups": (1, 2, 3, 6), "ratio": 2},
+    ),
+    Case(
+        "pyramid_squeeze_attention_strided",
+        layers.PyramidSqueezeAttention,
+        {"strides": 2, "kernel_sizes": (1, 5), "branch_groups": (2, 3), "ratio": 3},
     ),
 ]
 

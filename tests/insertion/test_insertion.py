@@ -34,6 +34,10 @@ NO_GRADIENT = {
     "gc_scale": ("logit/bias",),
     "non_local": ("phi/bias", "g/bias", "z/bias"),
     "coordinate": ("reduce/bias",),
+    "position_attention": ("key/bias",),
+    "criss_cross": ("key/bias",),
+    "double": ("gather/bias",),
+    "split": ("reduce/bias",),
 }
 
 
@@ -239,11 +243,16 @@ SHARES = {
     "lska": (2.9, 3.8),
     "scse": (1.0, 1.1),
     "bam": (1.3, 1.6),
-    "sk": (0.6, 0.7),
+    **dict.fromkeys(("sk", "split"), (0.6, 0.7)),
+    "pyramid_squeeze": (0.29, 0.35),
+    "lambda": (1.4, 2.0),
     **dict.fromkeys(("bot", "halo", "self_attention"), (0.05, 0.14)),
     "aa": (1.2, 1.4),
     "attention_module": (4, 9),
     **dict.fromkeys(("non_local", "sagan", "gc", "grn"), (1.0, 1.0)),
+    **dict.fromkeys(
+        ("position_attention", "channel_attention", "criss_cross", "double"), (1.0, 1.0)
+    ),
 }
 
 

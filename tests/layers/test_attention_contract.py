@@ -51,6 +51,13 @@ SAID = {
     layers.PolarizedSelfAttention: ("mask", "gate"),
     layers.EfficientMultiScaleAttention: ("mask", "gate"),
     layers.LargeSeparableKernelAttention: ("mask", "gate"),
+    layers.PositionAttention: ("map", "identity"),
+    layers.ChannelAttention: ("channel_gate", "identity"),
+    layers.DoubleAttention: ("place_gate", "identity"),
+    layers.CrissCrossAttention: ("map", "identity"),
+    layers.LambdaLayer: ("place_gate", "new_map"),
+    layers.SplitAttention: ("channel_gate", "new_map"),
+    layers.PyramidSqueezeAttention: ("channel_gate", "new_map"),
 }
 
 
@@ -80,6 +87,17 @@ def halo_received(attention, size, block, halo):
     return received / (height * width)
 
 
+def cross_received(attention, size):
+    """Adds each weight of each query to the place of its column or its row that it goes to."""
+    height, width = size
+    received = np.zeros((len(attention), height, width))
+    for y in range(height):
+        for x in range(width):
+            received[:, :, x] += attention[:, 0, y, x, :height]
+            received[:, y, :] += attention[:, 0, y, x, height:]
+    return received / (height * width)
+
+
 def received(case, attention, output_shape):
     """What each place gets of a layer's attention; None where it has no places."""
     form, _ = said(case)
@@ -91,6 +109,8 @@ def received(case, attention, output_shape):
     if case.layer is layers.HaloAttention2D:
         sides = {"block_size": 8, "halo_size": 3, **case.kwargs}  # the defaults
         return halo_received(attention, size, sides["block_size"], sides["halo_size"])
+    if case.layer is layers.CrissCrossAttention:
+        return cross_received(attention, size)
     if case.kwargs.get("sub_sample"):
         size = [-(-side // 2) for side in size]
     strides = case.kwargs.get("attention_strides", 1)

@@ -95,11 +95,15 @@ def assert_equals_source(layer, name, parts):
             loss = tf.reduce_sum(outputs * upstream)
         assert_close(outputs.numpy(), y)
         gradients = tape.gradient(loss, [inputs, *[w.value for w in layer.weights]])
+        greatest = max(np.abs(arrays[key]).max() for key in arrays if f"gradient:{i}:" in key)
         assert_close(gradients[0].numpy(), dx)
         for weight, (key, to_ours), got in zip(layer.weights, theirs, gradients[1:], strict=True):
             if weight.trainable:
                 expected = to_ours(arrays[f"gradient:{i}:{key}"], weight.shape)
-                assert_close(got.numpy(), expected)
+                if np.abs(expected).max() < 1e-9 * greatest:  # zero: a softmax doesn't see it
+                    assert np.abs(got).max() < 1e-6 * greatest
+                else:
+                    assert_close(got.numpy(), expected)
 
 
 def _source_of(weight, parts):
