@@ -20,6 +20,10 @@ before it, for normal values, C = 256 and 14x14 places (`test_what_a_fresh_layer
 | SK, SplitAttention | 0.65 | a convolution of its own, at He's scale |
 | PyramidSqueezeAttention | 0.32 | four of them, each with a quarter as its gate |
 | LambdaLayer | 1.7 | a product of three projections, two of them normalized |
+| OutlookAttention | 1.9 | each place is the sum over nine windows |
+| ContextualTransformer | 1.7 | weights of local sums that don't sum to 1 |
+| BilinearAttention | 1.1 | the map and what was mixed |
+| AxialAttention | 0.55 | means over columns and rows, normalized between |
 | LSKA | 3.3 | the product with a convolution of it, at He's scale |
 | BoT, Halo, SelfAttention2D | 0.1 | means over places, nearly alike everywhere |
 | AugmentedConv2D | 1.3 | the convolution beside the attention |

@@ -11,9 +11,12 @@ from keras_attn.layers import (
     CBAM,
     AttentionModule,
     AugmentedConv2D,
+    AxialAttention,
+    BilinearAttention,
     BottleneckSelfAttention2D,
     ChannelAttention,
     ChannelGate,
+    ContextualTransformer,
     CoordinateAttention,
     CrissCrossAttention,
     DoubleAttention,
@@ -28,6 +31,7 @@ from keras_attn.layers import (
     LargeSeparableKernelAttention,
     LightCBAM,
     NonLocal2D,
+    OutlookAttention,
     PolarizedSelfAttention,
     PositionAttention,
     PyramidSqueezeAttention,
@@ -91,6 +95,17 @@ def _augmented_arguments(
         "use_bias": False,
         "kernel_initializer": "he_normal",
     }
+
+
+def _axial_arguments(channels: int, size: Size) -> dict[str, Any]:
+    heads = next(n for n in (8, 4, 2, 1) if channels % (2 * n) == 0)  # the authors' 8
+    return {"value_depth": channels, "num_heads": heads}
+
+
+def _bilinear_arguments(channels: int, size: Size) -> dict[str, Any]:
+    """Seven blocks down and across, as the authors, or as many as divide the map."""
+    common = gcd(*(side for side in size if side is not None)) or 7
+    return {"block_number": next(n for n in range(7, 0, -1) if common % n == 0)}
 
 
 def _lambda_arguments(channels: int, size: Size) -> dict[str, Any]:
@@ -246,6 +261,28 @@ KINDS: dict[str, Kind] = {
         stages=(-3, None),
         options=("kappa", "upsilon", "num_heads", "min_key_dim", "min_value_dim"),
         has_convolution=True,
+    ),
+    "axial": Kind(AxialAttention, "convolution", "Wang et al., ECCV 2020", _axial_arguments),
+    "outlook": Kind(
+        OutlookAttention,
+        "convolution",
+        "no source for residual networks; instead of the 3x3 convolution, the stages are ours",
+        lambda c, s: {"value_depth": c, "num_heads": _heads(c)},
+        stages=(-2, None),
+    ),
+    "cot": Kind(
+        ContextualTransformer,
+        "convolution",
+        "Li et al., 2021: CoTNet, and the authors' code",
+        has_norm=True,
+    ),
+    "bat": Kind(
+        BilinearAttention,
+        "post",
+        "Chi et al., CVPR 2020, at the place of the non-local block",
+        _bilinear_arguments,
+        blocks="last_but_one",
+        stages=(-2, -1),
     ),
     "attention_module": Kind(
         AttentionModule,

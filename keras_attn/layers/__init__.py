@@ -57,6 +57,9 @@ from keras_attn.layers.gates.channel_spatial.spatial_channel_squeeze_excite impo
 from keras_attn.layers.gates.channel_spatial.triplet_attention import (
     TripletAttention as TripletAttention,
 )
+from keras_attn.layers.gates.spatial.class_specific_residual_attention import (
+    ClassSpecificResidualAttention as ClassSpecificResidualAttention,
+)
 from keras_attn.layers.gates.spatial.efficient_multi_scale_attention import (
     EfficientMultiScaleAttention as EfficientMultiScaleAttention,
 )
@@ -91,6 +94,12 @@ from keras_attn.layers.self_attention.dual.channel_attention import (
 from keras_attn.layers.self_attention.dual.position_attention import (
     PositionAttention as PositionAttention,
 )
+from keras_attn.layers.self_attention.efficient.axial_attention import (
+    AxialAttention as AxialAttention,
+)
+from keras_attn.layers.self_attention.efficient.bilinear_attention import (
+    BilinearAttention as BilinearAttention,
+)
 from keras_attn.layers.self_attention.efficient.criss_cross_attention import (
     CrissCrossAttention as CrissCrossAttention,
 )
@@ -98,8 +107,14 @@ from keras_attn.layers.self_attention.efficient.double_attention import (
     DoubleAttention as DoubleAttention,
 )
 from keras_attn.layers.self_attention.efficient.lambda_layer import LambdaLayer as LambdaLayer
+from keras_attn.layers.self_attention.local.contextual_transformer import (
+    ContextualTransformer as ContextualTransformer,
+)
 from keras_attn.layers.self_attention.local.halo_attention_2d import (
     HaloAttention2D as HaloAttention2D,
+)
+from keras_attn.layers.self_attention.local.outlook_attention import (
+    OutlookAttention as OutlookAttention,
 )
 from keras_attn.layers.self_attention.non_local_2d import NonLocal2D as NonLocal2D
 from keras_attn.layers.self_attention.relative_positions import (

@@ -13,6 +13,7 @@ several files need CUDA kernels, or modules that aren't there, for other things 
 
 import ast
 import functools
+import importlib
 import math
 import subprocess
 import sys
@@ -39,6 +40,9 @@ REPOSITORIES = {
     "junfu1115/DANet": "b0a0fa008148f102321cdaa7ca38fb0ddd0239d1",
     "speedinghzl/CCNet": "e54a97759c3218520037b5bf7ae2d45d678894f8",  # its branch pure-python
     "murufeng/EPSANet": "9955041a1db4591fae080d2e6edb25e2a2914d47",
+    "csrhddlam/axial-deeplab": "79088edb4bdb8c94351d85f54272ec12b9e79c8b",
+    "JDAI-CV/CoTNet": "895e02467d5691c5227f501732dc84390706a25f",
+    "Kevinz-code/CSRA": "c8480d12742459809179eb0fc4ee0a88b6b98bfa",
 }
 
 
@@ -217,12 +221,70 @@ def maps_and_branches(clones):
     }
 
 
-LAST = {"global_response_normalization"}  # takes (B, H, W, C)
+class LocalConvolution(nn.Module):
+    """CoTNet's, whose CUDA kernel gives each channel c the weights c % their number."""
+
+    def __init__(self, channels, _, kernel_size, stride, padding, dilation):
+        super().__init__()
+        self.unfold = nn.Unfold(kernel_size, dilation, padding, stride)
+
+    def forward(self, x, weight):
+        batch, channels, height, width = x.shape
+        number, places = weight.shape[2:4]
+        seen = self.unfold(x).view(batch, channels // number, number, places, height, width)
+        return (seen * weight).sum(3).view(x.shape)
+
+
+class Swish(nn.SiLU):
+    """As CoTNet's `get_act_layer` gives it."""
+
+
+def local_and_others(clones):
+    """As `gates`, of what attends along lines and in windows, and of a classifier."""
+    read = functools.partial(classes, clones)
+
+    def axial(length, **options):
+        path = "lib/models/axialnet.py"
+        given = {"qkv_transform": nn.Conv1d}
+        make = read("csrhddlam/axial-deeplab", path, "AxialAttention", **given)
+        return make(6, 8, groups=2, kernel_size=length, **options)
+
+    def transformer(size):
+        given = {"LocalConvolution": LocalConvolution, "get_act_layer": lambda _: Swish}
+        return read("JDAI-CV/CoTNet", "models/cotnet.py", "CotLayer", **given)(16, size)
+
+    def residual(which, *args):
+        found = read("Kevinz-code/CSRA", "pipeline/csra.py", "CSRA", "MHA")
+        return found[which](*args)
+
+    def outlook(**options):
+        module = importlib.import_module("timm.models.volo")
+        return module.OutlookAttention(12, 3, **options)
+
+    def bilinear():
+        return layer("non_local_attn", "BatNonLocalAttn", 16, block_size=2, rd_channels=8)
+
+    return {
+        "axial_attention_height": lambda: (axial(7), 6, ((7, 5), (7, 3))),
+        "axial_attention_width": lambda: (axial(5, width=True), 6, ((7, 5), (3, 5))),
+        "outlook_attention": lambda: (outlook(), 12),
+        "outlook_attention_strided": lambda: (outlook(stride=2, qkv_bias=True), 12),
+        "contextual_transformer": lambda: (transformer(3), 16),
+        "contextual_transformer_5": lambda: (transformer(5), 16),
+        "class_specific": lambda: (residual(0, 6, 5, 2.0, 0.3), 6),
+        "class_specific_max": lambda: (residual(0, 6, 5, 99, 0.3), 6),
+        "class_specific_heads": lambda: (residual(1, 4, 0.2, 6, 5), 6),
+        "bilinear_attention": lambda: (bilinear(), 16, ((4, 6), (8, 2))),
+    }
+
+
+# They take (B, H, W, C).
+LAST = {"global_response_normalization", "outlook_attention", "outlook_attention_strided"}
 
 if __name__ == "__main__":
     clones, *names = sys.argv[1:]
     version = import_timm().__version__
-    makers = {**gates(clones), **maps_and_branches(clones)}
+    makers = {**gates(clones), **maps_and_branches(clones), **local_and_others(clones)}
     for name in names or makers:
         module, channels, *sizes = makers[name]()
         source = getattr(type(module), "source", f"timm {version}")

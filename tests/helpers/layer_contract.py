@@ -71,6 +71,7 @@ class Case:
             layers.SelectiveKernel,
             layers.SplitAttention,
             layers.PyramidSqueezeAttention,
+            layers.ContextualTransformer,
         )
 
     @property
@@ -505,6 +506,52 @@ CASES += [
         "pyramid_squeeze_attention_strided",
         layers.PyramidSqueezeAttention,
         {"strides": 2, "kernel_sizes": (1, 5), "branch_groups": (2, 3), "ratio": 3},
+    ),
+]
+
+CASES += [
+    Case(
+        "axial_attention",
+        layers.AxialAttention,
+        {"value_depth": 8, "num_heads": 2},
+        dynamic_kwargs={"table_size": (7, 5)},
+        zero_gradients={
+            "layer/height_logit_bn/beta": _SHIFTS_A_SOFTMAX,
+            "layer/height_output_bn/beta": "the width's " + _BEFORE_NORM,
+            "layer/width_logit_bn/beta": _SHIFTS_A_SOFTMAX,
+        },
+    ),
+    Case(
+        "axial_attention_plain",
+        layers.AxialAttention,
+        {"num_heads": 3, "along": "width", "relative": False},
+        zero_gradients={"layer/width_logit_bn/beta": _SHIFTS_A_SOFTMAX},
+    ),
+    Case("outlook_attention", layers.OutlookAttention, {"num_heads": 2, "value_depth": 10}),
+    Case(
+        "outlook_attention_strided",
+        layers.OutlookAttention,
+        {"num_heads": 3, "window_strides": 2, "use_bias": True},
+    ),
+    Case(
+        "contextual_transformer",
+        layers.ContextualTransformer,
+        {"filters": 16, "static_groups": 2},
+        shape=_BATCH,
+        zero_gradients={"layer/reduce/bias": _BEFORE_NORM},
+        rounding=1e-5,
+    ),
+    Case(
+        "class_specific_residual_attention",
+        layers.ClassSpecificResidualAttention,
+        {"classes": 5, "temperatures": (2, "max"), "keepdims": True},
+    ),
+    Case(
+        "bilinear_attention",
+        layers.BilinearAttention,
+        {"ratio": 2, "block_number": 2, "dropout": 0},
+        shape=(5, 4, 6, 12),
+        dynamic_sizes=((2, 8), (10, 4), (2, 2)),
     ),
 ]
 

@@ -38,6 +38,8 @@ NO_GRADIENT = {
     "criss_cross": ("key/bias",),
     "double": ("gather/bias",),
     "split": ("reduce/bias",),
+    "axial": ("logit_bn/beta", "height_output_bn/beta"),
+    "cot": ("reduce/bias",),
 }
 
 
@@ -245,7 +247,10 @@ SHARES = {
     "bam": (1.3, 1.6),
     **dict.fromkeys(("sk", "split"), (0.6, 0.7)),
     "pyramid_squeeze": (0.29, 0.35),
-    "lambda": (1.4, 2.0),
+    **dict.fromkeys(("lambda", "cot"), (1.4, 2.0)),
+    "axial": (0.45, 0.65),
+    "outlook": (1.6, 2.2),
+    "bat": (1.0, 1.3),
     **dict.fromkeys(("bot", "halo", "self_attention"), (0.05, 0.14)),
     "aa": (1.2, 1.4),
     "attention_module": (4, 9),

@@ -52,6 +52,8 @@ BLOCKS = {
     "non_local": [(2, 2)],
     "sagan": [(2, 2)],
     "double": [(2, 2)],
+    "bat": [(2, 2)],
+    "outlook": [(s, b) for s in (2, 3) for b in (1, 2, 3)],
     "position_attention": [(3, 3)],
     "channel_attention": [(3, 3)],
     "criss_cross": [(3, 3)],
