@@ -35,6 +35,10 @@ class TestSECIFARResNet(OfCIFAR):
 class TestAACIFARResNet(OfCIFAR):
     make = staticmethod(partial(CIFARResNet, 8, attention="aa"))
 
+    def test_keras_file(self, model, tmp_path):
+        """The one in the fast suite."""
+        self.check_keras_file(model, tmp_path)
+
 
 class TestResidualAttentionCIFAR(OfCIFAR):
     make = staticmethod(ResidualAttentionCIFAR)

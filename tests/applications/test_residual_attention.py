@@ -51,7 +51,9 @@ class TestResidualAttention(NetworkChecks):
         pytest.param("ResidualAttention92", (52_466_344, 52_599_976), marks=pytest.mark.slow),
         ("ResidualAttentionNeXt56", (31_318_824, 31_417_256)),
         pytest.param("ResidualAttentionNeXt92", (52_102_952, 52_274_088), marks=pytest.mark.slow),
-        ("ResidualAttentionInception56", (34_034_344, 34_121_896)),  # our design
+        pytest.param(  # our design
+            "ResidualAttentionInception56", (34_034_344, 34_121_896), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_parameters_and_names(name, counts, built):

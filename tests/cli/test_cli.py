@@ -153,6 +153,7 @@ def test_evaluate_repeats_the_runs_numbers(run_folder, capsys):
     assert printed["images"] == 360
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_is_split_again_as_it_was(tmp_path, capsys, no_xla):
     rng = np.random.default_rng(0)
     for name, brightness in (("dark", 0), ("light", 150)):

@@ -160,7 +160,11 @@ class NetworkChecks:
             for name, stride in self.strides.items() if size == even else ():
                 assert maps[name].shape[1:3] == (self.small // stride, 2 * self.small // stride)
 
+    @pytest.mark.slow
     def test_keras_file(self, model, tmp_path):
+        self.check_keras_file(model, tmp_path)
+
+    def check_keras_file(self, model, tmp_path):
         model.save(tmp_path / "model.keras")
         x = image(1, self.small, self.small, 3)
         loaded = keras.saving.load_model(tmp_path / "model.keras")

@@ -106,7 +106,9 @@ def test_overwrite_replaces_it_at_the_end(finished, out, dataset):
         again(out, dataset, overwrite=1)
 
 
-@pytest.mark.parametrize("killed_at", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "killed_at", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3, 4))]
+)
 def test_killed_while_the_files_are_moved(finished, tmp_path, dataset, monkeypatch, killed_at):
     """The run is finished, or the same call ends it: never one's model with another's record."""
     from keras_attn.training.run_folder import runs
