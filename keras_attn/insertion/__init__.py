@@ -24,12 +24,11 @@ before it, for normal values, C = 256 and 14x14 places (`test_what_a_fresh_layer
 | ContextualTransformer | 1.7 | weights of local sums that don't sum to 1 |
 | BilinearAttention | 1.1 | the map and what was mixed |
 | AxialAttention | 0.55 | means over columns and rows, normalized between |
-| LSKA | 3.3 | the product with a convolution of it, at He's scale |
 | BoT, Halo, SelfAttention2D | 0.1 | means over places, nearly alike everywhere |
 | AugmentedConv2D | 1.3 | the convolution beside the attention |
 | AttentionModule | 6 | residual units that add up |
 | NonLocal2D, GC that adds, GRN | 1.00 | the identity at first, by weights that start at 0 |
-| DANet's two, criss-cross, A2 | 1.00 | likewise |
+| LSKA, DANet's two, criss-cross, A2 | 1.00 | likewise |
 
 A network that is trained from the start gets used to it: behind the gates stand sums with the
 shortcut, and BatchNormalization. A network that is trained already does not: with SE's share of

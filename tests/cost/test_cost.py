@@ -406,8 +406,8 @@ def test_the_table_of_attention_has_every_kind():
         "triplet": 4_800,
         "sge": 16 * 2 * 64,
     }
-    epsanet = 25_557_032 + costs["pyramid_squeeze"].parameters
-    assert round(epsanet / 1e6, 2) == 22.56  # EPSANet-50
+    for kind, millions in (("pyramid_squeeze", 22.56), ("cot", 22.22)):  # EPSANet-50, CoTNet-50
+        assert round((25_557_032 + costs[kind].parameters) / 1e6, 2) == millions
 
 
 @pytest.mark.slow

@@ -242,7 +242,6 @@ SHARES = {
     "polarized": (0.98, 1.03),
     "polarized_sequential": (0.23, 0.31),
     "ema": (0.49, 0.55),
-    "lska": (2.9, 3.8),
     "scse": (1.0, 1.1),
     "bam": (1.3, 1.6),
     **dict.fromkeys(("sk", "split"), (0.6, 0.7)),
@@ -254,7 +253,7 @@ SHARES = {
     **dict.fromkeys(("bot", "halo", "self_attention"), (0.05, 0.14)),
     "aa": (1.2, 1.4),
     "attention_module": (4, 9),
-    **dict.fromkeys(("non_local", "sagan", "gc", "grn"), (1.0, 1.0)),
+    **dict.fromkeys(("non_local", "sagan", "gc", "grn", "lska"), (1.0, 1.0)),
     **dict.fromkeys(
         ("position_attention", "channel_attention", "criss_cross", "double"), (1.0, 1.0)
     ),

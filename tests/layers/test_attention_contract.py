@@ -50,7 +50,7 @@ SAID = {
     layers.SpatialGroupEnhance: ("mask", "gate"),
     layers.PolarizedSelfAttention: ("mask", "gate"),
     layers.EfficientMultiScaleAttention: ("mask", "gate"),
-    layers.LargeSeparableKernelAttention: ("mask", "gate"),
+    layers.LargeSeparableKernelAttention: ("mask", "identity"),
     layers.PositionAttention: ("map", "identity"),
     layers.ChannelAttention: ("channel_gate", "identity"),
     layers.DoubleAttention: ("place_gate", "identity"),

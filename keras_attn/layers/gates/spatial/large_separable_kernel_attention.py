@@ -30,11 +30,15 @@ class LargeSeparableKernelAttention(ComposedAttentionLayer):
     float32 (or wider) under 16-bit policies. The authors' sizes are (k, d) = (7, 2), (11, 2),
     (23, 3), (35, 3), (41, 3) and (53, 3).
 
+    The 1x1 convolution's kernel starts at 0 and its bias at 1, which is ours: a fresh layer is the
+    identity. With the authors' start the product is one of a map with a map as large, which
+    grows from block to block where nothing normalizes it; VAN's blocks scale it by 0.01.
+
     Args:
         kernel_size: Positive integer k, the side of the kernel that is taken apart.
         dilation_rate: Positive integer d; `kernel_size // dilation_rate` must be odd.
-        kernel_initializer: Initializer of the kernels; `None` is the authors' normal distribution
-            of variance 2 / n, n being the places of a strip, or C of the projection.
+        kernel_initializer: Initializer of the strips' kernels; `None` is the authors' normal
+            distribution of variance 2 / n, n being the places of a strip.
         kernel_regularizer: Regularizer of the kernels.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -62,6 +66,7 @@ class LargeSeparableKernelAttention(ComposedAttentionLayer):
     """
 
     attention_form = "mask"
+    starts_as = "identity"
 
     def __init__(
         self,
@@ -98,8 +103,9 @@ class LargeSeparableKernelAttention(ComposedAttentionLayer):
                 ("far_column", (far, 1), self.dilation_rate),
             )
         ]
-        options = {"kernel_initializer": self._initializer(channels)}
-        project = self._conv2d("project", channels, dtype=self.attention_policy, **options)
+        # The mask starts at 1.
+        start = {"kernel_initializer": "zeros", "bias_initializer": "ones"}
+        project = self._conv2d("project", channels, dtype=self.attention_policy, **start)
         self.project = built(project, shape)
         self.built = True
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from helpers.oracles.numpy_forward import random_images
 from helpers.oracles.reference_outputs import assert_equals_source
 from keras_attn.layers import LargeSeparableKernelAttention
 
@@ -41,11 +42,18 @@ def test_the_authors_sizes(size, rate, near, far):
 def test_how_far_it_sees():
     """Ones as kernels count: a place is seen from 1 + (near - 1) / 2 + rate (far - 1) / 2 away."""
     layer = LargeSeparableKernelAttention(7, dilation_rate=2, kernel_initializer="ones")
+    layer.build((1, 9, 9, 1))
+    layer.project.set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
     x = np.zeros((1, 9, 9, 1), "float32")
     x[0, 4, 4] = 1
     _, mask = layer(x, return_attention=True)
     row = [0, 1, 1, 2, 1, 2, 1, 1, 0]
     np.testing.assert_array_equal(mask[0, :, :, 0], np.outer(row, row))
+
+
+def test_a_fresh_layer_is_the_identity():
+    x = random_images((2, 5, 3, 4)).astype("float32")
+    np.testing.assert_array_equal(LargeSeparableKernelAttention()(x), x)
 
 
 @pytest.mark.parametrize(
