@@ -1,13 +1,20 @@
 """Images a second of the input alone, against what Keras's examples and torchvision's users write.
 
-    python benchmarks/input.py [--images 600] [--cores 1 2] [--rounds 5] [--torch PYTHON]
+    python benchmarks/input.py [--images 400] [--cores 1 2] [--rounds 5] [--torch PYTHON]
+    python benchmarks/input.py --start 300000
 
 Made-up photographs, JPEG files of 500 x 375, to 224 x 224, from a folder and from a file of
 TFRecord as tensorflow-datasets writes it: trained on ("random_resized_crop" and "flip") and
 evaluated (0.875). Beside ours are a tf.data pipeline as Keras's ImageNet examples have it, without
-antialiasing and with it, and `DataLoader` with torchvision's transforms, a worker for each core,
-which --torch runs in an environment that has them. libjpeg-turbo alone, which decodes whole files,
-is the limit. All of a number of cores are timed by turns; medians are quoted.
+antialiasing and with it, which is the same work, and `DataLoader` with torchvision's transforms, a
+worker for each core, which --torch runs in an environment that has them. Numbers of 32 bits are
+made of the pixels in all of them, but in "bytes": so `train` gives them to the device.
+libjpeg-turbo alone, which decodes whole files, is the limit. All of a number of cores are timed by
+turns; medians are quoted.
+
+With --start, the first and the second start of a folder of so many files, hard links to three: the
+seconds until it is read and until its fingerprint is there, and the peak of memory, which has the
+library and its backend in it.
 """
 
 from __future__ import annotations
@@ -45,6 +52,19 @@ for line in sys.stdin:
     for images, labels in loader:
         pass
     print("done", flush=True)
+"""
+START = """
+import resource, sys, time
+from keras_attn.data import load_dataset
+def mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before, start, own = mib(), time.perf_counter(), time.process_time()
+data = load_dataset(sys.argv[1], image_size=224)
+read = time.perf_counter()
+data.fingerprint()
+print(f"read after {read - start:.1f} s, fingerprint after {time.perf_counter() - start:.1f} s, "
+      f"{time.process_time() - own:.1f} s of this process's own, "
+      f"{mib()} MiB at most, {before} of them before")
 """
 
 
@@ -143,6 +163,8 @@ def measure(folder: Path, cores: int, rounds: int, torch: str | None) -> list[di
         sides: dict[str, Callable[[], Any]] = {}
         for name, of in {"ours, folder": data, "ours, TFRecord": records}.items():
             sides[name] = _ours(of, training=training, count=count)
+        if training:
+            sides["ours, folder, bytes"] = _ours(data, training=True, count=count, for_device=True)
         for antialias in (False, True):
             pipeline = as_keras_examples(whole, training=training, antialias=antialias)
             sides["Keras's examples" + ", antialiased" * antialias] = _puller(pipeline)
@@ -161,6 +183,7 @@ def measure(folder: Path, cores: int, rounds: int, torch: str | None) -> list[di
         best = max(
             speed for name, speed in speeds.items() if "ours" not in name and "alone" not in name
         )
+        same_work = speeds["Keras's examples, antialiased"]
         for name, speed in speeds.items():
             rows.append(
                 {
@@ -169,13 +192,14 @@ def measure(folder: Path, cores: int, rounds: int, torch: str | None) -> list[di
                     "side": name,
                     "images_s": round(speed, 1),
                     "of_the_best_other": round(speed / best, 3),
+                    "of_the_same_work": round(speed / same_work, 3),
                 }
             )
             print(rows[-1], flush=True)
     return rows
 
 
-def _ours(data: Any, *, training: bool, count: int) -> Callable[[], None]:
+def _ours(data: Any, *, training: bool, count: int, for_device: bool = False) -> Callable[[], None]:
     """One pass. Of endless batches, what is prepared beyond it is lost, and counts against us.
 
     An iterator that stays would prepare its batches in the turns of the others.
@@ -184,7 +208,8 @@ def _ours(data: Any, *, training: bool, count: int) -> Callable[[], None]:
 
     if not training:
         return _puller(evaluation_batches(data, BATCH))
-    batches = training_batches(data, BATCH, augment=("random_resized_crop", "flip"))
+    augment = ("random_resized_crop", "flip")
+    batches = training_batches(data, BATCH, augment=augment, for_device=for_device)
     return _puller(batches.take(count // BATCH))
 
 
@@ -215,10 +240,29 @@ def _loader(python: str, folder: Path, cores: int, *, training: bool) -> Iterato
     process.wait()
 
 
+def start(count: int) -> None:
+    """The first and the second start of a folder of many files, in processes of their own."""
+    with tempfile.TemporaryDirectory() as place:
+        photographs, folder = Path(place, "photographs"), Path(place, "many")
+        write_photographs(photographs, 3)
+        files = [path.read_bytes() for path in sorted(photographs.rglob("*.jpg"))]
+        for number in range(count):
+            path = folder / f"class{number % 1000:03}" / f"{number:07}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            few = Path(place, f"{number % 3}-{number // 90_000}.jpg")  # of links to one file
+            if not few.exists():
+                few.write_bytes(files[number % 3])
+            os.link(few, path)
+        environment = {**os.environ, "KERAS_ATTN_CACHE": str(Path(place, "cache"))}
+        for which in ("first", "second"):
+            print(f"{which} start of {count:,} files:", end=" ", flush=True)
+            subprocess.run([sys.executable, "-c", START, str(folder)], env=environment, check=True)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=600)
+    parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--torch", help="Python of an environment with torch and torchvision")
@@ -226,7 +270,11 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default="benchmarks/results/input.csv", help="default: %(default)s"
     )
+    parser.add_argument("--start", type=int, metavar="FILES", help="time the start of a folder")
     arguments = parser.parse_args()
+    if arguments.start is not None:
+        start(arguments.start)
+        return
     if arguments.folder is not None:
         [cores] = arguments.cores
         rows = measure(arguments.folder, cores, arguments.rounds, arguments.torch)

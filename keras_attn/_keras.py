@@ -38,6 +38,18 @@ def sources_of(tensor: Tensor) -> list[Tensor]:
     return list(history.operation._inbound_nodes[history.node_index].input_tensors)
 
 
+def build_for(model: keras.Model, images: keras.KerasTensor) -> None:
+    """Makes what `fit` under tf.distribute makes of its first batch, of one that is as it must be.
+
+    Args:
+        model: A compiled classifier.
+        images: A symbolic batch.
+    """
+    if model._distribute_strategy is not None:
+        labels = keras.KerasTensor((images.shape[0], *model.output_shape[1:]))
+        model._symbolic_build(data_batch=(images, labels))
+
+
 def calls_of(model: keras.Model) -> Iterator[tuple[keras.Operation, list[keras.Operation]]]:
     """Each call of an operation in a functional model, with the operations that it reads."""
     for nodes in model._nodes_by_depth.values():

@@ -2,17 +2,21 @@
 
 `import keras_attn` imports layers, networks and weights, which registers them with Keras. The
 process of `keras-attn` itself needs neither Keras nor a backend to show a help text, a table or a
-mistake. There, and only there, packages wait with their names until one of them is asked for.
+mistake, and a worker process that decodes images needs none at all. There, and only there, packages
+wait with their names until one of them is asked for.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+WORKER = "KERAS_ATTN_WORKER"  # in the environment of a process that only reads and decodes
 
 _waiting: list[str] = []
 _waits = True
@@ -32,7 +36,7 @@ def is_own_command() -> bool:
 
 def at_once(package: str) -> bool:
     """Whether a package imports its names now; if not, it needs the `__getattr__` of `later`."""
-    waits = _waits and is_own_command()
+    waits = _waits and (WORKER in os.environ or is_own_command())
     if waits:
         _waiting.append(package)
     return not waits

@@ -18,6 +18,7 @@ DRAWERS = {
     "gates": "Gates and masks",
     "self_attention": "Self-attention",
     "residual_attention": "The Residual Attention Network's",
+    "glimpses": "Choosing where to look",
     "building_blocks": "Building blocks",
 }
 FORMS = {
@@ -25,6 +26,7 @@ FORMS = {
     "place_gate": "a weight for each place",
     "mask": "a weight for each place and channel",
     "map": "a weight for each query and key",
+    "boxes": "parts of the image, one after another",
 }
 
 
@@ -75,7 +77,8 @@ def _cost(block: dict[str, Any]) -> tuple[int, int]:
     """Weights, and multiply-accumulates for one map."""
     image = keras.Input(tuple(block["input"]))
     layer = eval(block["example"], dict(vars(layers)))  # a file of ours, not a stranger's
-    cost = count_cost(keras.Model(image, layer(image)))
+    others = [keras.ops.zeros((1, *shape)) for shape in block.get("others", ())]
+    cost = count_cost(keras.Model(image, layer(image, *others)))
     keras.backend.clear_session()
     return cost.trainable, cost.macs
 

@@ -33,7 +33,8 @@ def value_and_gradient(
         x: Tensor of floats.
 
     Returns:
-        What the function gives, and the scalar's gradient with respect to x, of its shape.
+        What the function gives, and the scalar's gradient with respect to x, of its shape: zeros
+        where nothing connects the two.
     """
     raise NotImplementedError(f"Keras's backend {keras.backend.backend()!r} has no gradients")
 

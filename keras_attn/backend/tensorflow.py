@@ -74,7 +74,7 @@ def value_and_gradient(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         value, others = function(x)
-    gradient: Any = tape.gradient(value, x)
+    gradient: Any = tape.gradient(value, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return (value, others), gradient
 
 

@@ -20,5 +20,7 @@ def value_and_gradient(
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         value, others = function(x)
-    (gradient,) = torch.autograd.grad(value, x)
+    if not value.requires_grad:  # nothing connects the two
+        return (value, others), torch.zeros_like(x)
+    (gradient,) = torch.autograd.grad(value, x, allow_unused=True, materialize_grads=True)
     return (value, others), gradient

@@ -5,21 +5,15 @@ from typing import Any
 
 import keras
 
+from keras_attn.data.batches.boxes import RESIZED_CROP_AREA, RESIZED_CROP_ASPECT
 from keras_attn.typing import Size, Tensor
 
 # "crop": zero pixels added on each side before the old size is cut out. The CIFAR recipe of
 # "Deep Residual Learning" (He et al. 2015, section 4.2), of SE and of Residual Attention.
 CROP_PADDING = 4
 
-# "random_resized_crop": share of the area and width by height of the part that is cut out. From
-# "Going Deeper with Convolutions" (Szegedy et al. 2014, section 6), the ImageNet recipe since.
-# Differs: a part that sticks out is made smaller where others draw again, and sizes are not
-# rounded to pixels. It cuts the images as the data set gives them, after their resizing.
-RESIZED_CROP_AREA = (0.08, 1.0)
-RESIZED_CROP_ASPECT = (3 / 4, 4 / 3)
-
-# Keras's layers take a whole batch. The strengths are the papers'; where Keras's layer does
-# something else than the paper, the comment says so.
+# Keras's layers take a whole batch; what mixes images is in `batches/mixing.py`. The strengths are
+# the papers'; where Keras's layer does something else than the paper, the comment says so.
 KERAS_LAYERS: dict[str, tuple[type[keras.Layer], dict[str, Any]]] = {
     # "RandAugment" (Cubuk et al. 2019), ImageNet: 2 operations of strength 9 of 30. Keras draws
     # the operations once for the whole batch, the strength of each up to `factor`; its largest
@@ -29,17 +23,15 @@ KERAS_LAYERS: dict[str, tuple[type[keras.Layer], dict[str, Any]]] = {
     # 40 % of the area. Keras draws height and width by themselves, and fills with clipped
     # normal noise, where the paper bounds the aspect and fills with uniform noise.
     "random_erasing": (keras.layers.RandomErasing, {"factor": (0.5, 0.5), "scale": (0.02, 0.4)}),
-    # "mixup" (Zhang et al. 2017), CIFAR: alpha 1. Keras draws a weight for each image.
-    "mixup": (keras.layers.MixUp, {"alpha": 1.0}),
-    # "CutMix" (Yun et al. 2019): alpha 1. Keras draws a box for each image, and always mixes,
-    # where the paper mixes half of the batches on CIFAR.
-    "cutmix": (keras.layers.CutMix, {"factor": (1.0, 1.0)}),
 }
 _WITH_VALUE_RANGE = ("randaugment", "random_erasing")
 
 
 def resized_crop_sides(uniform: Any, height: Size, width: Size) -> tuple[Any, Any]:
     """The sides of the parts that "random_resized_crop" draws; one above 1 sticks out.
+
+    Of images that have the network's size already. Differs from that of photographs (`boxes.py`):
+    a part that sticks out is made smaller where others draw again, and sizes are not rounded.
 
     Args:
         uniform: Four numbers from 0 to 1 for each of B images: `(4, B)`, NumPy's or TensorFlow's.

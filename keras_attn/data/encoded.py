@@ -149,8 +149,9 @@ class FileSplit(EncodedSplit):
     def digest(self) -> str:
         """The sha256 of relative paths, contents and labels, and of the preprocessing."""
         digest = hashlib.sha256(digested(self.preprocessing).encode())
-        for path, content, label in zip(self.paths, self._contents(), self.labels, strict=True):
-            digest.update(f"{Path(path).as_posix()}\0{content}\0{label}\n".encode())
+        found = zip(self.paths, self._contents(), self.labels.tolist(), strict=True)
+        lines = [f"{path}\0{content}\0{label}\n" for path, content, label in found]
+        digest.update("".join(lines).encode())
         return digest.hexdigest()
 
     def _contents(self) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """What tells files from others: their contents, whatever their times and the folder's name."""
 
 import hashlib
+import itertools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 WHOLE_BYTES = 8 * 2**30  # of more than this in all, only the ends of compressed files are read
 END_BYTES = 2**16
 BLOCK_BYTES = 2**20
+AT_ONCE = 32  # files that a thread is given together
 # A pixel can change without a trace at the end of these; compressed data goes on differently.
 UNCOMPRESSED = (".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -27,22 +29,28 @@ def digest_files(root: Path, paths: Sequence[str]) -> list[str]:
     Raises:
         OSError: If a file can't be read; the message names it.
     """
+    folder = os.fspath(root)
+    # Together, as each call of a thread takes more time and memory than a small file does.
+    parts = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
 
-    def size_of(path: str) -> int:
-        return os.path.getsize(root / path)
+    def sizes_of(part: Sequence[str]) -> list[int]:
+        return [os.path.getsize(f"{folder}/{path}") for path in part]
 
     with ThreadPoolExecutor() as threads:  # hashing and reading need no lock of Python's
-        sizes = list(threads.map(size_of, paths))
-        whole = sum(sizes) <= WHOLE_BYTES
+        sizes = list(threads.map(sizes_of, parts))
+        whole = sum(map(sum, sizes)) <= WHOLE_BYTES
 
-        def digest(path: str, size: int) -> str:
-            reads_all = whole or path.lower().endswith(UNCOMPRESSED)
-            return _digest(root / path, None if reads_all else size)
+        def digests(part: Sequence[str], sizes: list[int]) -> list[str]:
+            found = []
+            for path, size in zip(part, sizes, strict=True):
+                reads_all = whole or path.lower().endswith(UNCOMPRESSED)
+                found.append(_digest(f"{folder}/{path}", None if reads_all else size))
+            return found
 
-        return list(threads.map(digest, paths, sizes))
+        return list(itertools.chain.from_iterable(threads.map(digests, parts, sizes)))
 
 
-def _digest(path: Path, size: int | None) -> str:
+def _digest(path: str, size: int | None) -> str:
     """The sha256 of a file, or of its size and its ends where the size is given."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:

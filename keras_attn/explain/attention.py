@@ -18,14 +18,15 @@ def attention_stages(model: keras.Model, *, by_place: bool = True) -> list[str]:
 
     Args:
         model: The model.
-        by_place: Whether attention by place is meant, or gates of channels.
+        by_place: Whether attention by place is meant, or gates of channels. Boxes are neither.
 
     Returns:
         Names of layers; none where the model has no such attention.
     """
     last: dict[Any, str] = {}
     for name, layer in attention_layers_by_name(model).items():
-        if (attention_form(layer) != "channel_gate") == by_place:
+        form = attention_form(layer)
+        if form != "boxes" and (form != "channel_gate") == by_place:
             shape = output_shape(layer) or name
             last.pop(shape, None)
             last[shape] = name
@@ -67,6 +68,11 @@ def attention_heat(
     output, attention = run_layers(model, images, [name])[name]
     layer = attention_layers_by_name(model)[name]
     form = attention_form(layer)
+    if form == "boxes":
+        raise ValueError(
+            "`layer` must have attention by place here; boxes are drawn by `explain`. "
+            f"Received: layer={name!r}"
+        )
     if form == "channel_gate" and query is None and head is None:
         raise ValueError(
             "`layer` must have attention by place here; a gate of channels is drawn as bars by "

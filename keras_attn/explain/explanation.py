@@ -14,9 +14,9 @@ from PIL import Image
 from keras_attn.explain.attention import attention_stages, channel_gates
 from keras_attn.explain.drawing.files import write_png
 from keras_attn.explain.drawing.pictures import blend, panel_of
-from keras_attn.explain.drawing.sheet import bars_panel, plain_panel, sheet
+from keras_attn.explain.drawing.sheet import bars_panel, boxes_panel, plain_panel, sheet
 from keras_attn.explain.heat_maps import HeatMaps, heat_maps, method_for, predicted
-from keras_attn.explain.maps import attention_layers, check_images
+from keras_attn.explain.maps import attention_layers, attention_maps, check_images
 from keras_attn.explain.methods.gradients import CAMS, map_stages
 from keras_attn.explain.scale import GATE, WIDE_GATE
 from keras_attn.explain.targets import Target, gives_scores
@@ -45,7 +45,8 @@ def explain(
     self-attention and Grad-CAM. Under each image stand its class and the class's probability.
 
     A gate of channels, such as `SqueezeExcite`, has no places: its channels are drawn as bars from
-    left to right, `SelectiveKernel`'s branches one above another.
+    left to right, `SelectiveKernel`'s branches one above another. Where the attention is boxes, as
+    `RecurrentGlimpses` gives, they are drawn over the image, the first blue, the last yellow.
 
     Args:
         model: A functional or `Sequential` model, built, that takes `(B, H, W, C)`.
@@ -82,6 +83,8 @@ def explain(
             f"`pixels` must be of as many images as `image`, {len(images)}. Received: {len(drawn)}"
         )
     images = check_images(model, images)
+    if method in (None, "attention") and (looking := _looking(model, layer)):
+        return write_png(_boxes(model, images, drawn, looking), out_png)
     if method is None:
         method = _method(model, layer)
     if method == "attention":
@@ -124,6 +127,31 @@ def _layers(model: keras.Model, method: str, layer: str | None) -> Sequence[str 
 def _has_channel_gate(model: keras.Model, name: str | None) -> bool:
     layers = attention_layers_by_name(model)
     return name in layers and attention_form(layers[name]) == "channel_gate"
+
+
+def _looking(model: keras.Model, layer: str | None) -> str | None:
+    """The layer whose boxes are drawn: the one that is asked for, or a model's only attention."""
+    forms = {name: attention_form(each) for name, each in attention_layers_by_name(model).items()}
+    if layer is None and set(forms.values()) == {"boxes"}:
+        layer = list(forms)[-1]
+    return layer if layer is not None and forms.get(layer) == "boxes" else None
+
+
+def _boxes(model: keras.Model, images: np.ndarray, drawn: np.ndarray, name: str) -> Image.Image:
+    boxes = attention_maps(model, images, [name])[name]
+    steps = boxes.shape[1]
+    return sheet(
+        [
+            [panel_of(image), boxes_panel(image, each)]
+            for image, each in zip(drawn, boxes, strict=True)
+        ],
+        ["image", "looked at"],
+        ["image"] * len(images),
+        title=name,
+        subtitle=f"{steps} glimpses, from the first to the last",
+        ends=("1", str(steps)),
+        unit="glimpse",
+    )
 
 
 def _gates(

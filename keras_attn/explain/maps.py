@@ -89,7 +89,7 @@ def run_layers(
     seen: dict[str, tuple[Tensor, Tensor]] = {}
     with replaced_calls({name: (layers[name], record_attention(seen, name)) for name in names}):
         model(keras.ops.convert_to_tensor(images, "float32"), training=False)
-    return {name: (to_numpy(seen[name][0]), to_numpy(seen[name][1])) for name in names}
+    return {name: keras.tree.map_structure(to_numpy, seen[name]) for name in names}
 
 
 def check_images(model: keras.Model, images: np.ndarray) -> np.ndarray:

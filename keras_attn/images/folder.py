@@ -52,8 +52,13 @@ def list_folder(folder: str | os.PathLike[str]) -> Listing:
                 images += found
                 others += left
             waiting = below
-    images.sort(key=lambda path: path.split("/"))
+    images.sort(key=by_parts)
     return Listing(tuple(images), others)
+
+
+def by_parts(path: str) -> str:
+    """What sorts paths by their parts: a text, which is compared faster than a list of them."""
+    return path.replace("/", "\0")
 
 
 def _list_one(root: str, path: str) -> tuple[list[str], list[str], Counter[str]]:

@@ -2,6 +2,10 @@
 
 import struct
 
+# EXIF is among a JPEG's first segments, and a file may be made of a million empty ones.
+MOST_SEGMENTS = 1024
+MOST_BYTES = 2**16  # of EXIF
+LEAST_SEGMENT = 16  # a segment with EXIF has more bytes
 ORIENTATION = 0x0112  # the tag
 ENTRY = 12  # bytes of a tag in a directory of TIFF
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # by how a TIFF header begins
@@ -15,6 +19,24 @@ UPRIGHT = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
+
+
+def exif_of_jpeg(encoded: bytes) -> bytes:
+    """The EXIF of a JPEG file from its TIFF header on, as the graph of an export finds it."""
+    at = 2
+    for _ in range(MOST_SEGMENTS):
+        if at + LEAST_SEGMENT > len(encoded):
+            break
+        marker, length = struct.unpack_from(">HH", encoded, at)
+        if marker == 0xFFE1 and encoded[at + 4 : at + 10] == b"Exif\0\0":
+            return encoded[at + 10 : at + 10 + MOST_BYTES]
+        if marker == 0xFFFF:  # 0xFF may stand before a marker
+            at += 1
+        elif marker <= 0xFF00 or marker == 0xFFDA:  # then the picture itself begins
+            break
+        else:
+            at += 2 + length
+    return b""
 
 
 def orientation(exif: bytes) -> int:

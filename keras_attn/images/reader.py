@@ -6,7 +6,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,24 +89,26 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """
     with _opened(path) as file:
         lies = _orientation(file) in (5, 6, 7, 8)
-        if file.format == "JPEG" and not _ends(path):
+        if file.format == "JPEG" and not _ends(file.fp):
             file.load()
         return (file.width, file.height) if lies else (file.height, file.width)
 
 
-def _ends(path: str | os.PathLike[str]) -> bool:
+def _ends(file: Any) -> bool:
     """Whether a JPEG has its last marker, behind which there may be some padding."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - PADDING))
-        return END_OF_JPEG in file.read()
+    at = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - PADDING))
+    ends = END_OF_JPEG in file.read()
+    file.seek(at)
+    return ends
 
 
 @contextmanager
 def _opened(path: str | os.PathLike[str], encoded: bytes | None = None) -> Iterator[Any]:
     """The file as Pillow opens it; what goes wrong inside is a ValueError that names it."""
     image_module = import_pillow()
-    if encoded is None and not Path(path).is_file():
+    if encoded is None and not os.path.isfile(path):
         raise FileNotFoundError(
             f"`path` must be an image file. Received: path={os.fspath(path)!r}, which is no file"
         )

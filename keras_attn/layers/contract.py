@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import keras
 from keras import ops
 
-Form: TypeAlias = Literal["channel_gate", "place_gate", "mask", "map"]
+Form: TypeAlias = Literal["channel_gate", "place_gate", "mask", "map", "boxes"]
 """What an attention is.
 
 | form | what it holds | its layout |
@@ -27,6 +27,7 @@ Form: TypeAlias = Literal["channel_gate", "place_gate", "mask", "map"]
 | `"place_gate"` | a weight for each place, on the output's grid or a coarser one | (B, h, w, 1), or (B, h, w, n) with n of them |
 | `"mask"` | a weight for each place and channel | (B, H, W, C), H and W as the output's |
 | `"map"` | a weight for each query and key | (B, N, H W, H W), N being the heads |
+| `"boxes"` | parts of the image that are looked at, one after another | (B, T, S, 4): S boxes at each of T steps, in `BoxCrop2D`'s normalized units |
 """  # noqa: E501
 
 Start: TypeAlias = Literal["gate", "new_map", "identity"]
@@ -140,7 +141,7 @@ def attention_by_place(
             finer grid, the mean over those of the place.
 
     Returns:
-        Tensor of shape (B, h, w), float32 or wider; `None` for a channel gate.
+        Tensor of shape (B, h, w), float32 or wider; `None` for a channel gate and for boxes.
 
     Raises:
         ValueError: If the layer has no attention, or `query` is given for another form than a map
@@ -217,7 +218,7 @@ def usual_by_place(
     Returns:
         Tensor of shape (B, h, w), or `None`.
     """
-    if form == "channel_gate":
+    if form in ("channel_gate", "boxes"):
         return None
     attention = ops.cast(attention, keras.backend.result_type(attention.dtype, "float32"))
     if form != "map":

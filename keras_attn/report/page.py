@@ -93,7 +93,8 @@ def _gates(classifier: NetworkClassifier, dataset: ImageDataset, labels: np.ndar
     """The chart of gates by class; `None` without gates, or where images can't be read again."""
     split, how = dataset.test, classifier.preprocessing
     layers = attention_layers_by_name(classifier.model)
-    names = [name for name, layer in layers.items() if attention_form(layer) != "map"]
+    gates = ("channel_gate", "place_gate", "mask")
+    names = [name for name, layer in layers.items() if attention_form(layer) in gates]
     if not names or not isinstance(split, RandomAccessSplit):
         return None
     is_fitted = split.image_shape[:2] == how.size

@@ -1,5 +1,6 @@
 """What watches a training: its state after each epoch, and the first loss that is no number."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -8,10 +9,14 @@ from typing import Any
 
 import keras
 
+from keras_attn.data.batches.ahead import InputClock
 from keras_attn.training.run_folder import checkpoint
 from keras_attn.training.run_folder.files import HISTORY_FILE, written
 from keras_attn.training.run_folder.history import write_history
 from keras_attn.training.run_folder.unfinished import describe_unfinished
+
+_LOG = logging.getLogger(__name__)
+SOME_WAITING = 0.05  # of the time, below which the device is the limit
 
 
 class Progress(keras.callbacks.Callback):
@@ -100,6 +105,74 @@ class Progress(keras.callbacks.Callback):
             write_history(self.out / checkpoint.FOLDER / HISTORY_FILE, self.history)
         if self.is_over():
             self.model.stop_training = True
+
+
+class InputProfile(keras.callbacks.Callback):
+    """Says after each epoch whether the training waits for its input.
+
+    A batch is asked for when the step before it has ended and all callbacks have looked at it,
+    which waits for the device. It is there when the host has it; what it then takes to the device
+    counts as the device's. What is measured is the time from the one to the other, where the batch
+    was not there before, as a share of an epoch's time without its evaluation. The first batch of a
+    training doesn't count: the step is compiled then.
+
+    Args:
+        clock: What the batches are noted on.
+        batch_size: Number of images in a batch.
+        steps: Number of batches in an epoch.
+    """
+
+    def __init__(self, clock: InputClock, batch_size: int, steps: int) -> None:
+        super().__init__()
+        self._clock, self._batch_size, self._steps = clock, batch_size, steps
+        self._is_compiled = False
+
+    def first(self) -> keras.callbacks.Callback:
+        """What gives the number to the callbacks behind it."""
+
+        def add(epoch: int, logs: dict[str, Any] | None = None) -> None:
+            if logs is not None:
+                logs["input_wait"] = self.share()
+
+        return keras.callbacks.LambdaCallback(on_epoch_end=add)
+
+    def share(self) -> float:
+        """The share of the epoch that was spent waiting."""
+        return self._waited / max(self._asked - self._start, 1e-9)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock."""
+        self._clock.waited(range(0), 0.0)  # what was before the epoch does not count
+        self._epoch, self._done, self._counted, self._waited = epoch, 0, 0, 0.0
+        self._start = self._asked = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds how long the batches of this step were waited for."""
+        before = self._epoch * self._steps
+        steps = range(before + self._done, before + batch + 1)
+        waited = self._clock.waited(steps, self._asked)
+        self._done = batch + 1
+        self._asked = time.perf_counter()
+        if self._is_compiled:
+            self._waited += waited
+            self._counted += len(steps)
+        else:
+            self._is_compiled, self._start = True, self._asked
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Says it."""
+        seconds, images = self._asked - self._start, self._counted * self._batch_size
+        share = self.share()
+        _LOG.info(
+            "Epoch %d: %.0f %% of %.1f s waiting for batches; images a second: %.0f came, the "
+            "device alone takes %.0f. The %s is the limit.",
+            epoch + 1,
+            100 * share,
+            seconds,
+            images / max(seconds, 1e-9),
+            images / max(seconds - self._waited, 1e-9),
+            "input" if share > SOME_WAITING else "device",
+        )
 
 
 class StopAtNaN(keras.callbacks.Callback):

@@ -131,6 +131,15 @@ class TrainingConfig:
         tuple[str, ...],
         AUGMENT(f"Augmentations, none or some of {', '.join(AUGMENTATIONS)}.", group="data"),
     ] = ("crop",)
+    repeats: Annotated[
+        int,
+        COUNT(
+            "Number of times that an image stands in a batch, each time augmented anew (Hoffer et "
+            "al. 2020). An epoch has as many batches as ever, so that going over all images takes "
+            "as many epochs.",
+            group="data",
+        ),
+    ] = 1
     mixed_precision: Annotated[
         str | None,
         one_of(None, "float16", "bfloat16")(
@@ -205,6 +214,16 @@ class TrainingConfig:
             recorded=False,
         ),
     ] = False
+    profile: Annotated[
+        bool,
+        BOOL(
+            "Whether to say after each epoch how long the training has waited for its batches: "
+            "whether the input or the device is the limit. The share is in the history, too, as "
+            "`input_wait`. Without `steps_per_execution`.",
+            group=RUN,
+            recorded=False,
+        ),
+    ] = False
     verbose: Annotated[
         int | Literal["auto"],
         VERBOSITY(
@@ -224,6 +243,12 @@ class TrainingConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("learning_rate_factors", "weight_decay_factors"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
+        if self.profile and self.steps_per_execution > 1:
+            raise ValueError(
+                "`steps_per_execution` must be 1 with `profile`: of several batches in one call it "
+                "is not known when each was asked for. "
+                f"Received: steps_per_execution={self.steps_per_execution}"
+            )
         if self.keep_best and self.ema is not None:
             raise ValueError(
                 "`keep_best` must be False with `ema`: after an epoch the network has the weights "

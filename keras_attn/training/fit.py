@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
+from keras_attn.data.batches.ahead import InputClock
 from keras_attn.data.given import Images, as_dataset
 from keras_attn.data.image_dataset import ImageDataset
-from keras_attn.training.callbacks import Progress, StopAtNaN
+from keras_attn.training.callbacks import InputProfile, Progress, StopAtNaN
 from keras_attn.training.checks import check_call, check_finite, check_model, warn_of_raw_pixels
 from keras_attn.training.config import TrainingConfig
 from keras_attn.training.evaluation import LOSS, metrics
@@ -192,6 +193,12 @@ def _fit(
     callbacks: Sequence[keras.callbacks.Callback],
     steps_per_epoch: int,
 ) -> None:
+    clock = None
+    if config.profile and placement.is_chief:
+        clock = InputClock()
+        profile = InputProfile(clock, config.batch, steps_per_epoch)
+        # Its number goes into the logs before others read them, its clock stops after them.
+        callbacks = [profile.first(), *callbacks, profile]
     batches = placement.training_batches(
         dataset,
         config.batch,
@@ -199,11 +206,14 @@ def _fit(
         start_epoch=progress.epoch,
         augment=config.augment,
         label_smoothing=config.label_smoothing,
+        repeats=config.repeats,
         seed=config.seed,
+        clock=clock,
     )
     placement.fit(
         model,
         batches,
+        augment=config.augment,
         validation_data=placement.validation_batches(dataset, config.batch),
         validation_freq=config.evaluate_every,
         initial_epoch=progress.epoch,

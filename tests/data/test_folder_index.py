@@ -8,6 +8,7 @@ from PIL import Image
 
 from keras_attn.data.by_name import load_dataset
 from keras_attn.data.readers import folder_index
+from keras_attn.images.folder import list_folder
 
 
 @pytest.fixture
@@ -54,6 +55,38 @@ def test_the_second_start_looks_at_nothing(folder, looked):
     again = load(folder)
     assert again.train.paths == first.train.paths and again.fingerprint() == fingerprint
     assert len(at) == len(read) == 10
+
+
+def test_names_that_sort_around_the_slash(folder):
+    """A folder's files are found between those of its neighbours, in the order of parts."""
+    names = ("a", "a b", "a-b", "a.b", "a0", "a/sub", "a/!", "a\1")
+    for name in names:
+        path = folder / name / "x y.bmp"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+        Image.new("RGB", (8, 9)).save(path.with_name("z.bmp"))
+    found = list_folder(folder).images
+    assert list(found) == sorted(found, key=lambda path: path.split("/")) and len(found) == 26
+    data = load(folder)
+    for label, name in enumerate(data.class_names):
+        own = [
+            path
+            for split in (data.train, data.test)
+            for path, each in zip(split.paths, split.labels, strict=True)
+            if each == label
+        ]
+        assert sorted(own) == sorted(path for path in found if path.split("/")[0] == name)
+
+
+def test_sizes_in_the_order_of_their_first_files(folder):
+    (folder / "a/1.bmp").write_bytes(b"no image")
+    Image.new("RGB", (8, 9)).save(folder / "b/4.bmp")
+    index = folder_index.FolderIndex(folder, list_folder(folder).images)
+    index.look(decode=False)
+    assert list(index.sizes().items()) == [
+        ((9, 8), "a/0.bmp"), ((9, 10), "a/2.bmp"), ((9, 11), "a/3.bmp"), ((9, 12), "a/4.bmp"),
+        ((9, 9), "b/1.bmp"),
+    ]  # fmt: skip
 
 
 def test_what_has_changed_is_looked_at_again(folder, looked):

@@ -2,18 +2,22 @@
 
 import dataclasses
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from helpers.paths import WITH_HELPERS
 from keras_attn.data import splits
 from keras_attn.data.batches.boxes import NUMBERS, draw_box
 from keras_attn.data.batches.decoder import Decoder
 from keras_attn.data.batches.photographs import draw_box_in_graph, photograph_reader
 from keras_attn.data.batches.sequence import EvaluationSequence, TrainingSequence
 from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches, training_batches
+from keras_attn.data.batches.workers import start_workers, usable_cores
 from keras_attn.data.by_name import load_dataset
 from keras_attn.data.encoded import picture_of
 from keras_attn.data.image_dataset import ImageDataset
@@ -350,3 +354,28 @@ def test_worker_processes_give_the_same(folder):
     np.testing.assert_array_equal(images, theirs)
     np.testing.assert_array_equal(labels, their_labels)
     assert labels.tolist() == split.labels[rows].tolist()
+
+
+@pytest.mark.slow
+def test_worker_processes_need_no_keras():
+    """Keras's backend may take seconds, a device, or another package that is not there."""
+    loaded = "sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(__import__('sys').modules))"
+    with start_workers(1) as workers:
+        assert workers.submit(usable_cores).result() == usable_cores()
+        assert workers.submit(eval, loaded).result() == []
+
+
+@pytest.mark.slow
+def test_worker_processes_end_with_a_process_that_is_killed():
+    program = (
+        "import os, signal\n"
+        "from keras_attn.data.batches.workers import start_workers\n"
+        "print(start_workers(1).submit(os.getpid).result(), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**WITH_HELPERS, "KERAS_ATTN_WORKER": "1"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    # Its output has come to its end, which a worker holds open until it ends, too.
+    assert done.returncode == -9 and int(done.stdout) > 1

@@ -42,13 +42,25 @@ def test_a_pass_has_no_image_twice_and_the_next_is_another():
     assert len(set(orders)) == 3
 
 
-@pytest.mark.parametrize("steps_per_epoch", [None, 3])
-def test_a_start_is_the_same_as_going_there(steps_per_epoch):
+def test_each_image_several_times_in_a_batch():
+    batches = TrainingSequence(noise(12, classes=12), 6, augment=("crop",), repeats=3)
+    found = epoch(batches)
+    rows = np.stack([labels.argmax(1) for _, labels in found])
+    assert (rows == np.tile(rows[:, :2], 3)).all()  # a b a b a b
+    assert np.bincount(rows.ravel()).tolist() == [3] * 12
+    first = np.concatenate([images[:2] for images, _ in found])
+    again = np.concatenate([images[2:4] for images, _ in found])
+    assert (first != again).any((1, 2, 3)).sum() > 9  # of 12; an offset may come twice
+
+
+@pytest.mark.parametrize(("steps_per_epoch", "repeats"), [(None, 1), (3, 1), (3, 2)])
+def test_a_start_is_the_same_as_going_there(steps_per_epoch, repeats):
     def make(**start):
         augment = ("crop", "flip", "random_resized_crop")
         return TrainingSequence(
-            noise(), 2, augment=augment, seed=4, steps_per_epoch=steps_per_epoch, **start
-        )
+            noise(), 2, augment=augment, seed=4, steps_per_epoch=steps_per_epoch, repeats=repeats,
+            **start,
+        )  # fmt: skip
 
     went = make()
     assert len(went) == (steps_per_epoch or 5)
@@ -124,6 +136,7 @@ def test_fit_takes_them():
         ({"batch_size": 12}, "must not exceed the 11 training images"),
         ({"augment": "crop"}, "`augment` must be a sequence of names"),
         ({"label_smoothing": 1}, "`label_smoothing` must be a number from 0 to below 1"),
+        ({"repeats": 1.5}, "`repeats` must be a positive integer"),
         ({"start_epoch": -1}, "`start_epoch` must be an integer, 0 or more"),
         ({"steps_per_epoch": 0}, "`steps_per_epoch` must be a positive integer"),
     ],

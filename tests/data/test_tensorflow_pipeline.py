@@ -133,6 +133,41 @@ def test_a_seed_fixes_every_batch(augment):
     assert run(2**32 - 1)[0][0].shape == (5, *SHAPE)
 
 
+def numbers_of(stream):
+    return np.stack([labels.argmax(-1) for _, labels in stream])
+
+
+@pytest.mark.parametrize("kind", [lambda d: d, as_stream])
+def test_each_image_several_times_in_a_batch(kind):
+    stream = batches(training_batches(kind(numbered(12)), 6, augment=(), repeats=3), 12)
+    for images, labels in stream:
+        assert (images == labels.argmax(-1)[:, None, None, None] + 1).all()
+    for rows in np.split(numbers_of(stream), 2):  # 6 batches in a pass
+        assert (rows == np.tile(rows[:, :2], 3)).all()  # a b a b a b
+        assert (np.bincount(rows.ravel()) == 3).all()
+    assert len({tuple(rows) for rows in numbers_of(stream)[:, :2]}) > 6
+
+
+def test_repeats_that_no_batch_divides_by():
+    whole = numbers_of(batches(training_batches(numbered(11), 4, augment=(), repeats=3), 16))
+    for rows in np.split(whole, 2):  # 8 batches in a pass: one image lacks once
+        assert sorted(np.bincount(rows.ravel(), minlength=11)) == [2, *[3] * 10]
+
+
+def test_each_time_is_augmented_anew_and_on_another_replica():
+    options = {"augment": EXACT, "repeats": 3, "seed": 2}
+    one = [
+        batches(training_batches(noise(23, 23), 6, replicas=range(i, i + 1), num_replicas=3,
+                                 **options), 8)
+        for i in range(3)
+    ]  # fmt: skip
+    for first, second, third in zip(*one, strict=True):
+        assert len({*first[1].argmax(-1)}) == 2
+        for images, labels in (second, third):
+            np.testing.assert_array_equal(labels, first[1])
+            assert (images != first[0]).any((1, 2, 3)).all()
+
+
 @pytest.mark.parametrize("kind", ["arrays", "stream", "files"])
 @pytest.mark.parametrize("augment", [EXACT, ("crop", "cutmix")], ids=len)
 def test_start_step_is_the_same_as_skipping(kind, augment, tmp_path, monkeypatch):
@@ -142,17 +177,21 @@ def test_start_step_is_the_same_as_skipping(kind, augment, tmp_path, monkeypatch
     elif kind == "files":
         dataset = as_files(dataset, tmp_path)
         monkeypatch.setattr(splits, "CACHE_BYTES", 100)
-    options = {"augment": augment, "seed": 3}
+    # 4 batches in a pass, or 9
+    options = {"augment": augment, "seed": 3, "repeats": 1 if augment == EXACT else 2}
     whole = batches(training_batches(dataset, 5, **options), 11)
-    for start in (1, 4, 6):  # 4 batches in a pass
+    for start in (1, 4, 9):
         rest = batches(training_batches(dataset, 5, start_step=start, **options), 11 - start)
         assert_same(rest, whole[start:])
 
 
-@pytest.mark.parametrize("kind", [lambda d: d, as_stream])
-def test_replicas_batches_together_are_the_batch_of_one(kind):
+@pytest.mark.parametrize(
+    ("kind", "repeats"), [(lambda d: d, 1), (as_stream, 1), (lambda d: d, 4), (as_stream, 4)]
+)
+def test_replicas_batches_together_are_the_batch_of_one(kind, repeats):
     dataset, count = kind(noise()), 9
-    options = {"augment": EXACT, "label_smoothing": 0.1, "seed": 2, "start_step": 3}
+    options = {"augment": EXACT, "label_smoothing": 0.1, "seed": 2, "start_step": 3,
+               "repeats": repeats}  # fmt: skip
     whole = batches(training_batches(dataset, 6, **options), count)
     for workers in ([range(3)], [range(1), range(1, 3)], [range(2), range(2, 3)]):
         parts = [
@@ -275,6 +314,7 @@ def test_the_images_are_no_constants_of_the_graph():
         ({"augment": ["turn"]}, "`augment` must be a sequence of .* in which 'turn' is none"),
         ({"augment": "crop"}, "`augment` must be a sequence of .* Received: augment='crop'"),
         ({"augment": ["crop", "crop"]}, "each once. Received: augment="),
+        ({"repeats": 0}, "`repeats` must be a positive integer. Received: repeats=0"),
         ({"label_smoothing": 1.0}, "`label_smoothing` must be .* Received: label_smoothing=1.0"),
         ({"seed": -1}, r"`seed` must be an integer from 0 to 2\*\*32 - 1. Received: seed=-1"),
         ({"seed": 1.0}, "Received: seed=1.0"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_attn.applications import RecurrentAttention
 from keras_attn.explain import (
     attention_layers,
     attention_maps,
@@ -12,6 +13,7 @@ from keras_attn.explain import (
     blend,
     colourise,
     explain,
+    heat_maps,
     map_heat,
     mask_heat,
     overlay,
@@ -292,3 +294,20 @@ def test_read_image_refuses(tmp_path):
         read_image(tmp_path / "cut.png", (7, 5, 3))
     with pytest.raises(ValueError, match="`image_shape` must be .H, W, C. with C 1 or 3"):
         read_image(tmp_path / "cut.png", (7, 5, 2))
+
+
+def test_explain_draws_what_was_looked_at(tmp_path):
+    model = RecurrentAttention((12, 12, 1), 3, num_glimpses=2, glimpse_size=6)
+    mean = model.get_layer("glimpses").mean
+    mean.kernel.assign(np.zeros(mean.kernel.shape))
+    mean.bias.assign(np.arctanh([-0.5, 0.5]))  # up and to the right
+    explain(model, np.zeros((12, 12, 1)), tmp_path / "boxes.png")
+    with Image.open(tmp_path / "boxes.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert attention_maps(model, np.zeros((1, 12, 12, 1)))["glimpses"].shape == (1, 2, 1, 4)
+    left, top = 16 + 288 + 16, 52  # of the second panel
+    for colour, (y, x) in ((RAMP[0], (0.25, 0.25)), (RAMP[-1], (0, 0.5))):  # their top left corners
+        place = pixels[top + round(y * 287) + 1, left + round(x * 287) + 1]
+        np.testing.assert_array_equal(place, colour)
+    with pytest.raises(ValueError, match="boxes are drawn by `explain`"):
+        heat_maps(model, np.zeros((1, 12, 12, 1)), "attention", layer="glimpses")

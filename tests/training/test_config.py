@@ -70,7 +70,7 @@ def test_flags_have_every_option():
 
 def test_records_and_recipes_have_every_option():
     config = TrainingConfig(epochs=1)
-    assert set(FIELDS) - set(config.record()) == {"tensorboard", "verbose"}
+    assert set(FIELDS) - set(config.record()) == {"profile", "tensorboard", "verbose"}
     recipe = Recipe(model="resnet20_cifar", data="digits", training=config)
     text = recipe_text(recipe, every_option=True)
     for name in FIELDS:

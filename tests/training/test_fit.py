@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from helpers.paths import WITH_HELPERS
 from helpers.training import QUICK, SHAPE, Stop, build_model, make_dataset, sure_model, weights_of
-from keras_attn.training import TrainingConfig, evaluate, load_run, train
+from keras_attn.data.batches.tensorflow_pipeline import training_batches
+from keras_attn.training import TrainingConfig, TrainResult, evaluate, load_run, train
 from keras_attn.training.optimizer_defaults import DEFAULTS
 from keras_attn.training.optimizers import StepDecay, make_optimizer
 
@@ -401,3 +402,26 @@ def test_a_model_that_does_not_fit(dataset, tmp_path, build, message):
     if isinstance(model, keras.Model):
         with pytest.raises(ValueError, match=message):
             evaluate(model, dataset)
+
+
+@pytest.mark.parametrize(
+    "augment", [("mixup", "cutmix"), pytest.param(("flip",), marks=pytest.mark.slow)], ids=len
+)
+def test_what_the_device_finishes_is_what_training_batches_gives(augment, tmp_path):
+    dataset, options = make_dataset(), {**QUICK, "augment": augment, "seed": 4}
+    result = train(build_model, dataset, tmp_path, **options)
+    config = TrainingConfig(**options)
+    keras.utils.set_random_seed(4)
+    model = build_model()
+    model.compile(make_optimizer(config, model, steps=6), "categorical_crossentropy")
+    batches = training_batches(dataset, 8, augment=augment, seed=4)
+    model.fit(batches, steps_per_epoch=3, epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(weights_of(result), weights_of(TrainResult(model, {}, {}, {})))
+    before = result.model.get_weights()
+    result.model.fit(*np_batch(dataset), verbose=0)  # whose steps are its own again
+    assert any((a != b).any() for a, b in zip(before, result.model.get_weights(), strict=True))
+
+
+def np_batch(dataset):
+    images, labels = dataset.train.images[:8].astype("float32"), dataset.train.labels[:8]
+    return images, keras.utils.to_categorical(labels, 3)

@@ -141,18 +141,21 @@ EVERY_OTHER = TrainingConfig(
     epochs=7, batch_size=3, optimizer="adamw", learning_rate=1e-5, schedule="step",
     milestones=(0.25,), warmup=0.0, weight_decay=0.0, decay_all=True, clip_norm=0.5, ema=0.75,
     accumulation_steps=2, learning_rate_factors={'st"age*': 0.5, "ä": 2},
-    weight_decay_factors={"x": 0.0}, label_smoothing=0.25, augment=(), mixed_precision="float16",
-    synchronized=True, strategy="mirrored", jit_compile=False, steps_per_execution=4,
-    evaluate_every=6, patience=7, deterministic=True, seed=8, tensorboard=True, verbose=2,
+    weight_decay_factors={"x": 0.0}, label_smoothing=0.25, augment=(), repeats=3,
+    mixed_precision="float16", synchronized=True, strategy="mirrored", jit_compile=False,
+    steps_per_execution=4, evaluate_every=6, patience=7, deterministic=True, seed=8,
+    tensorboard=True, verbose=2,
 )  # fmt: skip
 
 
 def test_every_option_comes_back_from_a_file(tmp_path):
     defaults = TrainingConfig(epochs=1)
-    for option in OPTIONS:  # but one, which does not go with `ema`
+    # But two, which do not go with `ema` and with `steps_per_execution`.
+    others = {"keep_best": True, "ema": None, "profile": True, "steps_per_execution": 1}
+    for option in OPTIONS:
         same = getattr(EVERY_OTHER, option) == getattr(defaults, option)
-        assert same == (option == "keep_best"), option
-    for training in (EVERY_OTHER, dataclasses.replace(EVERY_OTHER, ema=None, keep_best=True)):
+        assert same == (option in ("keep_best", "profile")), option
+    for training in (EVERY_OTHER, dataclasses.replace(EVERY_OTHER, **others)):
         recipe = dataclasses.replace(
             recipe_of(), training=training, data_options={"image_size": [8, 9], "limit": 64}
         )

@@ -11,8 +11,10 @@ import math
 
 import numpy as np
 
-from keras_attn.data.augment import RESIZED_CROP_AREA, RESIZED_CROP_ASPECT
-
+# Share of the area and width by height of the part that is cut out. From "Going Deeper with
+# Convolutions" (Szegedy et al. 2014, section 6), the ImageNet recipe since.
+RESIZED_CROP_AREA = (0.08, 1.0)
+RESIZED_CROP_ASPECT = (3 / 4, 4 / 3)
 TRIES = 10
 NUMBERS = 2 * TRIES + 2  # that a box is made of
 

@@ -18,7 +18,7 @@ def seeds_of(seed: int, number: tf.Tensor) -> list[tf.Tensor]:
 
 def row_numbers(plan: BatchPlan, start_step: int, replicas: range, size: int) -> tf.data.Dataset:
     """`(step, replica, rows)` of every batch: three int64, the rows `(b,)`."""
-    mine = list(replicas)
+    mine, places = list(replicas), plan.places
 
     @tf.autograph.experimental.do_not_convert
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
@@ -31,8 +31,9 @@ def row_numbers(plan: BatchPlan, start_step: int, replicas: range, size: int) ->
             maxval=None,
             dtype=tf.int64,
         )
-        order = tf.argsort(keys)[: plan.steps * plan.batch_size]
-        rows = tf.reshape(tf.cast(order, tf.int64), (plan.steps, -1, size))
+        order = tf.repeat(tf.argsort(keys), plan.repeats)[: plan.steps * plan.batch_size]
+        rows = tf.reshape(tf.cast(order, tf.int64), (plan.steps, plan.batch_size))
+        rows = tf.reshape(tf.gather(rows, places, axis=1), (plan.steps, -1, size))
         rows = tf.gather(rows, mine, axis=1)  # (steps, replicas, b)
         steps = tf.repeat(number * plan.steps + tf.range(plan.steps, dtype=tf.int64), len(mine))
         replica = tf.tile(tf.constant(mine, tf.int64), [plan.steps])
@@ -51,7 +52,11 @@ def stream_batches(
     height, width, channels = split.image_shape
     image_bytes = height * width * channels * split.image_spec.dtype.size
     buffer = min(len(split), max(1, SHUFFLE_BYTES // image_bytes))
-    skipped = start_step % plan.steps
+    skipped, places = start_step % plan.steps, plan.places
+
+    @tf.autograph.experimental.do_not_convert
+    def repeated(*example: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(example).repeat(plan.repeats)
 
     @tf.autograph.experimental.do_not_convert
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
@@ -62,6 +67,8 @@ def stream_batches(
             seed=number,  # pyright: ignore[reportArgumentType]
             reshuffle_each_iteration=False,
         )
+        if plan.repeats > 1:
+            shuffled = shuffled.flat_map(repeated)
         batches = shuffled.batch(plan.batch_size, drop_remainder=True).take(plan.steps)
         return batches.enumerate(number * plan.steps)
 
@@ -69,7 +76,8 @@ def stream_batches(
     def cut(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tf.data.Dataset:
         @tf.autograph.experimental.do_not_convert
         def rows(replica: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            images, labels = (part[replica * size : (replica + 1) * size] for part in batch)
+            chosen = tf.constant(places)[replica * size : (replica + 1) * size]
+            images, labels = (tf.gather(part, chosen) for part in batch)
             images = tf.ensure_shape(images, (size, height, width, channels))
             return step, replica, images, tf.ensure_shape(labels, (size,))
 

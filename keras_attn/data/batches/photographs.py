@@ -5,25 +5,30 @@ that are to be set upright or that may be damaged, go the way that they go elsew
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
 
-from keras_attn.data.augment import RESIZED_CROP_AREA, RESIZED_CROP_ASPECT
-from keras_attn.data.batches.boxes import NUMBERS, TRIES, draw_box
+from keras_attn.data.batches.boxes import (
+    NUMBERS,
+    RESIZED_CROP_AREA,
+    RESIZED_CROP_ASPECT,
+    TRIES,
+    draw_box,
+)
 from keras_attn.data.encoded import EncodedSplit, FileSplit, picture_of
 from keras_attn.data.readers.records import RecordSplit
 from keras_attn.images.graph.decoding import GREY
-from keras_attn.images.graph.orientation import exif_of_jpeg, orientation_of
 from keras_attn.images.graph.pixels import resize_part, whole_of
+from keras_attn.images.orientation import exif_of_jpeg, orientation
 
 HEAD = 1024  # bytes of a JPEG in which its picture usually begins
 # Beside a part that is decoded alone, so that its colours are those of the whole picture.
 MARGIN = 16
 
 Example = tuple[tf.Tensor, tf.Tensor]
-Reader = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Example]
+Reader = Callable[..., Example]
 
 
 def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
@@ -35,66 +40,75 @@ def photograph_reader(split: EncodedSplit, *, parts: bool) -> Reader:
             from 0 to 1. Otherwise it is what is evaluated.
 
     Returns:
-        Function from the row, int64 `()`, what `record_reader` gives for it, and float32
-        `(NUMBERS,)` to uint8 `(H, W, C)` and int64 `()`.
+        Function from the row, int64 `()`, what `record_reader` gives for it, float32 `(NUMBERS,)`
+        and whether the image is mirrored, bool `()` or `None`, to uint8 `(H, W, C)` and int64 `()`.
     """
     load = _loader(split)
     how, channels = split.preprocessing, split.channels
     size = cast(tuple[int, int], how.size)
 
-    def by_pillow(row: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    def by_pillow(row: np.ndarray, numbers: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         picture, _ = picture_of(split.source(int(row)), channels)
-        if not parts:
-            return how.fit_picture(picture)
-        return how.fit_part(picture, draw_box(numbers, picture.height, picture.width))
+        if parts:
+            image = how.fit_part(picture, draw_box(numbers, picture.height, picture.width))
+        else:
+            image = how.fit_picture(picture)
+        return np.ascontiguousarray(image[:, ::-1]) if mirrored else image
 
-    def decoded(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    def decoded(encoded: tf.Tensor, first: tf.Tensor, last: tf.Tensor, sides: tf.Tensor) -> Any:
+        """The pixels from a row and column up to another: `(h, w, C)`."""
+        begin = tf.maximum(first - MARGIN, 0)
+        end = tf.minimum(last + MARGIN, sides)
+        window = tf.concat([begin, end - begin], 0)
         rgb = tf.image.decode_and_crop_jpeg(
             encoded, window, channels=3, dct_method="INTEGER_ACCURATE"
         )
+        (top, left), (rows, columns) = tf.unstack(first - begin), tf.unstack(last - first)
+        rgb = tf.slice(rgb, [top, left, 0], [rows, columns, 3])
         rgb = tf.ensure_shape(rgb, (None, None, 3))
         if channels == 3:
             return rgb
         grey = tf.reduce_sum(tf.cast(rgb, tf.int32) * tf.constant(GREY), -1, keepdims=True)
         return tf.cast((grey + 2**15) // 2**16, tf.uint8)
 
-    def part(encoded: tf.Tensor, numbers: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    def part(
+        encoded: tf.Tensor, numbers: tf.Tensor, sides: tf.Tensor, mirrored: tf.Tensor | None
+    ) -> tf.Tensor:
         box = draw_box_in_graph(numbers, sides)
         start, shape = box[:2], box[2:]
-        first = tf.maximum(start - MARGIN, 0)
-        last = tf.minimum(start + shape + MARGIN, sides)
-        pixels = decoded(encoded, tf.concat([first, last - first], 0))
-        (top, left), (rows, columns) = tf.unstack(start - first), tf.unstack(shape)
-        pixels = tf.slice(pixels, [top, left, 0], [rows, columns, channels])
-        pixels = tf.ensure_shape(pixels, (None, None, channels))
+        pixels = decoded(encoded, start, start + shape, sides)
         scale = tf.cast(tf.constant(size, tf.float64) / tf.cast(shape, tf.float64), tf.float32)
-        return resize_part(pixels[None], scale, tf.zeros(2), size, how.interpolation)[0]
+        start = tf.zeros(2)
+        return resize_part(pixels[None], scale, start, size, how.interpolation, mirrored)[0]
 
-    def centre(encoded: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    def centre(encoded: tf.Tensor, sides: tf.Tensor, mirrored: tf.Tensor | None) -> tf.Tensor:
         scale, start = whole_of(how, sides)
-        reach = tf.math.ceil(2.0 / tf.minimum(scale, 1.0)) + MARGIN  # of the filter
+        reach = tf.math.ceil(2.0 / tf.minimum(scale, 1.0)) + 1.0  # of the filter
         begin, end = start / scale, (start + tf.constant(size, tf.float32)) / scale
         first = tf.maximum(tf.cast(begin - reach, tf.int32), 0)
         last = tf.minimum(tf.cast(end + reach, tf.int32), sides)
-        pixels = decoded(encoded, tf.concat([first, last - first], 0))
+        pixels = decoded(encoded, first, last, sides)
         start = start - tf.cast(first, tf.float32) * scale
-        return resize_part(pixels[None], scale, start, size, how.interpolation)[0]
-
-    def in_graph(encoded: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        sides = tf.image.extract_jpeg_shape(encoded)[:2]
-        return part(encoded, numbers, sides) if parts else centre(encoded, sides)
+        return resize_part(pixels[None], scale, start, size, how.interpolation, mirrored)[0]
 
     @tf.autograph.experimental.do_not_convert
-    def read(row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor) -> Example:
+    def read(
+        row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor, mirrored: tf.Tensor | None = None
+    ) -> Example:
         encoded, label = load(row, record)
-        image = tf.cond(
-            _is_plain_jpeg(encoded),
-            lambda: in_graph(encoded, numbers),
-            lambda: tf.ensure_shape(
-                tf.numpy_function(by_pillow, [row, numbers], tf.uint8, stateful=False),
-                (*size, channels),
-            ),
-        )
+
+        def in_graph() -> tf.Tensor:
+            sides = tf.image.extract_jpeg_shape(encoded)[:2]
+            if parts:
+                return part(encoded, numbers, sides, mirrored)
+            return centre(encoded, sides, mirrored)
+
+        def elsewhere() -> tf.Tensor:
+            given = [row, numbers, False if mirrored is None else mirrored]
+            image = tf.numpy_function(by_pillow, given, tf.uint8, stateful=False)
+            return tf.ensure_shape(image, (*size, channels))
+
+        image = tf.cond(_is_plain_jpeg(encoded), in_graph, elsewhere)
         return tf.ensure_shape(image, (*size, channels)), label
 
     return cast(Reader, read)
@@ -187,10 +201,14 @@ def _is_plain_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     data = tf.io.decode_raw(head, tf.uint8)
     begins = tf.reduce_any((data[:-1] == 0xFF) & (data[1:] == 0xDA))  # the picture itself
     has_no_exif = begins & ~tf.strings.regex_full_match(head, r"\C*Exif\C*")
-    return tf.cond(
-        is_jpeg & ends,
-        lambda: tf.cond(
-            has_no_exif, lambda: True, lambda: tf.equal(orientation_of(exif_of_jpeg(encoded)), 1)
-        ),
-        lambda: False,
-    )
+
+    def lies_upright() -> tf.Tensor:
+        # By Python: a walk along the segments in the graph would cost every other file, too.
+        found = tf.numpy_function(_lies_upright, [encoded], tf.bool, stateful=False)
+        return is_jpeg & ends & tf.ensure_shape(found, ())
+
+    return tf.cond(is_jpeg & ends & has_no_exif, lambda: True, lies_upright)
+
+
+def _lies_upright(encoded: bytes) -> np.ndarray:
+    return np.asarray(orientation(exif_of_jpeg(encoded)) == 1)

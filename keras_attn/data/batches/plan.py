@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from keras_attn._checks import check_int, check_positive_int
 from keras_attn.data.augmentations import check_augment
 from keras_attn.data.image_dataset import ImageDataset
@@ -21,6 +23,7 @@ class BatchPlan:
         augment: Names of augmentations, in the order in which they are applied.
         label_smoothing: Share of a label that is spread over all classes.
         seed: Seed that decides every batch.
+        repeats: Number of times that each image comes in a pass.
     """
 
     size: int
@@ -29,11 +32,21 @@ class BatchPlan:
     augment: tuple[str, ...]
     label_smoothing: float
     seed: int
+    repeats: int = 1
 
     @property
     def steps(self) -> int:
         """How many batches there are in a pass; what doesn't fill the last one is left out."""
-        return self.size // self.batch_size
+        return self.size * self.repeats // self.batch_size
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where in a batch's part of a pass its rows are taken from: integers `(batch_size,)`.
+
+        In a pass an image and its repetitions follow each other. In a batch they stand apart, so
+        that replicas see different images, and each the same image as another one does.
+        """
+        return np.argsort(np.arange(self.batch_size) % self.repeats, kind="stable")
 
     @classmethod
     def of(
@@ -44,6 +57,7 @@ class BatchPlan:
         augment: Sequence[str],
         label_smoothing: float,
         seed: int,
+        repeats: int = 1,
     ) -> "BatchPlan":
         """Checks the arguments; raises a ValueError that names the first wrong one."""
         check_positive("batch_size", batch_size, most=dataset.train_size)
@@ -54,9 +68,15 @@ class BatchPlan:
                 f"Received: label_smoothing={label_smoothing!r}"
             )
         check_seed(seed)
-        names = check_augment(augment)
+        check_positive_int("repeats", repeats)
         return cls(
-            dataset.train_size, dataset.num_classes, batch_size, names, label_smoothing, seed
+            dataset.train_size,
+            dataset.num_classes,
+            batch_size,
+            check_augment(augment),
+            label_smoothing,
+            seed,
+            repeats,
         )
 
 

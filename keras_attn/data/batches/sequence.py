@@ -15,6 +15,7 @@ from keras_attn.data.augment import (
 )
 from keras_attn.data.augmentations import AUGMENTATIONS
 from keras_attn.data.batches.decoder import Decoder
+from keras_attn.data.batches.mixing import draw_mixes, mix, mixes_of
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
 from keras_attn.data.encoded import EncodedSplit
 from keras_attn.data.image_dataset import ImageDataset
@@ -28,11 +29,11 @@ class TrainingSequence(keras.utils.PyDataset):
     """Training batches, each of which `seed` and its number alone decide.
 
     The batches of all epochs are one sequence, cut into epochs of `steps_per_epoch`. In each pass
-    of `train_size // batch_size` batches an image comes once at most, in a new order; what
-    doesn't fill the last batch is left out. A sequence that starts at `start_epoch` goes on as if
-    it had never stopped. The guarantees are those of `training_batches`, the random numbers are
-    not: the same seed gives other batches there. Call `fit` with `shuffle=False`, or Keras
-    changes the order within each epoch.
+    of `repeats * train_size // batch_size` batches an image comes `repeats` times at most, in a
+    new order; what doesn't fill the last batch is left out. A sequence that starts at
+    `start_epoch` goes on as if it had never stopped. The guarantees are those of
+    `training_batches`, the random numbers are not: the same seed gives other batches there. Call
+    `fit` with `shuffle=False`, or Keras changes the order within each epoch.
 
     Args:
         dataset: Data set whose training images are taken, any but one with a `StreamSplit`.
@@ -42,6 +43,7 @@ class TrainingSequence(keras.utils.PyDataset):
         label_smoothing: Share of a label that is spread over all classes:
             0 <= label_smoothing < 1.
         seed: Seed that decides all batches.
+        repeats: Number of times that an image stands in a batch, see `training_batches`.
         start_epoch: Number of epochs to leave out at the start.
         steps_per_epoch: Number of batches in an epoch. `None` means those of a pass.
         workers: Number of batches that are made in advance, at a time. Photographs that are too
@@ -66,13 +68,19 @@ class TrainingSequence(keras.utils.PyDataset):
         augment: Sequence[str] = ("crop",),
         label_smoothing: float = 0.0,
         seed: int = 0,
+        repeats: int = 1,
         start_epoch: int = 0,
         steps_per_epoch: int | None = None,
         workers: int = 1,
     ) -> None:
         super().__init__(workers=workers)
         self._plan = BatchPlan.of(
-            dataset, batch_size, augment=augment, label_smoothing=label_smoothing, seed=seed
+            dataset,
+            batch_size,
+            augment=augment,
+            label_smoothing=label_smoothing,
+            seed=seed,
+            repeats=repeats,
         )
         self._split = _random_access("dataset", dataset.train)
         draws_parts = _is_varied(self._split) and "random_resized_crop" in self._plan.augment
@@ -100,11 +108,23 @@ class TrainingSequence(keras.utils.PyDataset):
             `(images, labels)`: float32 `(B, H, W, C)` with values 0..255, and float32
             `(B, classes)`.
         """
+        images, labels = self.on_device(self.step_of(index))
+        return keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
+
+    def step_of(self, index: int) -> int:
+        """The number, counted over all epochs, of a batch of the present epoch."""
         _check_index(index, self._length)
+        return self._epoch * self._length + index
+
+    def on_device(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of a number, counted over all epochs, as tensors of Keras's backend.
+
+        The images go to the device as they are, of bytes mostly; what mixes them is done there.
+        """
         plan = self._plan
-        step = self._epoch * self._length + index
         number, place = divmod(step, plan.steps)
         rows = self._order_of(number)[place * plan.batch_size : (place + 1) * plan.batch_size]
+        rows = rows[plan.places]
         if self._decoder is None:
             images, numbers = self._split.read(rows), self._split.labels[rows]  # (B, H, W, C), (B,)
         else:
@@ -112,13 +132,18 @@ class TrainingSequence(keras.utils.PyDataset):
         labels = np.eye(plan.num_classes, dtype="float32")[numbers]
         labels = labels * np.float32(1 - plan.label_smoothing)
         labels = labels + np.float32(plan.label_smoothing / plan.num_classes)  # (B, classes)
-        images = _moved(images, plan, step, self._draws_on_pixels()).astype("float32")
-        if not self._keras_layers.names:
-            return images, labels
-        draws = {name: _drawer(plan.seed, step, name) for name in self._keras_layers.names}
-        with self._lock:
-            images, labels = self._keras_layers(images, labels, draws)
-            return keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
+        images = _moved(images, plan, step, self._draws_on_pixels())
+        images, labels = (keras.ops.convert_to_tensor(part) for part in (images, labels))
+        mixes = mixes_of(plan.augment)
+        names = (*self._keras_layers.names, *mixes)
+        draws = {name: _drawer(plan.seed, step, name) for name in names}
+        if self._keras_layers.names:
+            with self._lock:
+                images = keras.ops.cast(images, "float32")
+                images, labels = self._keras_layers(images, labels, draws)
+        shape = (len(rows), *images.shape[1:3])
+        drawn = draw_mixes(mixes, shape, draws) if mixes else None
+        return mix(images, labels, drawn, mixes)
 
     def _draws_on_pixels(self) -> bool:
         """Whether parts are cut out of images that have the network's size already."""
@@ -133,6 +158,7 @@ class TrainingSequence(keras.utils.PyDataset):
         kept, order = self._order
         if kept != number:
             order = _rng(self._plan.seed, number, "order").permutation(self._plan.size)
+            order = order.repeat(self._plan.repeats)
             self._order = (number, order)
         return order
 

@@ -14,8 +14,10 @@ from keras_attn.data.augment import (
     resized_crop_boxes,
     resized_crop_sides,
 )
-from keras_attn.data.augmentations import AUGMENTATIONS
+from keras_attn.data.augmentations import AUGMENTATIONS, check_augment
+from keras_attn.data.batches.ahead import InputClock
 from keras_attn.data.batches.boxes import NUMBERS
+from keras_attn.data.batches.mixing import draw_mixes, mix, mixes_of
 from keras_attn.data.batches.order import row_numbers, seeds_of, stream_batches
 from keras_attn.data.batches.photographs import photograph_reader, record_reader
 from keras_attn.data.batches.plan import BatchPlan, check_count, check_positive
@@ -34,20 +36,24 @@ def training_batches(
     augment: Sequence[str] = ("crop",),
     label_smoothing: float = 0.0,
     seed: int = 0,
+    repeats: int = 1,
     start_step: int = 0,
     replicas: range = range(1),
     num_replicas: int = 1,
+    for_device: bool = False,
+    clock: InputClock | None = None,
 ) -> tf.data.Dataset:
     """Endless training batches, each of which `seed` and its number alone decide.
 
-    A pass is `train_size // batch_size` global batches, in which each image comes once at most,
-    in a new order; what doesn't fill the last batch is left out. Of each global batch in turn,
-    every replica in `replicas` gets its consecutive rows, in order. So the replicas' batches put
-    together are the batch of one replica, bit by bit, and a run that starts at `start_step` goes
-    on as if it had never stopped. Two things differ. Keras's layers ("randaugment",
-    "random_erasing", "mixup", "cutmix") are drawn for each replica's rows by themselves: what
-    they do depends on the number of replicas too. A `StreamSplit` is shuffled within a buffer of
-    256 MiB only, and `start_step` then reads and drops what comes before it in its pass.
+    A pass is `repeats * train_size // batch_size` global batches, in which each image comes
+    `repeats` times at most, in a new order; what doesn't fill the last batch is left out. Of each
+    global batch in turn, every replica in `replicas` gets its consecutive rows, in order. So the
+    replicas' batches put together are the batch of one replica, bit by bit, and a run that starts
+    at `start_step` goes on as if it had never stopped. Two things differ. Keras's layers
+    ("randaugment", "random_erasing") and the mixes ("mixup", "cutmix") are drawn for each
+    replica's rows by themselves: what they do depends on the number of replicas too. A
+    `StreamSplit` is shuffled within a buffer of 256 MiB only, and `start_step` then reads and
+    drops what comes before it in its pass.
 
     Args:
         dataset: Data set whose training images are taken.
@@ -57,9 +63,16 @@ def training_batches(
         label_smoothing: Share of a label that is spread over all classes:
             0 <= label_smoothing < 1.
         seed: Seed that decides all batches.
+        repeats: Number of times that an image stands in a batch, apart, each time augmented anew.
+            Where a batch does not end with an image's last time, the next batch has the rest.
         start_step: Number of global batches to leave out at the start.
         replicas: Replicas to give batches for; a worker's own, by `tf.distribute`.
         num_replicas: Number of replicas in all.
+        for_device: Whether to leave the last part to the device, see `finisher`. The images are
+            then uint8 where the data set's are and "randaugment", "random_erasing" and
+            "random_resized_crop" of what is no photograph have not changed them, and with "mixup"
+            or "cutmix" what was drawn for them follows on the labels.
+        clock: Is told of each batch when it is there.
 
     Returns:
         An endless `tf.data.Dataset` of `(images, labels)`: float32 `(b, H, W, C)` with values
@@ -76,15 +89,44 @@ def training_batches(
         [(TensorShape([128, 32, 32, 3]), TensorShape([128, 10]))]
     """
     plan = BatchPlan.of(
-        dataset, batch_size, augment=augment, label_smoothing=label_smoothing, seed=seed
+        dataset,
+        batch_size,
+        augment=augment,
+        label_smoothing=label_smoothing,
+        seed=seed,
+        repeats=repeats,
     )
     _check_replicas(replicas, num_replicas, batch_size)
     check_count("start_step", start_step)
-    batches = _augmented(dataset.train, plan, start_step, replicas, num_replicas)
+    batches = _augmented(dataset.train, plan, start_step, replicas, num_replicas, clock)
+    if not for_device:
+        batches = batches.map(finisher(plan.augment), num_parallel_calls=tf.data.AUTOTUNE)
     # Each worker already gets its own rows: tf.distribute is not to share them out again.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return _finished(batches).with_options(options)
+
+
+def finisher(augment: Sequence[str]) -> Callable[..., tuple[Any, Any]]:
+    """A function from what `training_batches` gives with `for_device` to images and labels.
+
+    It draws nothing, and runs on any device, by XLA, too.
+
+    Args:
+        augment: Names of the augmentations.
+    """
+    names = mixes_of(check_augment(augment))
+
+    @tf.autograph.experimental.do_not_convert
+    def finish(images: Any, labels: Any, drawn: Any = None) -> tuple[Any, Any]:
+        return mix(images, labels, drawn, names)
+
+    return cast(Callable[..., tuple[Any, Any]], finish)
+
+
+def prefetched(batches: tf.data.Dataset, device: str) -> tf.data.Dataset:
+    """The same batches, two of which are on a device before they are asked for."""
+    return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=2))
 
 
 def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data.Dataset:
@@ -135,23 +177,32 @@ def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _augmented(
-    split: Split, plan: BatchPlan, start_step: int, replicas: range, num_replicas: int
+    split: Split,
+    plan: BatchPlan,
+    start_step: int,
+    replicas: range,
+    num_replicas: int,
+    clock: InputClock | None,
 ) -> tf.data.Dataset:
     """The training batches, of `(step, replica, rows)` or `(step, replica, images, labels)`."""
     size = plan.batch_size // num_replicas
-    keras_layers = KerasAugmentation(plan.augment)
-    if keras_layers.names and keras.backend.backend() != "tensorflow":
+    keras_layers, mixes = KerasAugmentation(plan.augment), mixes_of(plan.augment)
+    by_keras = (*keras_layers.names, *mixes)
+    if by_keras and keras.backend.backend() != "tensorflow":
         raise ValueError(
-            f"`augment` must be without {keras_layers.names} here unless Keras's backend is "
-            f"TensorFlow; `TrainingSequence` takes them. Received: augment={plan.augment}"
+            f"`augment` must be without {by_keras} here unless Keras's backend is TensorFlow; "
+            f"`TrainingSequence` takes them. Received: augment={plan.augment}"
         )
     draws_parts = isinstance(split, EncodedSplit) and split.is_varied and CROP in plan.augment
     is_encoded = isinstance(split, EncodedSplit) and (draws_parts or not split.is_small())
+    # A photograph is mirrored while it is resized, where nothing is cut out of it after that.
+    mirrors = is_encoded and "flip" in plan.augment and "crop" not in plan.augment
+    mirrors = mirrors and (draws_parts or CROP not in plan.augment)
     has_images = is_encoded or isinstance(split, StreamSplit)
     gather = None if has_images else _gather(split)
 
     @tf.autograph.experimental.do_not_convert
-    def finish(step: tf.Tensor, replica: tf.Tensor, *example: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def augmented(step: tf.Tensor, replica: tf.Tensor, *example: Any) -> tuple[tf.Tensor, ...]:
         images, labels = gather(*example) if gather else example  # (b, H, W, C), (b,)
         seeds: dict[str, tf.Tensor] = dict(
             zip(AUGMENTATIONS, seeds_of(plan.seed, step)[1:], strict=True)
@@ -168,22 +219,37 @@ def _augmented(
         offsets = flips = None
         if "crop" in plan.augment:
             offsets = draw("crop", (2,), minval=0, maxval=2 * CROP_PADDING + 1, dtype=tf.int32)
-        if "flip" in plan.augment:
+        if "flip" in plan.augment and not mirrors:
             flips = draw("flip", ()) < 0.5
-        images = tf.cast(_crop_and_flip(images, offsets, flips), tf.float32)
+        images = _crop_and_flip(images, offsets, flips)
         labels = tf.one_hot(labels, plan.num_classes)  # (b, classes)
         labels = labels * (1.0 - plan.label_smoothing) + plan.label_smoothing / plan.num_classes
-        draws = {name: _drawer(seeds[name], replica) for name in keras_layers.names}
-        mixed: tuple[tf.Tensor, tf.Tensor] = keras_layers(images, labels, draws)
-        return mixed
+        draws = {name: _drawer(seeds[name], replica) for name in by_keras}
+        if keras_layers.names:
+            images, labels = keras_layers(tf.cast(images, tf.float32), labels, draws)
+        batch: tuple[tf.Tensor, ...] = (images, labels)
+        if mixes:
+            batch += (draw_mixes(mixes, (size, *images.shape[1:3]), draws),)
+        return batch if clock is None else _noted(batch, step, clock)
 
     if isinstance(split, StreamSplit):
         batches = stream_batches(split, plan, start_step, replicas, size)
     else:
         batches = row_numbers(plan, start_step, replicas, size)
     if is_encoded:
-        batches = _one_by_one(batches, plan, size, cast(EncodedSplit, split), draws_parts)
-    return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        encoded = cast(EncodedSplit, split)
+        batches = _one_by_one(batches, plan, size, encoded, draws_parts, mirrors)
+    return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _noted(
+    batch: tuple[tf.Tensor, ...], step: tf.Tensor, clock: InputClock
+) -> tuple[tf.Tensor, ...]:
+    """The same batch, once the clock has been told of it."""
+    with tf.control_dependencies(batch):
+        noted = tf.numpy_function(clock.note, [step], tf.int64)
+    with tf.control_dependencies([noted]):
+        return tuple(tf.identity(part) for part in batch)
 
 
 def _evaluated(split: EncodedSplit) -> tf.data.Dataset:
@@ -198,23 +264,32 @@ def _evaluated(split: EncodedSplit) -> tf.data.Dataset:
 
 
 def _one_by_one(
-    batches: tf.data.Dataset, plan: BatchPlan, size: int, split: EncodedSplit, draws_parts: bool
+    batches: tf.data.Dataset,
+    plan: BatchPlan,
+    size: int,
+    split: EncodedSplit,
+    draws_parts: bool,
+    mirrors: bool,
 ) -> tf.data.Dataset:
     """Batches of rows -> the same of images and labels, of which several are read at a time."""
     read, records = photograph_reader(split, parts=draws_parts), record_reader(split)
 
     @tf.autograph.experimental.do_not_convert
     def draw(step: tf.Tensor, replica: tf.Tensor, rows: tf.Tensor) -> Any:
-        crop = seeds_of(plan.seed, step)[1 + AUGMENTATIONS.index(CROP)]
-        numbers = tf.random.stateless_uniform((plan.batch_size, NUMBERS), crop)
-        mine = numbers[replica * size : (replica + 1) * size]  # of the global batch
-        return tf.repeat(step, size), tf.repeat(replica, size), rows, records(rows), mine
+        seeds = seeds_of(plan.seed, step)[1:]
+        mine = slice(replica * size, (replica + 1) * size)  # of the global batch
+
+        def drawn(name: str, shape: tuple[int, ...]) -> tf.Tensor:
+            seed = seeds[AUGMENTATIONS.index(name)]
+            return tf.random.stateless_uniform((plan.batch_size, *shape), seed)[mine]
+
+        of_batch = tf.repeat(step, size), tf.repeat(replica, size), rows, records(rows)
+        flips = (drawn("flip", ()) < 0.5,) if mirrors else ()
+        return *of_batch, drawn(CROP, (NUMBERS,)), *flips
 
     @tf.autograph.experimental.do_not_convert
-    def one(
-        step: tf.Tensor, replica: tf.Tensor, row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor
-    ) -> Any:
-        return step, replica, *read(row, record, numbers)
+    def one(step: tf.Tensor, replica: tf.Tensor, *example: tf.Tensor) -> Any:
+        return step, replica, *read(*example)
 
     @tf.autograph.experimental.do_not_convert
     def whole(steps: tf.Tensor, replicas: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> Any:

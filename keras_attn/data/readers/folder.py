@@ -1,5 +1,6 @@
 """A folder of images, with a subfolder for each class."""
 
+import bisect
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from keras_attn.data.image_dataset import ImageDataset, listed
 from keras_attn.data.options import AS_USUAL, Fitting, is_photograph
 from keras_attn.data.readers.folder_index import FolderIndex
 from keras_attn.images import SUFFIXES
-from keras_attn.images.folder import Listing, list_folder
+from keras_attn.images.folder import Listing, by_parts, list_folder
 
 HELD_OUT = ("test", "val", "validation")
 TEST_SHARE = 0.2
@@ -79,9 +80,8 @@ def read_folder(
     if index.unreadable and not skip_unreadable:
         raise ValueError(_unreadable(folder, index))
     found = [_without(index.unreadable, split, root) for split in found]
-    own_sizes = index.sizes()
-    size, notes = _size(root, own_sizes, size, usual_size)
-    sizes = set(own_sizes.values())
+    sizes = index.sizes()
+    size, notes = _size(root, sizes, size, usual_size)
     is_varied = len(sizes) > 1 or any(is_photograph(own, size) for own in sizes)
     preprocessing = how.of(size, is_varied=is_varied)
     train, test = found if len(found) == 2 else _hold_out(found[0], root, seed, test_share)
@@ -137,16 +137,13 @@ def _splits(root: Path, images: Sequence[str]) -> list[dict[str, list[str]]]:
 
 def _size(
     root: Path,
-    sizes: dict[str, tuple[int, int]],
+    first_of: dict[tuple[int, int], str],
     size: tuple[int, int] | None,
     usual_size: tuple[int, int] | None,
 ) -> tuple[tuple[int, int], tuple[str, ...]]:
     """The `(H, W)` that all images become, and a note where the usual one was taken."""
     if size is not None:
         return size, ()
-    first_of: dict[tuple[int, int], str] = {}
-    for path, own in sizes.items():
-        first_of.setdefault(own, path)
     (one, first), *others = first_of.items()
     if usual_size is not None:
         if others or is_photograph(one, usual_size):
@@ -217,13 +214,14 @@ def _files(root: Path, within: str, images: Sequence[str]) -> dict[str, list[str
     Args:
         root: The whole folder.
         within: The folder in it that has the classes, with a `/` at its end, or nothing.
-        images: All image files of the whole folder.
+        images: All image files of the whole folder, sorted by their parts.
     """
-    classes: dict[str, list[str]] = {name: [] for name in _subfolders(root / within)}
-    for path in images:
-        name, slash, _ = path.removeprefix(within).partition("/")
-        if path.startswith(within) and slash:
-            classes[name].append(path)
+    classes = {}
+    for name in _subfolders(root / within):
+        start = f"{within}{name}/"
+        first = bisect.bisect_left(images, by_parts(start), key=by_parts)
+        end = bisect.bisect_left(images, by_parts(start[:-1]) + "\1", key=by_parts)
+        classes[name] = list(images[first:end])
     for name, files in classes.items():
         if not files:
             raise ValueError(

@@ -6,6 +6,7 @@ not looked at again. A file's time of change tells of a file of the same size an
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,6 @@ class FolderIndex:
     def __init__(self, root: Path, paths: Sequence[str]) -> None:
         self.root = root
         self.paths = tuple(paths)
-        self._row = {path: row for row, path in enumerate(self.paths)}
         count = len(self.paths)
         self._stats = _stats(root, self.paths)  # (N, 3)
         self._sides = np.zeros((count, 2), "int32")
@@ -71,11 +71,12 @@ class FolderIndex:
         self._level[missing] = level
         self._keep()
 
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """Path -> `(H, W)` of each file that can be read."""
-        sides = map(tuple, self._sides.tolist())
-        found = zip(self.paths, sides, strict=True)
-        return {path: side for path, side in found if path not in self._wrong}
+    def sizes(self) -> dict[tuple[int, int], str]:
+        """Each `(H, W)` of files that can be read -> the first such file; in the files' order."""
+        both = self._sides.astype("int64") @ [2**32, 1]
+        _, first = np.unique(both, return_index=True)
+        found = [(tuple(self._sides[row].tolist()), self.paths[row]) for row in np.sort(first)]
+        return {size: path for size, path in found if all(size)}  # (0, 0) can't be read
 
     @property
     def unreadable(self) -> dict[str, str]:
@@ -91,27 +92,31 @@ class FolderIndex:
             self._keep()
         return [digest.decode() for digest in self._digests[rows].tolist()]
 
+    @functools.cached_property
+    def _row(self) -> dict[str, int]:
+        return {path: row for row, path in enumerate(self.paths)}
+
     def _recall(self) -> None:
         kept = load_arrays("folders", str(self.root.resolve()))
         if not kept:
             return
-        names = bytes(kept["paths"]).decode("utf-8", "surrogateescape").split("\0")
-        theirs, ours = [], []
-        for row, name in enumerate(names):
-            if (mine := self._row.get(name)) is not None:
-                theirs.append(row)
-                ours.append(mine)
-        there, here = np.array(theirs, int), np.array(ours, int)
+        there = here = np.arange(len(self.paths))
+        if not np.array_equal(kept["paths"], _packed(self.paths)):
+            names = bytes(kept["paths"]).decode("utf-8", "surrogateescape").split("\0")
+            rows = np.array([self._row.get(name, -1) for name in names], int)
+            there = np.flatnonzero(rows >= 0)
+            here = rows[there]
         same = (kept["stats"][there] == self._stats[here]).all(1)
         there, here = there[same], here[same]
         self._sides[here] = kept["sides"][there]
         self._level[here] = kept["level"][there]
         self._digests[here] = kept["digests"][there]
         reasons = bytes(kept["wrong"]).decode("utf-8", "surrogateescape").split("\0")
-        known = set(here.tolist())
-        for path, reason in zip(reasons[::2], reasons[1::2], strict=False):
-            if self._row.get(path) in known:
-                self._wrong[path] = reason
+        if len(reasons) > 1:
+            known = set(here.tolist())
+            for path, reason in zip(reasons[::2], reasons[1::2], strict=False):
+                if self._row.get(path) in known:
+                    self._wrong[path] = reason
 
     def _keep(self) -> None:
         if not self.is_kept:
@@ -136,13 +141,14 @@ def _stats(root: Path, paths: Sequence[str]) -> np.ndarray:
     """Size and times of modification and of change of each file, int64 `(N, 3)`."""
     folder = os.fspath(root)
 
-    def of_some(start: int) -> list[tuple[int, int, int]]:
+    def of_some(start: int) -> np.ndarray:
         found = [os.stat(f"{folder}/{path}") for path in paths[start : start + AT_ONCE]]
-        return [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found]
+        numbers = [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found]
+        return np.array(numbers, "int64").reshape(-1, 3)
 
     with ThreadPoolExecutor() as threads:
         parts = list(threads.map(of_some, range(0, len(paths), AT_ONCE)))
-    return np.array(list(itertools.chain.from_iterable(parts)), "int64").reshape(-1, 3)
+    return np.concatenate([np.zeros((0, 3), "int64"), *parts])
 
 
 def _each(root: Path, paths: list[str], decode: bool) -> Iterable[Looked]:
@@ -161,12 +167,12 @@ def _each(root: Path, paths: list[str], decode: bool) -> Iterable[Looked]:
 
 
 def _look_at_some(root: Path, paths: Sequence[str], decode: bool) -> list[Looked]:
-    found = []
+    found, folder = [], os.fspath(root)
     for path in paths:
         try:
-            height, width = image_size(root / path)
+            height, width = image_size(f"{folder}/{path}")
             if decode:
-                read_image(root / path, (None, None, 3))
+                read_image(f"{folder}/{path}", (None, None, 3))
             found.append((height, width, ""))
         except ValueError as error:
             found.append((0, 0, str(error.__cause__ or error)))

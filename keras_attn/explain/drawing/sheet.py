@@ -35,6 +35,26 @@ def plain_panel(
     return panel
 
 
+def boxes_panel(image: np.ndarray, boxes: np.ndarray) -> Image.Image:
+    """The image, with what was looked at in it as frames, from the first (blue) to the last.
+
+    Args:
+        image: See `panel_of`.
+        boxes: `(T, S, 4)`: centre y, centre x, half the height, half the width of S boxes at each
+            of T steps, from -1 to 1 over the image.
+    """
+    panel = panel_of(image)
+    pen = ImageDraw.Draw(panel)
+    colours = colourise(np.linspace(0, 1, len(boxes)))
+    for step, colour in zip(boxes, colours, strict=True):
+        for y, x, half_height, half_width in step:
+            corners = np.array([x - half_width, y - half_height, x + half_width, y + half_height])
+            sides = np.array([panel.width, panel.height] * 2)
+            frame_of = np.round((corners + 1) / 2 * (sides - 1)).astype(int)
+            pen.rectangle([*map(int, frame_of)], outline=tuple(map(int, colour)), width=3)
+    return panel
+
+
 def bars_panel(image: np.ndarray, shown: np.ndarray) -> Image.Image:
     """Gates as bars: a strip for each branch, one above another.
 

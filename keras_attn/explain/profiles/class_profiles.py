@@ -162,7 +162,7 @@ class _Sums:
 
 def _names_of_gates(model: keras.Model, layers: Sequence[str] | None) -> list[str]:
     known = attention_layers_by_name(model) if attention_layers(model) else {}
-    gates = [name for name, layer in known.items() if attention_form(layer) != "map"]
+    gates = [name for name, layer in known.items() if attention_form(layer) not in ("map", "boxes")]
     if not gates:
         raise ValueError(
             "`model` must have layers with gates, such as SqueezeExcite. "

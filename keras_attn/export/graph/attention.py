@@ -60,6 +60,8 @@ def attention_endpoint(
 
 
 def _shown(layer: Any, output: tf.Tensor, attention: tf.Tensor) -> tf.Tensor:
+    if attention_form(layer) == "boxes":
+        return attention
     if attention_form(layer) == "channel_gate":
         return attention_by_channel(layer, attention)
     return attention_by_place(layer, attention, keras.ops.shape(output))

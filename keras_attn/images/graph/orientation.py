@@ -9,12 +9,14 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_attn.images.orientation import ENTRY, ORIENTATION
+from keras_attn.images.orientation import (
+    ENTRY,
+    LEAST_SEGMENT,
+    MOST_BYTES,
+    MOST_SEGMENTS,
+    ORIENTATION,
+)
 
-MOST_BYTES = 2**16  # of EXIF
-# EXIF is among the first segments, and a file may be made of a million empty ones.
-MOST_SEGMENTS = 1024
-LEAST_SEGMENT = 16  # a segment with EXIF has more bytes
 END = 2**62  # beyond every file
 # Orientation, from 1 on -> whether rows and columns change places, and which then run backwards.
 UPRIGHT: tuple[tuple[bool, list[int]], ...] = (

@@ -56,12 +56,14 @@ def resize_part(
     start: tf.Tensor,
     size: tuple[int, int],
     interpolation: Interpolation,
+    mirrored: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """A part of images that are resized as `keras_attn.images.resizing` does it.
 
     All rows come to the new width, rounded, and then all columns to the new height. Each pass is
-    one of TensorFlow's over images of one column, whose channels are the other side: it takes half
-    the time of `tf.image.resize` with antialiasing, which goes over both sides at once.
+    one of TensorFlow's over images of one column, whose channels are the other side and the
+    colours. Sides change places as those of matrices do, (h, w C) to (w C, h), which takes half the
+    time of moving pixels; and between the passes a picture is mirrored by moving whole lines.
 
     Args:
         pixels: `(B, h, w, C)`, uint8, or float32 from 0 to 255.
@@ -69,6 +71,7 @@ def resize_part(
         start: First row and column of the part, once resized, float32 `(2,)`.
         size: Height and width of the part.
         interpolation: `"bilinear"` or `"bicubic"`.
+        mirrored: Whether left and right change places, bool `()`; `None` for no.
 
     Returns:
         uint8 `(B, *size, C)`.
@@ -76,10 +79,14 @@ def resize_part(
     channels = int(pixels.shape[-1] or 0)
     batch, rows, columns, _ = tf.unstack(tf.shape(pixels))
     height, width = size
-    turned = tf.reshape(tf.transpose(pixels, (0, 2, 1, 3)), (batch, columns, 1, rows * channels))
-    turned = _pass(turned, scale[1], start[1], width, interpolation)  # (B, width, 1, h C)
-    turned = tf.transpose(tf.reshape(turned, (batch, width, rows, channels)), (0, 2, 1, 3))
-    upright = tf.reshape(turned, (batch, rows, 1, width * channels))
+    turned = tf.transpose(tf.reshape(pixels, (batch, rows, columns * channels)), (0, 2, 1))
+    turned = tf.reshape(turned, (batch, columns, 1, channels * rows))
+    turned = _pass(turned, scale[1], start[1], width, interpolation)  # (B, width, 1, C h)
+    if mirrored is not None:
+        lines = tf.range(width)
+        turned = tf.gather(turned, tf.where(mirrored, width - 1 - lines, lines), axis=1)
+    upright = tf.transpose(tf.reshape(turned, (batch, width * channels, rows)), (0, 2, 1))
+    upright = tf.reshape(upright, (batch, rows, 1, width * channels))
     upright = _pass(upright, scale[0], start[0], height, interpolation)
     return tf.reshape(upright, (batch, height, width, channels))
 
@@ -96,7 +103,9 @@ def _pass(
         kernel_type=KERNELS[interpolation],
         antialias=True,
     )
-    return tf.cast(tf.clip_by_value(found + 0.5, 0.0, 255.0), tf.uint8)  # a half goes up
+    if interpolation != "bilinear":  # which stays between its pixels by itself
+        found = tf.clip_by_value(found, 0.0, 255.0)
+    return tf.cast(found + 0.5, tf.uint8)  # a half goes up
 
 
 def normalise(how: Preprocessing, pixels: Tensor) -> tf.Tensor:

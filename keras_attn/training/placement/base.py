@@ -3,7 +3,7 @@
 import abc
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -101,8 +101,17 @@ class Placement(abc.ABC):
     def validation_batches(self, dataset: ImageDataset, batch_size: int) -> Any:
         """The held-out images with their classes one-hot."""
 
-    def fit(self, model: keras.Model, batches: Any, **options: Any) -> None:
-        """Trains a model that `model_to_fit` gave, as `Model.fit` with these options does."""
+    def fit(
+        self, model: keras.Model, batches: Any, *, augment: Sequence[str], **options: Any
+    ) -> None:
+        """Trains a model that `model_to_fit` gave, as `Model.fit` with these options does.
+
+        Args:
+            model: The compiled model.
+            batches: What `training_batches` gave.
+            augment: Augmentations of them.
+            **options: Options of `Model.fit`.
+        """
         model.fit(batches, shuffle=False, **options)  # they are; Keras warns of its default
 
     def evaluate(

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_attn.data.batches.ahead import Ahead, InputClock
 from keras_attn.data.batches.sequence import EvaluationSequence, TrainingSequence
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.placement.base import Placement
@@ -19,16 +20,18 @@ class PlainKeras(Placement):
         *,
         steps_per_epoch: int,
         start_epoch: int,
+        clock: InputClock | None = None,
         **options: Any,
-    ) -> TrainingSequence:
+    ) -> Ahead:
         """What `fit` takes."""
-        return TrainingSequence(
+        batches = TrainingSequence(
             dataset,
             batch_size,
             steps_per_epoch=steps_per_epoch,
             start_epoch=start_epoch,
             **options,
         )
+        return Ahead(batches, clock)
 
     def validation_batches(self, dataset: ImageDataset, batch_size: int) -> EvaluationSequence:
         """The held-out images with their classes one-hot."""

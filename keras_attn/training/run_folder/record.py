@@ -152,4 +152,8 @@ def _gpus() -> list[str]:
             tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
             for gpu in tf.config.list_physical_devices("GPU")
         ]
+    if keras.backend.backend() == "torch":  # of which keras.distribution knows no devices
+        import torch
+
+        return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return [device for device in keras.distribution.list_devices() if "cpu" not in device]

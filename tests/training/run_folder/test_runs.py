@@ -80,6 +80,7 @@ def test_run_json(run, dataset):
         "accumulation_steps": 1,
         "label_smoothing": 0.25,
         "augment": [],
+        "repeats": 1,
         "mixed_precision": None,
         "synchronized": False,
         "strategy": "one-device",

@@ -104,7 +104,7 @@ class LargeSeparableKernelAttention(ComposedAttentionLayer):
             )
         ]
         # The mask starts at 1.
-        start = {"kernel_initializer": "zeros", "bias_initializer": "ones"}
+        start: dict[str, Any] = {"kernel_initializer": "zeros", "bias_initializer": "ones"}
         project = self._conv2d("project", channels, dtype=self.attention_policy, **start)
         self.project = built(project, shape)
         self.built = True

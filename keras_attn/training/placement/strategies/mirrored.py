@@ -102,6 +102,7 @@ class Mirrored(OneDevice):
                 start_step=start_epoch * steps_per_epoch,
                 replicas=range(first, first + local),
                 num_replicas=self.replicas,
+                for_device=True,
                 **options,
             )
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import keras
+
+from keras_attn._keras import build_for
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.placement.base import Placement
 
@@ -47,10 +52,27 @@ class OneDevice(Placement):
         **options: Any,
     ) -> Any:
         """Endless batches from that epoch on."""
-        from keras_attn.data.batches.tensorflow_pipeline import training_batches
+        import tensorflow as tf
+
+        from keras_attn.data.batches.tensorflow_pipeline import prefetched, training_batches
 
         start_step = start_epoch * steps_per_epoch
-        return training_batches(dataset, batch_size, start_step=start_step, **options)
+        batches = training_batches(
+            dataset, batch_size, start_step=start_step, for_device=True, **options
+        )
+        gpus = tf.config.list_logical_devices("GPU")
+        if not gpus or self.strategy is not tf.distribute.get_strategy():
+            return batches  # other strategies fetch to their devices themselves
+        return prefetched(batches, gpus[0].name)
+
+    def fit(
+        self, model: keras.Model, batches: Any, *, augment: Sequence[str], **options: Any
+    ) -> None:
+        """Trains a model as `Model.fit` with these options does, each step on finished batches."""
+        from keras_attn.data.batches.tensorflow_pipeline import finisher
+
+        with steps_begin_with(finisher(augment), model):
+            super().fit(model, batches, augment=augment, **options)
 
     def validation_batches(self, dataset: ImageDataset, batch_size: int) -> tf.data.Dataset:
         """The held-out images with their classes one-hot."""
@@ -72,3 +94,22 @@ class OneDevice(Placement):
 
 
 PLACEMENT = OneDevice
+
+
+@contextlib.contextmanager
+def steps_begin_with(finish: Callable[..., Any], model: keras.Model) -> Iterator[None]:
+    """Lets a model's training steps begin with a function of the batch, on the replica's device."""
+    step = model.train_step
+
+    def finished_step(data: Any) -> Any:
+        # Several batches where a `DistributedModel` accumulates their gradients.
+        several = isinstance(data, list)
+        return step([finish(*batch) for batch in data] if several else finish(*data))
+
+    build_for(model, keras.KerasTensor((2, *model.input_shape[1:])))
+    model.train_step = finished_step
+    try:
+        yield
+    finally:
+        del model.train_step
+        model.train_function = None  # of the batches that were not finished

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_attn.data.augment import KERAS_LAYERS
+from keras_attn.data.augmentations import AUGMENTATIONS
+from keras_attn.data.batches.mixing import mixes_of
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.placement.cluster import answers
 from keras_attn.training.placement.strategies.one_device import OneDevice
@@ -31,6 +34,7 @@ SYNCHRONOUS = (  # options that must be at their defaults
     "synchronized",
     "deterministic",
     "keep_best",
+    "profile",
     "learning_rate_factors",
     "weight_decay_factors",
 )
@@ -104,7 +108,9 @@ class ParameterServers(OneDevice):
 
         return lambda: training_batches(dataset, batch_size, **options)
 
-    def fit(self, model: keras.Model, batches: Any, **options: Any) -> None:
+    def fit(
+        self, model: keras.Model, batches: Any, *, augment: Sequence[str], **options: Any
+    ) -> None:
         """Trains a model by a loop of our own."""
         from keras_attn.training.placement.asynchronous import fit_asynchronously
 
@@ -132,10 +138,11 @@ def check_asynchronous(config: TrainingConfig) -> None:
                 f"`{name}` must be {allowed} with parameter servers, whose workers don't wait for "
                 f"each other. Received: {name}={value!r}"
             )
-    if set(config.augment) & set(KERAS_LAYERS):
+    if mixes_of(config.augment) or set(config.augment) & set(KERAS_LAYERS):
+        names = ", ".join((*KERAS_LAYERS, *mixes_of(AUGMENTATIONS)))
         raise ValueError(
-            f"`augment` must be without {', '.join(KERAS_LAYERS)} with parameter servers: Keras's "
-            f"layers can't be made there. Received: augment={config.augment!r}"
+            f"`augment` must be without {names} with parameter servers: what is Keras's can't be "
+            f"made there. Received: augment={config.augment!r}"
         )
     if config.mixed_precision == "float16":
         raise ValueError(

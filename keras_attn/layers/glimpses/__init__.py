@@ -1,0 +1,1 @@
+"""Attention that chooses where to look: boxes cut out of the image, and who places them."""

@@ -1,0 +1,307 @@
+"""A network that looks at a few places of an image, one after another, and decides which."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_attn._checks import (
+    check_non_negative_int,
+    check_one_of,
+    check_pair,
+    check_positive_int,
+)
+from keras_attn.layers._composed import built
+from keras_attn.layers._parts import LayerOfParts
+from keras_attn.layers._validation import check_data_format
+from keras_attn.layers.contract import Form
+from keras_attn.layers.glimpses.glimpse_sensor import GlimpseSensor
+from keras_attn.typing import Shape, Tensor
+
+CELLS = ("rnn", "lstm")
+POLICIES = ("learned", "random", "centre")
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class RecurrentGlimpses(LayerOfParts):
+    """Recurrent attention: glimpses at places that the network itself chooses.
+
+    [Mnih et al., "Recurrent Models of Visual Attention", NIPS
+    2014](https://arxiv.org/abs/1406.6247). At each step t a `GlimpseSensor` looks at l_t, and
+
+        h_g = ReLU(Dense(glimpse)),  h_l = ReLU(Dense(l_t))
+        g_t = ReLU(Dense(h_g) + Dense(h_l)),  h_t = ReLU(Dense(h_{t-1}) + Dense(g_t))
+        l_{t+1} ~ N(mu_t, location_std^2),  mu_t = tanh(Dense(h_t))
+        b_t = Dense(h_t),  the classes' probabilities = softmax(Dense(h_T))
+
+    or an LSTM in place of the second h_t. The first place is the centre. The location network and
+    the baseline b_t learn by reinforcement alone: no gradient goes from them to h_t, nor through a
+    place that was drawn. A place is clipped into the image after its density was taken: the
+    density of the clipped one would be biased. The paper's mean is linear; tanh keeps it inside.
+
+    In training places are drawn; otherwise they are the means, and the layer is deterministic.
+
+    Args:
+        classes: Number of classes.
+        num_glimpses: Number T of glimpses, 1 or more.
+        glimpse_size: See `GlimpseSensor`, as for `num_scales` and `scale`.
+        num_scales: Number of patches of a glimpse.
+        scale: How many times as wide as one patch the next is.
+        units: Width of g and h.
+        hidden_units: Width of h_g and h_l.
+        location_std: Standard deviation of a place around its mean; 1 is half the image.
+        cell: `"rnn"` or `"lstm"`.
+        policy: `"learned"`; or, to compare with, `"random"`, uniform over the image, or `"centre"`.
+        location_units: Width of a hidden layer with ReLU before mu; `None` for none.
+        seed: Seed of the places that are drawn.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        locations: (B, T, 2) of y and x from -1 to 1, places to look at instead of the policy's
+            own; their densities are taken under the policy. `None` for none.
+        training: Whether places are drawn, unless `sample` says.
+        sample: Whether places are drawn.
+        return_attention: Whether to return the boxes that were looked at, (B, T, num_scales, 4), in
+            `BoxCrop2D`'s normalized units.
+
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) if `channels_first`; H and W must be known.
+
+    Output shape:
+        A dict: `"probabilities"` (B, classes); `"log_densities"` (B, T - 1), of each place after
+        the first; `"baselines"` (B, T); `"locations"` (B, T, 2). All are float32, or wider where
+        the layer is.
+
+    Raises:
+        ValueError: If a number isn't positive, a name is unknown, the image's size is unknown, or
+            the smallest patch is more than twice as large as the image.
+
+    Example:
+
+    >>> layer = keras_attn.layers.RecurrentGlimpses(10, num_glimpses=6)
+    >>> found, boxes = layer(np.zeros((2, 28, 28, 1), "float32"), return_attention=True)
+    >>> found["probabilities"].shape, boxes.shape, layer.count_params()
+    (TensorShape([2, 10]), TensorShape([2, 6, 1, 4]), 209677)
+    """
+
+    attention_form: Form | None = "boxes"
+
+    def __init__(
+        self,
+        classes: int,
+        num_glimpses: int = 6,
+        glimpse_size: int | tuple[int, int] = 8,
+        num_scales: int = 1,
+        scale: float = 2.0,
+        units: int = 256,
+        hidden_units: int = 128,
+        location_std: float = 0.17,
+        cell: str = "rnn",
+        policy: str = "learned",
+        location_units: int | None = None,
+        seed: int | None = None,
+        *,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"autocast": False, **kwargs})
+        check_one_of("cell", cell, CELLS)
+        check_one_of("policy", policy, POLICIES)
+        if not location_std > 0:
+            raise ValueError(
+                f"`location_std` must be positive. Received: location_std={location_std!r}"
+            )
+        self.classes = check_positive_int("classes", classes)
+        self.num_glimpses = check_positive_int("num_glimpses", num_glimpses)
+        self.glimpse_size = check_pair("glimpse_size", glimpse_size)
+        self.num_scales = check_positive_int("num_scales", num_scales)
+        self.scale = scale
+        self.units = check_positive_int("units", units)
+        self.hidden_units = check_positive_int("hidden_units", hidden_units)
+        self.location_std = location_std
+        self.cell = cell
+        self.policy = policy
+        self.location_units = (
+            None if location_units is None else check_positive_int("location_units", location_units)
+        )
+        self.seed = None if seed is None else check_non_negative_int("seed", seed)
+        self.data_format = check_data_format(data_format)
+        self.input_spec = None
+        self.generator = keras.random.SeedGenerator(self.seed, name="generator")
+
+    def build(self, images_shape: Shape) -> None:
+        """Makes the parts."""
+        size = self._image_size(images_shape)
+        dtype = {"dtype": self._policy}
+        self.sensor = GlimpseSensor(
+            self.glimpse_size,
+            num_scales=self.num_scales,
+            scale=self.scale,
+            data_format=self.data_format,
+            name="sensor",
+            **dtype,
+        )
+        glimpse = self.sensor.compute_output_shape(images_shape, (images_shape[0], 2))
+        for side, length in zip(self.glimpse_size, size, strict=True):
+            if side > 2 * length:
+                raise ValueError(
+                    "`glimpse_size` must be at most twice the image's size. "
+                    f"Received: glimpse_size={self.glimpse_size}, images of {size}"
+                )
+
+        def dense(name: str, inputs: int, units: int, **options: Any) -> keras.layers.Dense:
+            layer = keras.layers.Dense(units, name=name, **dtype, **options)
+            return built(layer, (None, inputs))
+
+        hidden, units = self.hidden_units, self.units
+        self.what = dense("what", math.prod(glimpse[1:]), hidden, activation="relu")
+        self.where = dense("where", 2, hidden, activation="relu")
+        self.of_what = dense("of_what", hidden, units)
+        self.of_where = dense("of_where", hidden, units)
+        if self.cell == "lstm":
+            self.core = built(keras.layers.LSTMCell(units, name="core", **dtype), (None, units))
+        else:
+            self.of_state = dense("of_state", units, units)
+            self.of_glimpse = dense("of_glimpse", units, units)
+        wide = self.location_units or units
+        if self.location_units is not None:
+            self.before_mean = dense("before_mean", units, wide, activation="relu")
+        self.mean = dense("mean", wide, 2, activation="tanh")
+        self.baseline = dense("baseline", units, 1)
+        self.head = dense("head", units, self.classes, activation="softmax")
+
+    def call(
+        self,
+        images: Tensor,
+        locations: Tensor | None = None,
+        training: bool | None = None,
+        sample: bool | None = None,
+        return_attention: bool = False,
+    ) -> Any:
+        """Looks T times and gives the classes' probabilities, and what the loss needs."""
+        draws = bool(training) if sample is None else sample
+        batch = ops.shape(images)[0]
+        state = [ops.zeros((batch, self.units), self._dtype)] * (1 + (self.cell == "lstm"))
+        place = self._first(batch) if locations is None else locations[:, 0]
+        places, densities, baselines = [place], [], []
+        for step in range(self.num_glimpses):
+            state = self._looked(images, place, state)
+            seen = ops.stop_gradient(state[0])
+            baselines.append(self.baseline(seen))
+            if step + 1 == self.num_glimpses:
+                break
+            mean = self.mean(self.before_mean(seen) if self.location_units is not None else seen)
+            given = None if locations is None else locations[:, step + 1]
+            place, density = self._next(mean, given, draws)
+            places.append(place)
+            densities.append(density)
+        looked_at = ops.stack(places, axis=1)
+        found = {
+            "probabilities": self.head(state[0]),
+            "log_densities": (
+                ops.stack(densities, axis=1) if densities else ops.zeros((batch, 0), self._dtype)
+            ),
+            "baselines": ops.concatenate(baselines, axis=1),
+            "locations": looked_at,
+        }
+        return (found, self._boxes(images, looked_at)) if return_attention else found
+
+    def _looked(self, images: Tensor, place: Tensor, state: list[Tensor]) -> list[Tensor]:
+        """The state after one more glimpse; its first part is h."""
+        seen = ops.reshape(self.sensor(images, place), (-1, self.what.kernel.shape[0]))
+        glimpse = ops.relu(self.of_what(self.what(seen)) + self.of_where(self.where(place)))
+        if self.cell == "lstm":
+            return list(self.core(glimpse, state)[1])
+        return [ops.relu(self.of_state(state[0]) + self.of_glimpse(glimpse))]
+
+    def _first(self, batch: Any) -> Tensor:
+        return self._anywhere(batch) if self.policy == "random" else self._centre(batch)
+
+    def _next(self, mean: Tensor, given: Tensor | None, draws: bool) -> tuple[Tensor, Tensor]:
+        """The next place, (B, 2), and the logarithm of its density under the policy, (B,)."""
+        batch = ops.shape(mean)[0]
+        if self.policy != "learned":
+            place = self._first(batch) if given is None else given
+            return place, ops.zeros((batch,), self._dtype)
+        place = ops.stop_gradient(mean) if given is None else ops.cast(given, self._dtype)
+        if draws and given is None:
+            noise = keras.random.normal((batch, 2), dtype=self._dtype, seed=self.generator)
+            place = place + self.location_std * noise
+        off = ops.sum(ops.square((ops.stop_gradient(place) - mean) / self.location_std), axis=-1)
+        density = -off / 2 - math.log(2 * math.pi * self.location_std**2)
+        return (ops.clip(place, -1.0, 1.0) if given is None else place), density
+
+    def _centre(self, batch: Any) -> Tensor:
+        return ops.zeros((batch, 2), self._dtype)
+
+    def _anywhere(self, batch: Any) -> Tensor:
+        return keras.random.uniform((batch, 2), -1.0, 1.0, dtype=self._dtype, seed=self.generator)
+
+    def _boxes(self, images: Tensor, places: Tensor) -> Tensor:
+        """The patches in normalized units."""
+        size = self._image_size(images.shape)
+        boxes = self.sensor.boxes(places, size)  # (B, T, S, 4)
+        half = ops.convert_to_tensor([*size, *size], self._dtype) / 2
+        return boxes / half - ops.convert_to_tensor([1.0, 1.0, 0.0, 0.0], self._dtype)
+
+    def compute_output_spec(
+        self,
+        images: keras.KerasTensor,
+        locations: Any = None,
+        training: bool | None = None,
+        sample: bool | None = None,
+        return_attention: bool = False,
+    ) -> Any:
+        """The symbolic outputs."""
+        self._image_size(images.shape)
+        shapes = self.compute_output_shape(images.shape)
+        found = {name: keras.KerasTensor(shape, self._dtype) for name, shape in shapes.items()}
+        if not return_attention:
+            return found
+        boxes = keras.KerasTensor(self.compute_attention_shape(images.shape), self._dtype)
+        return found, boxes
+
+    def compute_output_shape(self, images_shape: Shape) -> dict[str, Shape]:
+        """Those of the dict."""
+        batch, steps = images_shape[0], self.num_glimpses
+        return {
+            "probabilities": (batch, self.classes),
+            "log_densities": (batch, steps - 1),
+            "baselines": (batch, steps),
+            "locations": (batch, steps, 2),
+        }
+
+    def compute_attention_shape(self, images_shape: Shape) -> Shape:
+        """That of the boxes."""
+        return (images_shape[0], self.num_glimpses, self.num_scales, 4)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = (
+            "classes num_glimpses glimpse_size num_scales scale units hidden_units location_std "
+            "cell policy location_units seed data_format"
+        )
+        return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
+
+    @property
+    def _dtype(self) -> str:
+        """Of all that is computed: float32, or wider."""
+        return str(keras.backend.result_type(self.compute_dtype, "float32"))
+
+    @property
+    def _policy(self) -> Any:
+        """The parts' policy."""
+        return self._dtype
+
+    def _image_size(self, images_shape: Shape) -> tuple[int, int]:
+        size = images_shape[1:3] if self.data_format == "channels_last" else images_shape[2:4]
+        if len(images_shape) != 4 or None in size:
+            raise ValueError(
+                "`images` must have a height and a width that are known. "
+                f"Received: images with shape {tuple(images_shape)}"
+            )
+        return size

@@ -1,0 +1,93 @@
+"""The loss by hand, and a model that trains, saves and is exported; on every backend."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_attn.applications import GlimpseClassifier, RecurrentAttention
+
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+def make(**options):
+    small = {"num_glimpses": 3, "units": 16, "hidden_units": 8, "num_scales": 2, "seed": 0}
+    return RecurrentAttention((12, 12, 1), 3, **{**small, **options})
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Noise on a ground whose brightness is the class."""
+    noise = np.random.default_rng(0).uniform(0, 55, (6, 12, 12, 1))
+    return (noise + 100 * LABELS[:, None, None, None]).astype("float32")
+
+
+@pytest.mark.parametrize("sample_weight", [None, np.array([0.0, 2.0])])
+def test_the_loss_by_hand(sample_weight):
+    outputs = {
+        "probabilities": np.array([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2]], "float32"),
+        "baselines": np.array([[0.5, 0.25, 1.0], [0.0, 0.5, 0.5]], "float32"),
+        "log_densities": np.array([[-1.0, 2.0], [3.0, 1.0]], "float32"),
+        "locations": np.zeros((2, 3, 2), "float32"),
+    }
+    labels = np.array([1, 1])  # the first is right, the second wrong
+    first = -np.log(0.7) + (0.5**2 + 0.75**2) / 3 - (-1 * 0.5 + 2 * 0.75)
+    second = -np.log(0.3) + (0.5**2 + 0.5**2) / 3 - (3 * 0 + 1 * -0.5)
+    weights = np.ones(2) if sample_weight is None else sample_weight
+    loss = make().compute_loss(
+        y=labels,
+        y_pred={name: ops.convert_to_tensor(value) for name, value in outputs.items()},
+        sample_weight=sample_weight,
+    )
+    assert float(loss) == pytest.approx((weights * [first, second]).mean(), rel=1e-6)
+
+
+def test_it_trains_and_is_saved(images, tmp_path):
+    model = make()
+    model.compile(keras.optimizers.Adam(1e-2), metrics=["accuracy"])
+    before = [ops.convert_to_numpy(w) for w in model.trainable_weights]
+    history = model.fit(images, LABELS, epochs=30, batch_size=6, verbose=0).history
+    assert history["accuracy"][-1] > 0.9 > 0.7 > history["accuracy"][0]
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        assert np.abs(ops.convert_to_numpy(weight) - old).max() > 0, weight.path
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded, GlimpseClassifier)
+    expected = model.predict(images, verbose=0)
+    for name, value in loaded.predict(images, verbose=0).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-6)
+    found = model.evaluate(images, LABELS, verbose=0, return_dict=True)
+    right = (expected["probabilities"].argmax(-1) == LABELS).mean()
+    assert found["accuracy"] == pytest.approx(right)
+
+
+def test_samples_are_means_over_runs(images):
+    model = make(location_std=0.5)
+    one, many = (ops.convert_to_numpy(model.sample(images, n)) for n in (1, 40))
+    np.testing.assert_allclose(many.sum(axis=-1), 1, rtol=1e-5)
+    again = ops.convert_to_numpy(model.sample(images, 40))
+    assert np.abs(many - again).mean() < np.abs(one - many).mean()
+
+
+def test_images_are_scaled_where_asked(images):
+    raw, scaled = make(), make(include_preprocessing=False)
+    scaled.set_weights(raw.get_weights())
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(raw(images)["probabilities"]),
+        ops.convert_to_numpy(scaled(images / 255)["probabilities"]),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel is TensorFlow's")
+def test_a_saved_model_says_where_it_looked(images, tmp_path):
+    import tensorflow as tf
+
+    model = make()
+    model.export(tmp_path / "model", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "model")
+    found = loaded.serve(images)
+    for name, value in model(images).items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6)

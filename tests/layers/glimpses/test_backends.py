@@ -1,0 +1,37 @@
+"""The same tests of glimpses on the other two backends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from helpers.paths import ROOT
+
+FILES = ("tests/layers/glimpses", "tests/applications/test_recurrent_attention.py")
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_the_same_tests_on(backend):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-m",
+            "not backend",
+            "-p",
+            "no:cacheprovider",
+            *FILES,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
