@@ -44,13 +44,13 @@ def bilinear_transform(x: Tensor, p: Tensor, q: Tensor) -> Tensor:
 
 
 def greatest_of_block(x: Tensor) -> Tensor:
-    """The maximum of each block, (B, k, M, G) -> (B, k, 1, G); its gradient goes to one place.
+    """The maximum of each block, (B, k, M, G) -> (B, k, G); its gradient goes to one place.
 
     JAX's of a maximum goes to all that equal it. Where XLA computes x once more for that, and
     rounds otherwise, there may be none, and the gradient is NaN.
     """
-    place = ops.expand_dims(ops.argmax(x, axis=2), 2)
-    return ops.take_along_axis(x, place, axis=2)
+    greatest, _ = ops.top_k(ops.transpose(x, (0, 1, 3, 2)), 1)
+    return greatest[..., 0]
 
 
 def normalized_sigmoid(x: Tensor, axis: int) -> Tensor:
