@@ -100,7 +100,8 @@ def main() -> None:
     earlier = ""
     if len(arguments.kinds) < len(KINDS) and arguments.out.exists():
         kept, earlier = read_attention_costs(arguments.out)
-        costs = {**kept, **costs, "none": kept["none"]}
+        known = {**kept, **costs, "none": kept["none"]}
+        costs = {kind: known[kind] for kind in ["none", *KINDS] if kind in known}
         earlier = f"; the other kinds: {earlier}"
     measured = f"batch {arguments.batch}, medians of {arguments.rounds} rounds"
     run = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 from keras_attn.kinds.kind import Kind, Size
@@ -10,19 +11,40 @@ from keras_attn.layers import (
     CBAM,
     AttentionModule,
     AugmentedConv2D,
+    AxialAttention,
+    BilinearAttention,
     BottleneckSelfAttention2D,
+    ChannelAttention,
     ChannelGate,
+    ContextualTransformer,
     CoordinateAttention,
+    CrissCrossAttention,
+    DoubleAttention,
+    EffectiveSE,
     EfficientChannelAttention,
+    EfficientMultiScaleAttention,
     GatherExcite,
     GlobalContext,
+    GlobalResponseNormalization,
     HaloAttention2D,
+    LambdaLayer,
+    LargeSeparableKernelAttention,
+    LightCBAM,
     NonLocal2D,
+    OutlookAttention,
+    PolarizedSelfAttention,
+    PositionAttention,
+    PyramidSqueezeAttention,
     SelectiveKernel,
     SelfAttention2D,
+    ShuffleAttention,
+    SimAM,
     SpatialChannelSqueezeExcite,
     SpatialGate,
+    SpatialGroupEnhance,
+    SplitAttention,
     SqueezeExcite,
+    TripletAttention,
     depths_from_ratios,
 )
 
@@ -75,6 +97,27 @@ def _augmented_arguments(
     }
 
 
+def _axial_arguments(channels: int, size: Size) -> dict[str, Any]:
+    heads = next(n for n in (8, 4, 2, 1) if channels % (2 * n) == 0)  # the authors' 8
+    return {"value_depth": channels, "num_heads": heads}
+
+
+def _bilinear_arguments(channels: int, size: Size) -> dict[str, Any]:
+    """Seven blocks down and across, as the authors, or as many as divide the map."""
+    common = gcd(*(side for side in size if side is not None)) or 7
+    return {"block_number": next(n for n in range(7, 0, -1) if common % n == 0)}
+
+
+def _lambda_arguments(channels: int, size: Size) -> dict[str, Any]:
+    return {"value_depth": channels, "num_heads": min(4, _heads(channels))}  # the paper's 4
+
+
+def _pyramid_arguments(channels: int, size: Size) -> dict[str, Any]:
+    of_branch = channels // 4
+    groups = tuple(gcd(of_branch, number) for number in (1, 4, 8, 16))  # the authors'
+    return {"branch_groups": groups, "ratio": min(16, of_branch)}
+
+
 def _selective_arguments(channels: int, size: Size) -> dict[str, Any]:
     return {"groups": 32 if channels % 32 == 0 else 1}  # the paper's 32
 
@@ -89,6 +132,13 @@ _SE = "Hu et al., CVPR 2018, and the authors' prototxts"
 _CBAM = "Woo et al., ECCV 2018, and the authors' code"
 _GE = "Hu et al., NeurIPS 2018, and the authors' prototxts"
 _GC = "Cao et al., ICCV workshops 2019; at the end of the branch as in the authors' code"
+_DANET = "Fu et al., CVPR 2019: behind the last stage"
+_SIMAM = (
+    "Yang et al., ICML 2021, have it between the 3x3 convolution and its BatchNormalization; "
+    "the place is SE's"
+)
+_SHUFFLE = "Zhang and Yang, ICASSP 2021, and the authors' code"
+_SGE = "Li et al., 2019, and the authors' code"
 _NON_LOCAL = "Wang et al., CVPR 2018: one block, before the last block of res4"
 
 KINDS: dict[str, Kind] = {
@@ -113,6 +163,53 @@ KINDS: dict[str, Kind] = {
     "sse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS, lambda c, s: {"mode": "spatial"}),
     "scse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS),
     "coordinate": Kind(CoordinateAttention, "standard", _OURS),
+    "ese": Kind(EffectiveSE, "standard", _OURS),
+    "ceca": Kind(
+        EfficientChannelAttention, "standard", "timm: as ECA", lambda c, s: {"padding": "circular"}
+    ),
+    "light_cbam": Kind(LightCBAM, "standard", "timm: as CBAM"),
+    "grn": Kind(GlobalResponseNormalization, "standard", _OURS),
+    "simam": Kind(SimAM, "standard", _SIMAM),
+    "triplet": Kind(TripletAttention, "standard", "Misra et al., WACV 2021, and the authors' code"),
+    "shuffle": Kind(
+        ShuffleAttention, "standard", _SHUFFLE, lambda c, s: {"groups": gcd(64, c // 2)}
+    ),
+    "sge": Kind(SpatialGroupEnhance, "standard", _SGE, lambda c, s: {"groups": gcd(64, c)}),
+    "polarized": Kind(PolarizedSelfAttention, "standard", _OURS),
+    "polarized_sequential": Kind(
+        PolarizedSelfAttention, "standard", _OURS, lambda c, s: {"mode": "sequential"}
+    ),
+    "ema": Kind(
+        EfficientMultiScaleAttention, "standard", _OURS, lambda c, s: {"groups": gcd(32, c)}
+    ),
+    "lska": Kind(LargeSeparableKernelAttention, "standard", _OURS),
+    "position_attention": Kind(PositionAttention, "post", _DANET, blocks="last", stages=(-1, None)),
+    "channel_attention": Kind(ChannelAttention, "post", _DANET, blocks="last", stages=(-1, None)),
+    "criss_cross": Kind(
+        CrissCrossAttention,
+        "post",
+        "Huang et al., ICCV 2019: behind the last stage",
+        blocks="last",
+        stages=(-1, None),
+    ),
+    "double": Kind(
+        DoubleAttention,
+        "post",
+        "Chen et al., NeurIPS 2018, at the place of the non-local block",
+        blocks="last_but_one",
+        stages=(-2, -1),
+    ),
+    "split": Kind(SplitAttention, "convolution", "Zhang et al., 2020: ResNeSt", has_norm=True),
+    "pyramid_squeeze": Kind(
+        PyramidSqueezeAttention, "convolution", "Zhang et al., 2021: EPSANet", _pyramid_arguments
+    ),
+    "lambda": Kind(
+        LambdaLayer,
+        "convolution",
+        "Bello, ICLR 2021; the stages are those of timm's lambda_resnet26t",
+        _lambda_arguments,
+        stages=(-2, None),
+    ),
     "non_local": Kind(NonLocal2D, "post", _NON_LOCAL, blocks="last_but_one", stages=(-2, -1)),
     "sagan": Kind(
         NonLocal2D,
@@ -164,6 +261,28 @@ KINDS: dict[str, Kind] = {
         stages=(-3, None),
         options=("kappa", "upsilon", "num_heads", "min_key_dim", "min_value_dim"),
         has_convolution=True,
+    ),
+    "axial": Kind(AxialAttention, "convolution", "Wang et al., ECCV 2020", _axial_arguments),
+    "outlook": Kind(
+        OutlookAttention,
+        "convolution",
+        "no source for residual networks; instead of the 3x3 convolution, the stages are ours",
+        lambda c, s: {"value_depth": c, "num_heads": _heads(c)},
+        stages=(-2, None),
+    ),
+    "cot": Kind(
+        ContextualTransformer,
+        "convolution",
+        "Li et al., 2021: CoTNet, and the authors' code",
+        has_norm=True,
+    ),
+    "bat": Kind(
+        BilinearAttention,
+        "post",
+        "Chi et al., CVPR 2020, at the place of the non-local block",
+        _bilinear_arguments,
+        blocks="last_but_one",
+        stages=(-2, -1),
     ),
     "attention_module": Kind(
         AttentionModule,

@@ -23,21 +23,54 @@ from keras_attn.layers.contract import attention_by_place as attention_by_place
 from keras_attn.layers.contract import attention_form as attention_form
 from keras_attn.layers.contract import attention_layers as attention_layers
 from keras_attn.layers.contract import attention_start as attention_start
-from keras_attn.layers.gates.bam import BAM as BAM
-from keras_attn.layers.gates.cbam import CBAM as CBAM
-from keras_attn.layers.gates.cbam import ChannelGate as ChannelGate
-from keras_attn.layers.gates.cbam import SpatialGate as SpatialGate
-from keras_attn.layers.gates.coordinate_attention import CoordinateAttention as CoordinateAttention
-from keras_attn.layers.gates.efficient_channel_attention import (
+from keras_attn.layers.gates.branch.pyramid_squeeze_attention import (
+    PyramidSqueezeAttention as PyramidSqueezeAttention,
+)
+from keras_attn.layers.gates.branch.selective_kernel import SelectiveKernel as SelectiveKernel
+from keras_attn.layers.gates.branch.split_attention import SplitAttention as SplitAttention
+from keras_attn.layers.gates.channel.effective_se import EffectiveSE as EffectiveSE
+from keras_attn.layers.gates.channel.efficient_channel_attention import (
     EfficientChannelAttention as EfficientChannelAttention,
 )
-from keras_attn.layers.gates.gather_excite import GatherExcite as GatherExcite
-from keras_attn.layers.gates.global_context import GlobalContext as GlobalContext
-from keras_attn.layers.gates.selective_kernel import SelectiveKernel as SelectiveKernel
-from keras_attn.layers.gates.spatial_channel_squeeze_excite import (
+from keras_attn.layers.gates.channel.global_response_normalization import (
+    GlobalResponseNormalization as GlobalResponseNormalization,
+)
+from keras_attn.layers.gates.channel.squeeze_excite import SqueezeExcite as SqueezeExcite
+from keras_attn.layers.gates.channel_spatial.bam import BAM as BAM
+from keras_attn.layers.gates.channel_spatial.cbam import CBAM as CBAM
+from keras_attn.layers.gates.channel_spatial.cbam import ChannelGate as ChannelGate
+from keras_attn.layers.gates.channel_spatial.cbam import SpatialGate as SpatialGate
+from keras_attn.layers.gates.channel_spatial.coordinate_attention import (
+    CoordinateAttention as CoordinateAttention,
+)
+from keras_attn.layers.gates.channel_spatial.light_cbam import LightCBAM as LightCBAM
+from keras_attn.layers.gates.channel_spatial.polarized_self_attention import (
+    PolarizedSelfAttention as PolarizedSelfAttention,
+)
+from keras_attn.layers.gates.channel_spatial.shuffle_attention import (
+    ShuffleAttention as ShuffleAttention,
+)
+from keras_attn.layers.gates.channel_spatial.simam import SimAM as SimAM
+from keras_attn.layers.gates.channel_spatial.spatial_channel_squeeze_excite import (
     SpatialChannelSqueezeExcite as SpatialChannelSqueezeExcite,
 )
-from keras_attn.layers.gates.squeeze_excite import SqueezeExcite as SqueezeExcite
+from keras_attn.layers.gates.channel_spatial.triplet_attention import (
+    TripletAttention as TripletAttention,
+)
+from keras_attn.layers.gates.spatial.class_specific_residual_attention import (
+    ClassSpecificResidualAttention as ClassSpecificResidualAttention,
+)
+from keras_attn.layers.gates.spatial.efficient_multi_scale_attention import (
+    EfficientMultiScaleAttention as EfficientMultiScaleAttention,
+)
+from keras_attn.layers.gates.spatial.gather_excite import GatherExcite as GatherExcite
+from keras_attn.layers.gates.spatial.global_context import GlobalContext as GlobalContext
+from keras_attn.layers.gates.spatial.large_separable_kernel_attention import (
+    LargeSeparableKernelAttention as LargeSeparableKernelAttention,
+)
+from keras_attn.layers.gates.spatial.spatial_group_enhance import (
+    SpatialGroupEnhance as SpatialGroupEnhance,
+)
 from keras_attn.layers.glimpses.box_crop2d import BoxCrop2D as BoxCrop2D
 from keras_attn.layers.glimpses.glimpse_sensor import GlimpseSensor as GlimpseSensor
 from keras_attn.layers.glimpses.recurrent_glimpses import RecurrentGlimpses as RecurrentGlimpses
@@ -58,7 +91,34 @@ from keras_attn.layers.self_attention.augmented_conv2d import (
 from keras_attn.layers.self_attention.bottleneck_self_attention_2d import (
     BottleneckSelfAttention2D as BottleneckSelfAttention2D,
 )
-from keras_attn.layers.self_attention.halo_attention_2d import HaloAttention2D as HaloAttention2D
+from keras_attn.layers.self_attention.dual.channel_attention import (
+    ChannelAttention as ChannelAttention,
+)
+from keras_attn.layers.self_attention.dual.position_attention import (
+    PositionAttention as PositionAttention,
+)
+from keras_attn.layers.self_attention.efficient.axial_attention import (
+    AxialAttention as AxialAttention,
+)
+from keras_attn.layers.self_attention.efficient.bilinear_attention import (
+    BilinearAttention as BilinearAttention,
+)
+from keras_attn.layers.self_attention.efficient.criss_cross_attention import (
+    CrissCrossAttention as CrissCrossAttention,
+)
+from keras_attn.layers.self_attention.efficient.double_attention import (
+    DoubleAttention as DoubleAttention,
+)
+from keras_attn.layers.self_attention.efficient.lambda_layer import LambdaLayer as LambdaLayer
+from keras_attn.layers.self_attention.local.contextual_transformer import (
+    ContextualTransformer as ContextualTransformer,
+)
+from keras_attn.layers.self_attention.local.halo_attention_2d import (
+    HaloAttention2D as HaloAttention2D,
+)
+from keras_attn.layers.self_attention.local.outlook_attention import (
+    OutlookAttention as OutlookAttention,
+)
 from keras_attn.layers.self_attention.non_local_2d import NonLocal2D as NonLocal2D
 from keras_attn.layers.self_attention.relative_positions import (
     stretch_relative_table as stretch_relative_table,

@@ -94,6 +94,18 @@ class AttentionLayer(LayerOfParts):
         """The constructor's arguments."""
         return {**super().get_config(), "data_format": self.data_format}
 
+    def _wide(self, x: Any) -> Any:
+        """A tensor or a weight in `attention_dtype`."""
+        return ops.cast(x, self.attention_dtype)
+
+    def _to_last(self, x: Any) -> Any:
+        """An image of this layer's data format as (B, H, W, C)."""
+        return x if self.data_format == "channels_last" else ops.transpose(x, (0, 2, 3, 1))
+
+    def _from_last(self, x: Any) -> Any:
+        """An image (B, H, W, C) in this layer's data format."""
+        return x if self.data_format == "channels_last" else ops.transpose(x, (0, 3, 1, 2))
+
     def _gated(self, inputs: Any, gate: Any) -> Any:
         """The inputs times a gate that is broadcast to them.
 

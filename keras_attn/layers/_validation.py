@@ -30,3 +30,21 @@ def check_channels(layer: str, input_shape: Shape, data_format: str) -> int:
             f"Received: input_shape={tuple(input_shape)}, data_format={data_format!r}"
         )
     return channels
+
+
+def check_groups(groups: int, channels: int, input_shape: Shape, *, of_each: int = 1) -> int:
+    """Returns the channels of a group, or raises if the groups don't divide the input's channels.
+
+    Args:
+        groups: Positive integer.
+        channels: Number of input channels.
+        input_shape: Shape of the input, for the error.
+        of_each: What the channels of a group must be a multiple of.
+    """
+    if channels % (groups * of_each):
+        times = "" if of_each == 1 else f"{of_each} times "
+        raise ValueError(
+            f"The number of input channels must be divisible by {times}`groups`. "
+            f"Received: groups={groups}, input_shape={tuple(input_shape)}"
+        )
+    return channels // groups

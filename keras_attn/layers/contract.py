@@ -24,7 +24,7 @@ Form: TypeAlias = Literal["channel_gate", "place_gate", "mask", "map", "boxes"]
 | form | what it holds | its layout |
 |---|---|---|
 | `"channel_gate"` | a weight for each channel, and none for places | (B, 1, 1, C), (B, C), or (B, P, C) with a gate for each of P branches |
-| `"place_gate"` | a weight for each place, on the output's grid or a coarser one | (B, h, w, 1), or (B, h, w, C) |
+| `"place_gate"` | a weight for each place, on the output's grid or a coarser one | (B, h, w, 1), or (B, h, w, n) with n of them |
 | `"mask"` | a weight for each place and channel | (B, H, W, C), H and W as the output's |
 | `"map"` | a weight for each query and key | (B, N, H W, H W), N being the heads |
 | `"boxes"` | parts of the image that are looked at, one after another | (B, T, S, 4): S boxes at each of T steps, in `BoxCrop2D`'s normalized units |

@@ -395,14 +395,19 @@ def test_the_table_of_attention_has_every_kind():
     assert list(costs) == ["none", *insertion.KINDS]
     assert "attention_family.py" in run and "keras" in run
     assert costs["none"].parameters == 25_557_032
-    added = {kind: costs[kind].parameters for kind in ("se", "cbam", "bam", "ge", "ge_theta_plus")}
+    published = ("se", "cbam", "bam", "ge", "ge_theta_plus", "triplet", "sge")
+    added = {kind: costs[kind].parameters for kind in published}
     assert added == {
         "se": 2_530_992,
         "cbam": 28_089_624 - 25_557_032,
         "bam": 25_915_099 - 25_557_032,
         "ge": 0,
         "ge_theta_plus": 33_637_592 - 25_557_032,
+        "triplet": 4_800,
+        "sge": 16 * 2 * 64,
     }
+    for kind, millions in (("pyramid_squeeze", 22.56), ("cot", 22.22)):  # EPSANet-50, CoTNet-50
+        assert round((25_557_032 + costs[kind].parameters) / 1e6, 2) == millions
 
 
 @pytest.mark.slow

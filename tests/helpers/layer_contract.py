@@ -66,7 +66,13 @@ class Case:
     @property
     def rounds_before_its_map(self) -> bool:
         """Whether the map is made of something that is rounded to 16 bits, not of the input."""
-        return self.layer in (layers.AttentionModule, layers.SelectiveKernel)
+        return self.layer in (
+            layers.AttentionModule,
+            layers.SelectiveKernel,
+            layers.SplitAttention,
+            layers.PyramidSqueezeAttention,
+            layers.ContextualTransformer,
+        )
 
     @property
     def has_attention(self) -> bool:
@@ -388,6 +394,164 @@ CASES += [
         "halo_attention_2d_small_map",
         layers.HaloAttention2D,
         {"num_heads": 2, "key_depth": 6, "value_depth": 10},
+    ),
+]
+
+CASES += [
+    Case("effective_se", layers.EffectiveSE, {}),
+    Case(
+        "efficient_channel_attention_circular",
+        layers.EfficientChannelAttention,
+        {"kernel_size": 5, "padding": "circular"},
+    ),
+    Case("simam", layers.SimAM, {}),
+    Case("light_cbam", layers.LightCBAM, {"ratio": 4}),
+    Case("global_response_normalization", layers.GlobalResponseNormalization, {}),
+    Case("triplet_attention", layers.TripletAttention, {}),
+    Case(
+        "triplet_attention_no_spatial",
+        layers.TripletAttention,
+        {"kernel_size": 3, "use_spatial": False},
+    ),
+    Case("shuffle_attention", layers.ShuffleAttention, {"groups": 2}),
+    Case("spatial_group_enhance", layers.SpatialGroupEnhance, {"groups": 3}),
+    Case("polarized_self_attention", layers.PolarizedSelfAttention, {}),
+    Case(
+        "polarized_self_attention_sequential",
+        layers.PolarizedSelfAttention,
+        {"mode": "sequential"},
+        shape=(2, 7, 5, 24),
+    ),
+    Case(
+        "efficient_multi_scale_attention",
+        layers.EfficientMultiScaleAttention,
+        {"groups": 3},
+    ),
+    Case(
+        "large_separable_kernel_attention",
+        layers.LargeSeparableKernelAttention,
+        {"kernel_size": 11, "dilation_rate": 2},
+    ),
+]
+
+CASES += [
+    Case(
+        "position_attention",
+        layers.PositionAttention,
+        {"ratio": 4},
+        zero_gradients={"layer/key/bias": _SHIFTS_A_SOFTMAX},
+    ),
+    Case(
+        "position_attention_chunked",
+        layers.PositionAttention,
+        {"ratio": 4, "implementation": "chunked", "max_logits_bytes": 9800},  # float64: one image
+        dynamic_kwargs={"max_logits_bytes": 50_000},
+        zero_gradients={"layer/key/bias": _SHIFTS_A_SOFTMAX},
+    ),
+    Case("channel_attention", layers.ChannelAttention, {}),
+    Case(
+        "double_attention",
+        layers.DoubleAttention,
+        {"feature_channels": 5, "attention_maps": 3},
+        zero_gradients={"layer/gather/bias": _SHIFTS_A_SOFTMAX},
+    ),
+    Case(
+        "criss_cross_attention",
+        layers.CrissCrossAttention,
+        {"ratio": 4},
+        zero_gradients={"layer/key/bias": _SHIFTS_A_SOFTMAX},
+    ),
+    Case("lambda_layer", layers.LambdaLayer, {"num_heads": 2, "key_dim": 5, "scope": 3}),
+    Case(
+        "lambda_layer_table",
+        layers.LambdaLayer,
+        {"num_heads": 3, "key_dim": 4, "value_depth": 6, "scope": None},
+        dynamic_kwargs={"table_size": (7, 5)},
+    ),
+    Case(
+        "split_attention",
+        layers.SplitAttention,
+        {"min_bottleneck_channels": 5},
+        shape=_BATCH,
+        zero_gradients={"layer/reduce/bias": _BEFORE_NORM},
+    ),
+    Case(
+        "split_attention_strided",
+        layers.SplitAttention,
+        {
+            "filters": 10,
+            "kernel_size": 5,
+            "strides": 2,
+            "radix": 3,
+            "groups": 2,
+            "min_bottleneck_channels": 1,
+            "bottleneck_divisor": 4,
+        },
+        shape=_BATCH,
+        zero_gradients={"layer/reduce/bias": _BEFORE_NORM},
+    ),
+    Case(
+        "split_attention_radix_1",
+        layers.SplitAttention,
+        {"radix": 1, "min_bottleneck_channels": 5},
+        shape=_BATCH,
+        zero_gradients={"layer/reduce/bias": _BEFORE_NORM},
+    ),
+    Case(
+        "pyramid_squeeze_attention",
+        layers.PyramidSqueezeAttention,
+        {"filters": 24, "branch_groups": (1, 2, 3, 6), "ratio": 2},
+    ),
+    Case(
+        "pyramid_squeeze_attention_strided",
+        layers.PyramidSqueezeAttention,
+        {"strides": 2, "kernel_sizes": (1, 5), "branch_groups": (2, 3), "ratio": 3},
+    ),
+]
+
+CASES += [
+    Case(
+        "axial_attention",
+        layers.AxialAttention,
+        {"value_depth": 8, "num_heads": 2},
+        dynamic_kwargs={"table_size": (7, 5)},
+        zero_gradients={
+            "layer/height_logit_bn/beta": _SHIFTS_A_SOFTMAX,
+            "layer/height_output_bn/beta": "the width's " + _BEFORE_NORM,
+            "layer/width_logit_bn/beta": _SHIFTS_A_SOFTMAX,
+        },
+    ),
+    Case(
+        "axial_attention_plain",
+        layers.AxialAttention,
+        {"num_heads": 3, "along": "width", "relative": False},
+        zero_gradients={"layer/width_logit_bn/beta": _SHIFTS_A_SOFTMAX},
+    ),
+    Case("outlook_attention", layers.OutlookAttention, {"num_heads": 2, "value_depth": 10}),
+    Case(
+        "outlook_attention_strided",
+        layers.OutlookAttention,
+        {"num_heads": 3, "window_strides": 2, "use_bias": True},
+    ),
+    Case(
+        "contextual_transformer",
+        layers.ContextualTransformer,
+        {"filters": 16, "static_groups": 2},
+        shape=_BATCH,
+        zero_gradients={"layer/reduce/bias": _BEFORE_NORM},
+        rounding=1e-5,
+    ),
+    Case(
+        "class_specific_residual_attention",
+        layers.ClassSpecificResidualAttention,
+        {"classes": 5, "temperatures": (2, "max"), "keepdims": True},
+    ),
+    Case(
+        "bilinear_attention",
+        layers.BilinearAttention,
+        {"ratio": 2, "block_number": 2, "dropout": 0},
+        shape=(5, 4, 6, 12),
+        dynamic_sizes=((2, 8), (10, 4), (2, 2)),
     ),
 ]
 

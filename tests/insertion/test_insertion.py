@@ -34,6 +34,12 @@ NO_GRADIENT = {
     "gc_scale": ("logit/bias",),
     "non_local": ("phi/bias", "g/bias", "z/bias"),
     "coordinate": ("reduce/bias",),
+    "position_attention": ("key/bias",),
+    "criss_cross": ("key/bias",),
+    "double": ("gather/bias",),
+    "split": ("reduce/bias",),
+    "axial": ("logit_bn/beta", "height_output_bn/beta"),
+    "cot": ("reduce/bias",),
 }
 
 
@@ -105,7 +111,7 @@ def test_every_kind(kind, model, tmp_path):
     same_weights(remove_attention(attending), model)
 
     own = {w.path for w in new.trainable_weights}
-    first, *later = steps(attending, 2)
+    first, *later = steps(attending, 3)
     if attention_start(new.layer) == "identity":
         assert new.a is None and first & own
     else:
@@ -223,18 +229,34 @@ def test_folding(model):
 
 
 SHARES = {
-    **dict.fromkeys(("se", "cse", "eca", "ge", "ge_theta", "ge_theta_plus"), (0.48, 0.52)),
+    **dict.fromkeys(
+        ("se", "cse", "eca", "ge", "ge_theta", "ge_theta_plus", "ese", "ceca"), (0.48, 0.52)
+    ),
     "coordinate": (0.23, 0.27),
     **dict.fromkeys(("sse", "gc_scale"), (0.53, 0.6)),
     "channel_gate": (0.6, 0.7),
-    "cbam": (0.04, 0.6),
+    **dict.fromkeys(("cbam", "light_cbam"), (0.04, 0.6)),
+    "triplet": (0.15, 0.9),
+    "simam": (0.74, 0.79),
+    **dict.fromkeys(("shuffle", "sge"), (0.73, 0.735)),
+    "polarized": (0.98, 1.03),
+    "polarized_sequential": (0.23, 0.31),
+    "ema": (0.49, 0.55),
     "scse": (1.0, 1.1),
     "bam": (1.3, 1.6),
-    "sk": (0.6, 0.7),
+    **dict.fromkeys(("sk", "split"), (0.6, 0.7)),
+    "pyramid_squeeze": (0.29, 0.35),
+    **dict.fromkeys(("lambda", "cot"), (1.4, 2.0)),
+    "axial": (0.45, 0.65),
+    "outlook": (1.6, 2.2),
+    "bat": (1.0, 1.3),
     **dict.fromkeys(("bot", "halo", "self_attention"), (0.05, 0.14)),
     "aa": (1.2, 1.4),
     "attention_module": (4, 9),
-    **dict.fromkeys(("non_local", "sagan", "gc"), (1.0, 1.0)),
+    **dict.fromkeys(("non_local", "sagan", "gc", "grn", "lska"), (1.0, 1.0)),
+    **dict.fromkeys(
+        ("position_attention", "channel_attention", "criss_cross", "double"), (1.0, 1.0)
+    ),
 }
 
 

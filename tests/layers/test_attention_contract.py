@@ -41,6 +41,28 @@ SAID = {
     layers.HaloAttention2D: ("map", "new_map"),
     layers.AttentionModule: ("mask", "new_map"),
     layers.SelectiveKernel: ("channel_gate", "new_map"),
+    layers.EffectiveSE: ("channel_gate", "gate"),
+    layers.SimAM: ("mask", "gate"),
+    layers.LightCBAM: ("mask", "gate"),
+    layers.GlobalResponseNormalization: ("channel_gate", "identity"),
+    layers.TripletAttention: ("mask", "gate"),
+    layers.ShuffleAttention: ("mask", "new_map"),
+    layers.SpatialGroupEnhance: ("mask", "gate"),
+    layers.PolarizedSelfAttention: ("mask", "gate"),
+    layers.EfficientMultiScaleAttention: ("mask", "gate"),
+    layers.LargeSeparableKernelAttention: ("mask", "identity"),
+    layers.PositionAttention: ("map", "identity"),
+    layers.ChannelAttention: ("channel_gate", "identity"),
+    layers.DoubleAttention: ("place_gate", "identity"),
+    layers.CrissCrossAttention: ("map", "identity"),
+    layers.LambdaLayer: ("place_gate", "new_map"),
+    layers.SplitAttention: ("channel_gate", "new_map"),
+    layers.PyramidSqueezeAttention: ("channel_gate", "new_map"),
+    layers.AxialAttention: ("map", "new_map"),
+    layers.OutlookAttention: ("map", "new_map"),
+    layers.ContextualTransformer: ("channel_gate", "new_map"),
+    layers.ClassSpecificResidualAttention: ("place_gate", "new_map"),
+    layers.BilinearAttention: ("map", "new_map"),
 }
 
 
@@ -70,6 +92,53 @@ def halo_received(attention, size, block, halo):
     return received / (height * width)
 
 
+def cross_received(attention, size):
+    """Adds each weight of each query to the place of its column or its row that it goes to."""
+    height, width = size
+    received = np.zeros((len(attention), height, width))
+    for y in range(height):
+        for x in range(width):
+            received[:, :, x] += attention[:, 0, y, x, :height]
+            received[:, y, :] += attention[:, 0, y, x, height:]
+    return received / (height * width)
+
+
+def axial_received(attention, size, axis):
+    """What goes through the row, and then through the column, from each place to each."""
+    height, width = size
+    attention = attention.mean(1)
+    received = np.zeros((len(attention), height, width))
+    for y in range(height):
+        for x in range(width):
+            if axis == "width":
+                received[:, y] += attention[:, y, x]
+                continue
+            for passed in range(width):
+                by_row = attention[:, y, x, height + passed, None]
+                received[:, :, passed] += by_row * attention[:, y, passed, :height]
+    return received / (height * width)
+
+
+def outlook_received(attention, size, side, strides):
+    """Adds each weight of each place on the map to the place on the map that it goes to."""
+    height, width = size
+    attention, asking = attention.mean(1), 0
+    received = np.zeros((len(attention), height, width))
+
+    def place(window, number):
+        y = window[0] * strides + number // side - side // 2
+        x = window[1] * strides + number % side - side // 2
+        return (y, x) if 0 <= y < height and 0 <= x < width else None
+
+    for window in np.ndindex(attention.shape[1:3]):
+        for asker in filter(lambda number: place(window, number), range(side * side)):
+            asking += 1
+            for key in range(side * side):
+                if place(window, key) is not None:
+                    received[:, *place(window, key)] += attention[:, *window, asker, key]
+    return received / asking
+
+
 def received(case, attention, output_shape):
     """What each place gets of a layer's attention; None where it has no places."""
     form, _ = said(case)
@@ -81,6 +150,14 @@ def received(case, attention, output_shape):
     if case.layer is layers.HaloAttention2D:
         sides = {"block_size": 8, "halo_size": 3, **case.kwargs}  # the defaults
         return halo_received(attention, size, sides["block_size"], sides["halo_size"])
+    if case.layer is layers.AxialAttention:
+        return axial_received(attention, size, case.kwargs.get("along"))
+    if case.layer is layers.OutlookAttention:
+        return outlook_received(attention, size, 3, case.kwargs.get("window_strides", 1))
+    if case.layer is layers.BilinearAttention:
+        size = [case.kwargs["block_number"]] * 2
+    if case.layer is layers.CrissCrossAttention:
+        return cross_received(attention, size)
     if case.kwargs.get("sub_sample"):
         size = [-(-side // 2) for side in size]
     strides = case.kwargs.get("attention_strides", 1)

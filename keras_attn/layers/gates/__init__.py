@@ -1,1 +1,1 @@
-"""Attention that scales a map: gates of channels, of places, or of both."""
+"""Attention that scales a map, in a room for what the gates belong to."""

@@ -14,7 +14,8 @@ from keras_attn.layers._shapes import ceil_div
 from keras_attn.layers._validation import check_choice
 from keras_attn.layers.building_blocks.average_pool import average_pool_same
 from keras_attn.layers.building_blocks.resize import resize_bilinear
-from keras_attn.layers.self_attention.self_attention_2d import IMPLEMENTATIONS, SelfAttention2D
+from keras_attn.layers.self_attention._memory import IMPLEMENTATIONS
+from keras_attn.layers.self_attention.self_attention_2d import SelfAttention2D
 from keras_attn.typing import Constraint, Initializer, Regularizer, Shape, Size, Tensor
 
 

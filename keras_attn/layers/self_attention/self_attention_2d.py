@@ -10,8 +10,12 @@ from keras import ops
 from keras_attn._checks import check_divisible, check_pair, check_positive_int
 from keras_attn.layers._base import ProjectingAttentionLayer, clone_initializer
 from keras_attn.layers._validation import check_choice
-from keras_attn.layers.contract import MapTooLargeError
-from keras_attn.layers.self_attention.chunked_attention import Chunk, attend, chunk_within
+from keras_attn.layers.self_attention._memory import (
+    IMPLEMENTATIONS,
+    check_map_size,
+    chosen_chunk,
+)
+from keras_attn.layers.self_attention.chunked_attention import Chunk, attend
 from keras_attn.layers.self_attention.fused_attention import attend_fused
 from keras_attn.layers.self_attention.relative_positions import (
     key_places,
@@ -19,13 +23,6 @@ from keras_attn.layers.self_attention.relative_positions import (
     relative_logits,
 )
 from keras_attn.typing import Constraint, Initializer, Regularizer, Shape, Tensor
-
-IMPLEMENTATIONS = ("auto", "full", "chunked", "fused")
-# One head's map up to this size is kept whole by `implementation="auto"`: 22x22 in float32.
-FULL_MAP_BYTES = 2**20
-# The logits that are there at a time in chunks, and the map that `return_attention` may make.
-DEFAULT_LOGITS_BYTES = 20 * 2**20
-DEFAULT_MAP_BYTES = 2**30
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
@@ -303,38 +300,21 @@ class SelfAttention2D(ProjectingAttentionLayer):
 
     def _chunk(self, places: Tensor) -> Chunk | None:
         """What is computed at a time, or `None` for the full map."""
-        known = isinstance(places, int)
-        fits = known and places**2 * self._logit_bytes <= FULL_MAP_BYTES
-        if self.implementation == "full" or (self.implementation != "chunked" and fits):
-            return None
-        logits = (self.max_logits_bytes or DEFAULT_LOGITS_BYTES) // self._logit_bytes
-        if known and logits < places:
-            raise ValueError(
-                "`max_logits_bytes` must hold one query's logits, "
-                f"{self._logit_bytes} * height * width bytes. "
-                f"Received: max_logits_bytes={self.max_logits_bytes}, {places} places"
-            )
-        return chunk_within(logits, places, self.num_heads)
+        return chosen_chunk(places, self.num_heads, **self._memory)
 
     def _attention_map(self, q: Tensor, k: Tensor) -> Tensor:
         """The whole map (B, N, H W, H W), where it is within its bound."""
         _, _, height, width, _ = ops.shape(q)
-        places, bound = height * width, self.max_logits_bytes or DEFAULT_MAP_BYTES
-        if isinstance(places, int) and self.implementation != "full":
-            size = self.num_heads * places**2 * self._logit_bytes
-            if size > bound:
-                raise MapTooLargeError(
-                    f"`return_attention` makes the whole map, here {size} bytes for each image. "
-                    "Where that is meant, allow it by `max_logits_bytes` or "
-                    "implementation='full'. "
-                    f"Received: return_attention=True, max_logits_bytes={self.max_logits_bytes}, "
-                    f"a map of {height}x{width} places"
-                )
+        check_map_size((height, width), self.num_heads, **self._memory)
         return attention_map(q, k, self._tables(), self.attention_dtype)
 
     @property
-    def _logit_bytes(self) -> int:
-        return 8 if self.attention_dtype == "float64" else 4
+    def _memory(self) -> dict[str, Any]:
+        return {
+            "implementation": self.implementation,
+            "max_logits_bytes": self.max_logits_bytes,
+            "logit_bytes": 8 if self.attention_dtype == "float64" else 4,
+        }
 
     def _add_table(self, name: str, length: int) -> Tensor:
         initializer = self.relative_initializer or keras.initializers.RandomNormal(

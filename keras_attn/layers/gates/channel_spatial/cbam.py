@@ -11,7 +11,7 @@ from keras_attn._checks import check_odd, check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
 from keras_attn.layers._validation import check_choice
 from keras_attn.layers.gates._bottleneck import bottleneck_width
-from keras_attn.layers.gates.squeeze_excite import squeeze
+from keras_attn.layers.gates.channel.squeeze_excite import squeeze
 from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 POOL_ORDERS = ("max_mean", "mean_max")

@@ -19,7 +19,7 @@ from helpers.oracles.numpy_forward import (
 )
 from helpers.oracles.reference_outputs import load_source, set_from_source
 from keras_attn.layers import GatherExcite
-from keras_attn.layers.gates.gather_excite import upsample_nearest
+from keras_attn.layers.gates.spatial.gather_excite import upsample_nearest
 
 SHAPE = (2, 11, 9, 6)
 

@@ -1,0 +1,1 @@
+"""Gates of channels: a weight for each, the same at all places."""

@@ -1,0 +1,1 @@
+"""Gates of channels and places, one after the other, side by side or as one mask."""
