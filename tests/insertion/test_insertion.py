@@ -95,7 +95,16 @@ def same_weights(model, other):
         np.testing.assert_array_equal(mine, theirs)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+ONE_OF_EACH_FORM = ("cbam", "bot", "gc")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind in ONE_OF_EACH_FORM else pytest.mark.slow)
+        for kind in KINDS
+    ],
+)
 def test_every_kind(kind, model, tmp_path):
     """Exactly the old outputs, the new weights trained, and the old network back."""
     keras.utils.set_random_seed(1)  # some seeds kill all of a bottleneck's ReLUs
@@ -129,9 +138,6 @@ def test_every_kind(kind, model, tmp_path):
         back.get_layer("conv2").kernel, attending.get_layer("conv2").kernel
     )
     assert any(np.any(a != b) for a, b in zip(back.get_weights(), model.get_weights(), strict=True))
-
-
-ONE_OF_EACH_FORM = ("cbam", "bot", "gc")
 
 
 @pytest.mark.parametrize(

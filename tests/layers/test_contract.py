@@ -14,7 +14,6 @@ import pytest
 import tensorflow as tf
 from keras.src.testing import TestCase
 
-import keras_attn
 from helpers.layer_contract import (
     CASES,
     GOLDEN,
@@ -28,6 +27,7 @@ from helpers.layer_contract import (
     to_numpy,
 )
 from helpers.paths import TESTS, WITH_HELPERS
+from keras_attn import layers
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -40,10 +40,34 @@ each_layer = pytest.mark.parametrize(
     ids=lambda case: case.name,
 )
 
-first_or_variants = pytest.mark.parametrize(
+# What is mostly Keras's own work: these in the fast suite, all in the slow one.
+TYPICAL = [
+    case
+    for case in FIRST
+    if case.layer
+    in (
+        layers.AttentionModule,
+        layers.AugmentedConv2D,
+        layers.BatchNormalization,
+        layers.CBAM,
+        layers.ChannelGate,
+        layers.HaloAttention2D,
+        layers.SelectiveKernel,
+        layers.SqueezeExcite,
+    )
+]
+typical_layers = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[] if case in TYPICAL else pytest.mark.slow) for case in CASES],
+    ids=lambda case: case.name,
+)
+typical_or_others = pytest.mark.parametrize(
     "cases",
-    [FIRST, pytest.param([case for case in CASES if case not in FIRST], marks=pytest.mark.slow)],
-    ids=["first", "variants"],
+    [
+        TYPICAL,
+        pytest.param([case for case in CASES if case not in TYPICAL], marks=pytest.mark.slow),
+    ],
+    ids=["typical", "others"],
 )
 
 
@@ -79,7 +103,7 @@ def test_constructor_arguments_are_the_config(case):
     assert case.layer.from_config(layer.get_config()).get_config() == layer.get_config()
 
 
-@every_case
+@each_layer
 def test_a_fresh_layer_keeps_its_config_and_has_different_kernels(case):
     layer = case.make()
     before = json.dumps(layer.get_config(), default=str)
@@ -117,7 +141,7 @@ def test_dynamic_sizes(case):
             assert_close(got, expected)
 
 
-@every_case
+@each_layer
 def test_gradients(case):
     """No gradient is None, and none is zero but where the case says why."""
     layer = case.make_built()
@@ -190,7 +214,7 @@ def with_gradients(layer, x):
     return output, [np.asarray(gradient) for gradient in gradients]
 
 
-@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+@typical_layers
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_weights_are_of_the_policys_dtype(case, dtype):
     """In a policy of 16 bits all through, the gates' weights are no exception."""
@@ -221,7 +245,7 @@ def test_frozen_before_it_is_built(case):
     assert len(layer.trainable_weights) == len(case.make_built().trainable_weights)
 
 
-@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+@typical_layers
 def test_stays_frozen(case, tmp_path):
     """Nested in models that are cloned, or saved and loaded."""
     inner = keras.Sequential([keras.Input(case.shape[1:]), case.make(trainable=False)])
@@ -283,14 +307,14 @@ def test_no_image(case):
         assert tuple(attention.shape) == tuple(layer.compute_attention_shape(x.shape))
 
 
-@each_layer
+@typical_layers
 def test_legacy_and_quantized_files(case, tmp_path, monkeypatch):
     monkeypatch.setattr(gc, "collect", lambda: 0)  # Keras does so for each weight: seconds
     model, x = model_of(case), case.inputs()
     _same_from_file(model, x, tmp_path / "model.h5")
     if case not in FIRST or not any(map(_is_dense, model._flatten_layers())):
         return
-    modes = ("int8", "int4", "float8") if case.layer is keras_attn.layers.ChannelGate else ("int8",)
+    modes = ("int8", "int4", "float8") if case.layer is layers.ChannelGate else ("int8",)
     for mode in modes:
         model = model_of(case)
         model.quantize(mode, filters=_is_dense)
@@ -328,7 +352,7 @@ def test_jit_compile(case):
     assert_close(compiled(x).numpy(), layer(x).numpy())
 
 
-@first_or_variants
+@typical_or_others
 def test_saved_model(cases, tmp_path):
     """One for all, with an endpoint for each."""
     archive, models = keras.export.ExportArchive(), {}
@@ -349,7 +373,7 @@ def test_saved_model(cases, tmp_path):
         assert compiled == [], case.name  # TF Serving runs with XLA off
 
 
-@each_layer
+@typical_layers
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")  # its own fit
 def test_kerass_own_layer_test(case):
     TestCase("__init__").run_layer_test(
@@ -360,13 +384,13 @@ def test_kerass_own_layer_test(case):
     )
 
 
-@each_layer
+@typical_layers
 def test_composes_in_sequential(case):
     model = keras.Sequential([keras.Input(case.shape[1:]), case.make()])
     assert model(case.inputs()).shape == model.compute_output_shape(case.shape)
 
 
-@first_or_variants
+@typical_or_others
 def test_files_load_in_a_fresh_process(cases, tmp_path):
     """A model of each case, where only `import keras_attn` was run."""
     expected = {}
