@@ -34,7 +34,7 @@ def digest_files(root: Path, paths: Sequence[str]) -> list[str]:
     parts = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
 
     def sizes_of(part: Sequence[str]) -> list[int]:
-        return [os.path.getsize(f"{folder}/{path}") for path in part]
+        return [os.path.getsize(os.path.join(folder, path)) for path in part]
 
     with ThreadPoolExecutor() as threads:  # hashing and reading need no lock of Python's
         sizes = list(threads.map(sizes_of, parts))
@@ -44,7 +44,7 @@ def digest_files(root: Path, paths: Sequence[str]) -> list[str]:
             found = []
             for path, size in zip(part, sizes, strict=True):
                 reads_all = whole or path.lower().endswith(UNCOMPRESSED)
-                found.append(_digest(f"{folder}/{path}", None if reads_all else size))
+                found.append(_digest(os.path.join(folder, path), None if reads_all else size))
             return found
 
         return list(itertools.chain.from_iterable(threads.map(digests, parts, sizes)))

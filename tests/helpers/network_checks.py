@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -15,10 +16,22 @@ import tensorflow as tf
 
 from helpers.layer_contract import assert_close
 from helpers.paths import GOLDEN
+from keras_attn import applications
 from keras_attn.applications import MODELS, pyramid_outputs
 from keras_attn.applications.common import residual_network
 
 LAYER_NAMES = GOLDEN / "layer_names"
+
+
+def constructors() -> list[Callable[..., keras.Model]]:
+    """The public functions that make a classifier of one output: they are named like classes."""
+    return [
+        value
+        for name, value in vars(applications).items()
+        if inspect.isfunction(value)
+        and name[0].isupper()
+        and value is not applications.RecurrentAttention
+    ]
 
 
 def image(*shape: int, seed: int = 0) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from helpers.layer_contract import assert_close
-from keras_attn import applications
+from helpers.network_checks import constructors
 from keras_attn.applications import (
     MODELS,
     CIFARResNet,
@@ -27,11 +27,7 @@ from keras_attn.applications.common.network import Common
 from keras_attn.applications.common.preprocessing import IMAGENET
 from keras_attn.weights import Metadata, set_metadata
 
-CONSTRUCTORS = {
-    name: value
-    for name, value in vars(applications).items()
-    if inspect.isfunction(value) and name[0].isupper()
-}
+CONSTRUCTORS = {construct.__name__: construct for construct in constructors()}
 MODULES = {construct.__module__: None for construct in CONSTRUCTORS.values()}
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("uint8")
 each_constructor = pytest.mark.parametrize("name", CONSTRUCTORS)

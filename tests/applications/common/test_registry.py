@@ -14,8 +14,14 @@ import numpy as np
 import pytest
 
 from helpers.layer_contract import assert_close
-from helpers.network_checks import LAYER_NAMES, as_trained, layer_names, pixels, read_layer_names
-from keras_attn import applications
+from helpers.network_checks import (
+    LAYER_NAMES,
+    as_trained,
+    constructors,
+    layer_names,
+    pixels,
+    read_layer_names,
+)
 from keras_attn._hints import fold
 from keras_attn.applications import MODELS, get_model
 from keras_attn.applications.common.registry import Entry, Published, printed_value
@@ -24,18 +30,9 @@ from keras_attn.cost import read_costs
 GOLDENS = sorted(path.stem for path in LAYER_NAMES.glob("*.txt"))
 
 
-def constructors():
-    """The public functions that make a network: they are named like classes."""
-    return {
-        value
-        for name, value in vars(applications).items()
-        if inspect.isfunction(value) and name[0].isupper()
-    }
-
-
 def test_every_constructor_has_an_entry():
     assert len(constructors()) > 20
-    assert {entry.construct for entry in MODELS.values()} == constructors()
+    assert {entry.construct for entry in MODELS.values()} == set(constructors())
 
 
 def test_every_family_has_a_golden_of_its_layer_names():

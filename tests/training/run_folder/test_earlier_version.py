@@ -62,7 +62,7 @@ def test_an_unfinished_one_goes_on(earlier):
     np.testing.assert_allclose(weights_of(result), weights_of(whole), rtol=0, atol=1e-5)
     records = [load_run(earlier / name)[1] for name in ("finished", "unfinished")]
     assert list(records[0]) == list(records[1])
-    later = {"patience": None}  # an option that the version didn't have
+    later = {"patience": None, "repeats": 1}  # options that the version didn't have
     assert {**records[0]["arguments"], **later} == records[1]["arguments"]
 
 
