@@ -159,9 +159,8 @@ class SplitAttention(ComposedAttentionLayer):
         self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
     ) -> Tensor:
         """Returns the mixed splits, or `(outputs, attention)`."""
-        widths = [(0, 0)] * 4
-        for axis in self.spatial_axes:
-            widths[axis] = (self.kernel_size // 2,) * 2
+        side = self.kernel_size // 2
+        widths = [(side, side) if axis in self.spatial_axes else (0, 0) for axis in range(4)]
         x = ops.relu(self.bn(self.conv(ops.pad(inputs, widths)), training=training))
         splits = ops.split(self._wide(x), self.radix, axis=self.channel_axis)
 

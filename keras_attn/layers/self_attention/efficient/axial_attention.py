@@ -129,7 +129,7 @@ class AxialAttention(ComposedAttentionLayer):
                 "`table_size` must be given where the input's height and width are unknown at "
                 f"build. Received: table_size=None, input_shape={tuple(input_shape)}"
             )
-        lengths = dict(zip(("height", "width"), size, strict=True))
+        lengths: dict[str, Any] = dict(zip(("height", "width"), size, strict=True))
         exact = {"data_format": "channels_last", "dtype": self.attention_policy}
         terms = 3 if self.relative else 1
 
@@ -174,7 +174,8 @@ class AxialAttention(ComposedAttentionLayer):
 
     def compute_attention_shape(self, input_shape: Shape) -> Shape:
         """(B, N, H, W, H + W), or with one of the two last."""
-        size = dict(zip(("height", "width"), self._spatial(input_shape), strict=True))
+        height, width = self._spatial(input_shape)
+        size: dict[str, Any] = {"height": height, "width": width}
         sides = [size[axis] for axis in self.axes]
         keys = None if None in sides else sum(sides)
         return (input_shape[0], self.num_heads, size["height"], size["width"], keys)
@@ -242,6 +243,7 @@ class AxialAttention(ComposedAttentionLayer):
         qkv = ops.reshape(qkv, (-1, length, self.num_heads, 2 * value_dim))  # (B A, L, N, 2 v)
         q, k, v = ops.split(qkv, parts, axis=-1)
         logits = [ops.einsum("aonc,apnc->aopn", q, k)]
+        r_v = None
         if self.relative:
             rows = relative_positions(self._wide(self.tables[number]), length)  # (L, L, 2 v)
             r_q, r_k, r_v = ops.split(rows, parts, axis=-1)
@@ -253,7 +255,7 @@ class AxialAttention(ComposedAttentionLayer):
         weights = softmax_places(summed)  # (B A, N, L, L)
 
         outputs = [ops.einsum("anop,apnc->aonc", weights, v)]
-        if self.relative:
+        if r_v is not None:
             outputs.append(ops.einsum("anop,opc->aonc", weights, r_v))
         outputs = [ops.reshape(y, (-1, lines, length, depth // 2)) for y in outputs]
         y = self.output_bns[number](ops.concatenate(outputs, axis=-1), training=training)
