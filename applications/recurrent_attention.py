@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn._checks import check_positive_int
 from keras_attn.layers import RecurrentGlimpses
 from keras_attn.typing import Tensor
 
@@ -32,8 +33,13 @@ class GlimpseClassifier(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch; raises a ValueError where `y` isn't the numbers of classes."""
         probabilities, baselines = y_pred["probabilities"], y_pred["baselines"]
+        if len(y.shape) > 1 and tuple(y.shape[1:]) != (1,):
+            raise ValueError(
+                "`y` must be the numbers of the classes, (B,) or (B, 1). "
+                f"Received: y with shape {tuple(y.shape)}"
+            )
         labels = ops.reshape(ops.cast(y, "int32"), (-1,))
         loss = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
         is_right = ops.equal(ops.cast(ops.argmax(probabilities, axis=-1), "int32"), labels)
@@ -58,7 +64,11 @@ class GlimpseClassifier(keras.Model):
 
         Returns:
             Tensor (B, classes).
+
+        Raises:
+            ValueError: If `num_samples` isn't a positive integer.
         """
+        check_positive_int("num_samples", num_samples)
         glimpses = next(x for x in self.layers if isinstance(x, RecurrentGlimpses))
         seen = keras.Model(self.inputs[0], glimpses.input)(images)
         runs = [glimpses(seen, sample=True)["probabilities"] for _ in range(num_samples)]

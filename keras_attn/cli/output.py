@@ -64,7 +64,7 @@ def print_run(result: TrainResult, images: int, *, as_json: bool, **more: Path) 
     """What a training gave: its metrics on the held-out images, and where its files are.
 
     Args:
-        result: What `train` gave.
+        result: Result of `train`.
         images: Number of held-out images.
         as_json: Whether a program reads it.
         **more: Further files.

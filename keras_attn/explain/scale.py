@@ -14,7 +14,7 @@ class Scale:
     Attributes:
         low: Value of the first colour.
         high: Value of the last colour.
-        unit: What the values are.
+        unit: Name of what the values are.
         is_share: Whether heat is divided by its image's mean size first, as it has no unit of its
             own, or is a share of a whole.
     """

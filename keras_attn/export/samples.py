@@ -64,7 +64,7 @@ def write_samples(folder: str | os.PathLike[str], pictures: dict[str, Any]) -> N
 
     Args:
         folder: The SavedModel.
-        pictures: What `read_samples` gives.
+        pictures: Pictures from `read_samples`.
     """
     path = pathlib.Path(folder, SAMPLES_FOLDER)
     path.mkdir(parents=True, exist_ok=True)

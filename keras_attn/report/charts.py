@@ -20,7 +20,7 @@ def curves(history: Mapping[str, Sequence[float | None]]) -> Figure:
     """Loss and accuracy by epoch, of the training and of the held-out images."""
     figure = Figure((8, 3), layout="constrained")
     axes = figure.subplots(1, 2)
-    epochs = np.array(history["epoch"], "float64")
+    epochs = np.arange(1, 1 + len(next(iter(history.values()))))
     for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
         for key, colour, label in (
             (name, TRAINING, "training"),

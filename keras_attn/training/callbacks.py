@@ -117,7 +117,7 @@ class InputProfile(keras.callbacks.Callback):
     training doesn't count: the step is compiled then.
 
     Args:
-        clock: What the batches are noted on.
+        clock: Clock on which the batches are noted.
         batch_size: Number of images in a batch.
         steps: Number of batches in an epoch.
     """

@@ -71,6 +71,17 @@ def test_samples_are_means_over_runs(images):
     assert np.abs(many - again).mean() < np.abs(one - many).mean()
 
 
+def test_wrong_labels_and_numbers(images):
+    model = make()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"`y` must be the numbers of the classes.*shape \(6, 3\)"):
+        model.fit(images, np.eye(3)[LABELS], batch_size=6, verbose=0)
+    with pytest.raises(
+        ValueError, match="`num_samples` must be a positive integer. Received: .*=0"
+    ):
+        model.sample(images, 0)
+
+
 def test_images_are_scaled_where_asked(images):
     raw, scaled = make(), make(include_preprocessing=False)
     scaled.set_weights(raw.get_weights())

@@ -34,7 +34,7 @@ def draw_mixes(names: Sequence[str], shape: tuple[int, int, int], draws: dict[st
     """Draws what `mix` needs for a batch.
 
     Args:
-        names: What `mixes_of` gives, one at least.
+        names: Names of the mixing augmentations, one at least, see `mixes_of`.
         shape: Number, height and width of the images.
         draws: Name -> function that gives one seed of the backend after another.
 
@@ -65,8 +65,8 @@ def mix(
     Args:
         images: Images `(B, H, W, C)` with values 0..255, of any type.
         labels: Labels, float32 `(B, classes)`.
-        drawn: What `draw_mixes` gave, float32 `(B, columns)`; `None` without `names`.
-        names: What `mixes_of` gave.
+        drawn: Numbers from `draw_mixes`, float32 `(B, columns)`; `None` without `names`.
+        names: Names of the mixing augmentations, see `mixes_of`.
 
     Returns:
         float32 images and labels, of the same shapes.

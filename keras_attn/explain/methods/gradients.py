@@ -72,7 +72,7 @@ def gradient_of_map(
         model: The model.
         images: (B, H, W, C).
         layer: See `outputs_and_map`.
-        shape: Of the layer's output.
+        shape: Shape of the layer's output.
         classes: (B,), the class of each image.
 
     Returns:

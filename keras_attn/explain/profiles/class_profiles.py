@@ -97,7 +97,7 @@ def selectivity(profiles: Mapping[str, Profile]) -> dict[str, float]:
     class it is about 1 / n.
 
     Args:
-        profiles: What `class_profiles` gives.
+        profiles: Profiles from `class_profiles`.
 
     Returns:
         By the layer's name; 0 where all gates are the same, infinite where they differ between

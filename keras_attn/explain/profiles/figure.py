@@ -28,7 +28,7 @@ def draw_profiles(
     over all classes is drawn in black.
 
     Args:
-        profiles: What `class_profiles` gives.
+        profiles: Profiles from `class_profiles`.
         out_png: Where the picture goes. It is written whole or not at all.
         classes: Numbers of the classes. By default the first four that have images.
         class_names: Names of the K classes, for the legend.

@@ -31,7 +31,7 @@ def deletion_curve(
         images: (B, H, W, C), as the model takes them.
         heat: (B, h, w), stretched over the images.
         classes: (B,), each image's class.
-        steps: In how many equal parts the pixels go.
+        steps: Number of equal parts in which the pixels go.
         kind: `"deletion"` or `"insertion"`.
 
     Returns:

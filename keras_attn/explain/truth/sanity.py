@@ -47,7 +47,7 @@ def cascading_randomisation(
         heat_of: Gives heat (B, h, w) of the model, such as a call of `heat_maps`, always for the
             same images and classes.
         steps: After how many equal parts of the layers heat is compared.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
 
     Returns:
         After each part.

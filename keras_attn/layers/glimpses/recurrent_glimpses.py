@@ -78,7 +78,8 @@ class RecurrentGlimpses(LayerOfParts):
 
     Raises:
         ValueError: If a number isn't positive, a name is unknown, the image's size is unknown, or
-            the smallest patch is more than twice as large as the image.
+            the smallest patch is more than twice as large as the image, or `locations` are not
+            one place for each glimpse.
 
     Example:
 
@@ -136,7 +137,7 @@ class RecurrentGlimpses(LayerOfParts):
     def build(self, images_shape: Shape) -> None:
         """Makes the parts."""
         size = self._image_size(images_shape)
-        dtype = {"dtype": self._policy}
+        dtype: dict[str, Any] = {"dtype": self._dtype}
         self.sensor = GlimpseSensor(
             self.glimpse_size,
             num_scales=self.num_scales,
@@ -185,6 +186,11 @@ class RecurrentGlimpses(LayerOfParts):
     ) -> Any:
         """Looks T times and gives the classes' probabilities, and what the loss needs."""
         draws = bool(training) if sample is None else sample
+        if locations is not None and tuple(locations.shape[1:]) != (self.num_glimpses, 2):
+            raise ValueError(
+                f"`locations` must be (B, {self.num_glimpses}, 2): y and x of each glimpse. "
+                f"Received: locations with shape {tuple(locations.shape)}"
+            )
         batch = ops.shape(images)[0]
         state = [ops.zeros((batch, self.units), self._dtype)] * (1 + (self.cell == "lstm"))
         place = self._first(batch) if locations is None else locations[:, 0]
@@ -292,11 +298,6 @@ class RecurrentGlimpses(LayerOfParts):
     def _dtype(self) -> str:
         """Of all that is computed: float32, or wider."""
         return str(keras.backend.result_type(self.compute_dtype, "float32"))
-
-    @property
-    def _policy(self) -> Any:
-        """The parts' policy."""
-        return self._dtype
 
     def _image_size(self, images_shape: Shape) -> tuple[int, int]:
         sides = images_shape[1:3] if self.data_format == "channels_last" else images_shape[2:4]

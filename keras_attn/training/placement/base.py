@@ -108,7 +108,7 @@ class Placement(abc.ABC):
 
         Args:
             model: The compiled model.
-            batches: What `training_batches` gave.
+            batches: Batches from `training_batches`.
             augment: Augmentations of them.
             **options: Options of `Model.fit`.
         """

@@ -244,6 +244,11 @@ def test_wrong_arguments(image, options, message):
         RecurrentGlimpses(**{"classes": 3, **options})(image)
 
 
+def test_wrong_places(image):
+    with pytest.raises(ValueError, match=r"`locations` must be \(B, 2, 2\).*shape \(1, 3, 2\)"):
+        small()(image, locations=np.zeros((1, 3, 2)))
+
+
 def test_an_image_of_unknown_size():
     with pytest.raises(ValueError, match="`images` must have a height and a width that are known"):
         RecurrentGlimpses(3)(keras.Input((None, 28, 1)))

@@ -20,7 +20,7 @@ def global_response(
 
     Args:
         x: Tensor of shape (B, H, W, C).
-        epsilon: What is added to the mean norm.
+        epsilon: Small number that is added to the mean norm.
         spatial_axes: The axes of H and W.
         channel_axis: The axis of C.
 
