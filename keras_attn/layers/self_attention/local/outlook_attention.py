@@ -200,9 +200,11 @@ class OutlookAttention(ComposedAttentionLayer):
 
         logits = self.attention(pool_from_the_corner(x, strides))
         logits = logits * (depth // self.num_heads) ** -0.5
-        logits = ops.reshape(logits, (-1, rows, columns, self.num_heads, places, places))
+        # TensorFlow's softmax takes no more than five axes on some of Intel's processors.
+        logits = ops.reshape(logits, (-1, rows, columns, self.num_heads * places, places))
         # A window of one place has the weight 1.
         weights = ops.softmax(logits, axis=-1) if places > 1 else ops.ones_like(logits)
+        weights = ops.reshape(weights, (-1, rows, columns, self.num_heads, places, places))
         y = ops.einsum("bhwnpq,bhwqnd->bhwpnd", weights, v)
         y = ops.reshape(y, (-1, rows, columns, places, depth))
         outputs = self.project(fold(y, side, strides, size))
