@@ -1,4 +1,4 @@
-"""Recurrent Attention Model (Mnih et al., NIPS 2014): looks at few places, learns which."""
+"""Recurrent attention, RAM (NIPS 2014) and DRAM (ICLR 2015): which places to look at is learned."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from keras_attn.typing import Tensor
 class GlimpseClassifier(keras.Model):
     """A functional model with a `RecurrentGlimpses`, and the loss that trains it.
 
-    Its output is that layer's dict; `fit` takes images and the numbers of their classes, and
-    metrics are of the probabilities. With R = 1 where the last step's most likely class is the
-    right one, and 0 otherwise, the loss is the mean over the images of
+    Its output is that layer's dict; `fit` takes images and the numbers of their classes, (B,), or
+    (B, S) of S targets in the order in which they are to be read, `classes` standing for the end
+    of an image that has fewer. Metrics are of the probabilities. With R_s = 1 where the most likely
+    class of target s is the right one, and 0 otherwise, the loss is the mean over the images of
 
-        -log p_y + mean_t (b_t - R)^2 - sum_t log N(l_{t+1}; mu_t, std^2) (R - b_t),
+        -sum_s log p_sy + mean_t (b_t - G_t)^2 - sum_t log N(l_t; mu_t, std^2) (G_t - b_t),
 
-    where no gradient goes through R - b_t in the last term: REINFORCE with a learned baseline.
+    where G_t is the sum of R_s over the target that is looked at at step t and those after it, and
+    no gradient goes through G_t - b_t in the last term: REINFORCE with a learned baseline. What
+    follows an end counts for nothing.
     """
 
     def compute_loss(
@@ -35,21 +38,38 @@ class GlimpseClassifier(keras.Model):
     ) -> Tensor:
         """The loss of a batch; raises a ValueError where `y` isn't the numbers of classes."""
         probabilities, baselines = y_pred["probabilities"], y_pred["baselines"]
-        if len(y.shape) > 1 and tuple(y.shape[1:]) != (1,):
-            raise ValueError(
-                "`y` must be the numbers of the classes, (B,) or (B, 1). "
-                f"Received: y with shape {tuple(y.shape)}"
-            )
-        labels = ops.reshape(ops.cast(y, "int32"), (-1,))
+        labels = self._labels(y, probabilities)  # (B, S)
+        if len(probabilities.shape) == 2:
+            probabilities = probabilities[:, None]
+        counts = _until_the_end(labels, probabilities)
         loss = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        loss = ops.sum(loss * counts, axis=-1)
         is_right = ops.equal(ops.cast(ops.argmax(probabilities, axis=-1), "int32"), labels)
-        reward = ops.cast(is_right, baselines.dtype)[:, None]
-        advantage = ops.stop_gradient(reward - baselines)[:, :-1]
-        loss = loss + ops.mean(ops.square(baselines - reward), axis=-1)
+        rewards = ops.cast(is_right, counts.dtype) * counts
+        to_come = ops.flip(ops.cumsum(ops.flip(rewards, axis=1), axis=1), axis=1)
+        steps, choices = baselines.shape[1], y_pred["log_densities"].shape[1]
+        each = steps // labels.shape[1]
+        # A baseline is of the place that is chosen after it; the last place's has none.
+        looked_at = [min(t + steps - choices, steps - 1) // each for t in range(steps)]
+        returns = ops.cast(ops.take(to_come, looked_at, axis=1), baselines.dtype)
+        loss = loss + ops.mean(ops.square(baselines - returns), axis=-1)
+        advantage = ops.stop_gradient(returns - baselines)[:, :choices]
         loss = loss - ops.sum(y_pred["log_densities"] * advantage, axis=-1)
         if sample_weight is not None:
             loss = loss * ops.cast(sample_weight, loss.dtype)
         return sum(self.losses, ops.mean(loss))
+
+    def _labels(self, y: Any, probabilities: Tensor) -> Tensor:
+        """(B, S), of one target or several."""
+        targets = tuple(probabilities.shape[1:-1])
+        shapes = [targets] if targets else [(), (1,)]
+        if tuple(y.shape[1:]) not in shapes:
+            rule = f"(B, {targets[0]})" if targets else "(B,) or (B, 1)"
+            raise ValueError(
+                f"`y` must be the numbers of the classes, {rule}. "
+                f"Received: y with shape {tuple(y.shape)}"
+            )
+        return ops.reshape(ops.cast(y, "int32"), (-1, *(targets or (1,))))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Those of the probabilities."""
@@ -63,7 +83,7 @@ class GlimpseClassifier(keras.Model):
             num_samples: Number of runs.
 
         Returns:
-            Tensor (B, classes).
+            Tensor (B, classes), or (B, S, classes + 1) of S targets.
 
         Raises:
             ValueError: If `num_samples` isn't a positive integer.
@@ -73,6 +93,16 @@ class GlimpseClassifier(keras.Model):
         seen = keras.Model(self.inputs[0], glimpses.input)(images)
         runs = [glimpses(seen, sample=True)["probabilities"] for _ in range(num_samples)]
         return ops.mean(ops.stack(runs), axis=0)
+
+
+def _until_the_end(labels: Tensor, probabilities: Tensor) -> Tensor:
+    """1 for each target up to the first end, that included, and 0 after it: (B, S)."""
+    end = probabilities.shape[-1] - 1
+    if labels.shape[1] == 1:
+        return ops.ones_like(labels, dtype=probabilities.dtype)
+    ended = ops.cumsum(ops.cast(ops.equal(labels, end), "int32"), axis=1)
+    before = ops.pad(ended[:, :-1], ((0, 0), (1, 0)))
+    return ops.cast(ops.equal(before, 0), probabilities.dtype)
 
 
 def RecurrentAttention(
@@ -114,3 +144,62 @@ def RecurrentAttention(
     x = keras.layers.Rescaling(1 / 255, name="rescaling")(image) if include_preprocessing else image
     outputs = RecurrentGlimpses(classes, name="glimpses", **glimpses)(x)
     return GlimpseClassifier(image, outputs, name=name)
+
+
+def DeepRecurrentAttention(
+    input_shape: tuple[int, int, int] = (100, 100, 1),
+    classes: int = 10,
+    targets: int = 2,
+    *,
+    include_preprocessing: bool = True,
+    name: str = "deep_recurrent_attention",
+    **glimpses: Any,
+) -> GlimpseClassifier:
+    """Deep Recurrent Attention Model: reads several objects, each by a few glimpses.
+
+    [Ba, Mnih & Kavukcuoglu, "Multiple Object Recognition with Visual Attention", ICLR
+    2015](https://arxiv.org/abs/1412.7755). It is `RecurrentAttention` with convolutions in its
+    glimpses, two LSTMs, and a look at the whole image that chooses where to begin. The widths are
+    options: the paper's own are not all known for sure, so the defaults are ours.
+
+    Args:
+        input_shape: (H, W, C) of the images.
+        classes: Number of classes, without the end.
+        targets: Number S of objects that an image has at most.
+        include_preprocessing: Whether the model takes pixels from 0 to 255 and scales them itself.
+        name: The model's name.
+        **glimpses: Options of `RecurrentGlimpses`. Here `num_glimpses` is 3, of each target,
+            `glimpse_size` 12, `num_scales` 2, `cell` "lstm", `merge` "multiply", `filters`
+            (32, 32), `context` 24 and `location_units` 128 unless they are given.
+
+    Returns:
+        A functional model from (B, H, W, C) to the dict of `RecurrentGlimpses`, whose
+        probabilities are (B, S, classes + 1).
+
+    Raises:
+        ValueError: Where an argument is wrong.
+
+    Example:
+
+    >>> model = keras_attn.applications.DeepRecurrentAttention((48, 48, 1), 10, targets=2)
+    >>> model.output_shape["probabilities"]
+    (None, 2, 11)
+    """
+    options: dict[str, Any] = {
+        "num_glimpses": 3,
+        "glimpse_size": 12,
+        "num_scales": 2,
+        "cell": "lstm",
+        "merge": "multiply",
+        "filters": (32, 32),
+        "context": 24,
+        "location_units": 128,
+    }
+    return RecurrentAttention(
+        input_shape,
+        classes,
+        include_preprocessing=include_preprocessing,
+        name=name,
+        targets=targets,
+        **{**options, **glimpses},
+    )

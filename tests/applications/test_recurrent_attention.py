@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_attn.applications import GlimpseClassifier, RecurrentAttention
+from keras_attn.applications import DeepRecurrentAttention, GlimpseClassifier, RecurrentAttention
 
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
 def make(**options):
+    keras.utils.set_random_seed(0)
     small = {"num_glimpses": 3, "units": 16, "hidden_units": 8, "num_scales": 2, "seed": 0}
     return RecurrentAttention((12, 12, 1), 3, **{**small, **options})
 
@@ -102,3 +103,62 @@ def test_a_saved_model_says_where_it_looked(images, tmp_path):
     found = loaded.serve(images)
     for name, value in model(images).items():
         np.testing.assert_allclose(found[name], value, atol=1e-6)
+
+
+def make_deep(**options):
+    keras.utils.set_random_seed(0)
+    small = {"num_glimpses": 2, "glimpse_size": 4, "num_scales": 1, "filters": (3,), "context": 6}
+    small |= {"units": 16, "hidden_units": 8, "location_units": 6, "seed": 0}
+    return DeepRecurrentAttention((12, 12, 1), 3, targets=2, **{**small, **options})
+
+
+@pytest.mark.parametrize("context", [6, None])
+def test_the_loss_of_several_targets_by_hand(context):
+    """The second image has one target, then the end; the third none: nothing else counts there."""
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.1, 1, (3, 2, 4))
+    probabilities = scores / scores.sum(-1, keepdims=True)
+    places = 4 if context else 3
+    densities, baselines = rng.normal(size=(3, places)), rng.uniform(size=(3, 4))
+    labels = np.array([[1, 2], [0, 3], [3, 3]])
+    counts = np.array([[1, 1], [1, 1], [1, 0]])
+    right = (probabilities.argmax(-1) == labels) * counts
+    expected = []
+    for image in range(3):
+        entropy = -np.log(probabilities[image, [0, 1], labels[image]]) * counts[image]
+        to_come = [right[image].sum(), right[image, 1]]
+        # Two glimpses a target: the first place is chosen with a context only.
+        returns = np.take(to_come, [0, 0, 1, 1] if context else [0, 1, 1, 1])
+        off = returns - baselines[image]
+        chosen = (densities[image] * off[:places]).sum()
+        expected.append(entropy.sum() + (off**2).mean() - chosen)
+    outputs = {"probabilities": probabilities, "log_densities": densities, "baselines": baselines}
+    outputs = {name: ops.convert_to_tensor(x, "float32") for name, x in outputs.items()}
+    loss = make_deep(context=context).compute_loss(y=labels, y_pred=outputs)
+    assert float(loss) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_several_targets_train_and_are_saved(images, tmp_path):
+    """Every weight learns: the context, the second layer and the policy by reinforcement."""
+    model = make_deep()
+    labels = np.stack([LABELS, LABELS[::-1]], axis=1)
+    model.compile(keras.optimizers.Adam(1e-2), metrics=["accuracy"])
+    before = [ops.convert_to_numpy(w) for w in model.trainable_weights]
+    history = model.fit(images, labels, epochs=40, batch_size=6, verbose=0).history
+    assert history["accuracy"][-1] > 0.9 > 0.7 > history["accuracy"][0]
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        assert np.abs(ops.convert_to_numpy(weight) - old).max() > 0, weight.path
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    expected = model.predict(images, verbose=0)
+    assert expected["probabilities"].shape == (6, 2, 4)
+    for name, value in loaded.predict(images, verbose=0).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-6)
+    assert model.sample(images, 3).shape == (6, 2, 4)
+
+
+def test_labels_of_another_number_of_targets(images):
+    model = make_deep()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"`y` must be .*, \(B, 2\)\. Received: .*\(6, 3\)"):
+        model.fit(images, np.zeros((6, 3)), batch_size=6, verbose=0)

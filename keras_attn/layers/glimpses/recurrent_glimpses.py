@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,10 +19,12 @@ from keras_attn.layers._composed import built
 from keras_attn.layers._parts import LayerOfParts
 from keras_attn.layers._validation import check_channels, check_data_format
 from keras_attn.layers.contract import Form
+from keras_attn.layers.glimpses.box_crop2d import BoxCrop2D
 from keras_attn.layers.glimpses.glimpse_sensor import GlimpseSensor
 from keras_attn.typing import Shape, Tensor
 
 CELLS = ("rnn", "lstm")
+MERGES = ("add", "multiply")
 POLICIES = ("learned", "random", "centre")
 
 
@@ -44,9 +47,18 @@ class RecurrentGlimpses(LayerOfParts):
 
     In training places are drawn; otherwise they are the means, and the layer is deterministic.
 
+    [Ba, Mnih & Kavukcuoglu, "Multiple Object Recognition with Visual Attention", ICLR
+    2015](https://arxiv.org/abs/1412.7755) reads several objects one after another (`targets`), with
+    convolutions in the glimpse network (`filters`), `merge="multiply"`, LSTM cells, and a
+    `context`: a second recurrent layer above the first, which begins from the whole image at low
+    resolution and decides where to look, the first place included. The class comes from the first
+    layer alone, so the context tells nothing of it but where to look. All that only decides where
+    to look learns by reinforcement alone: here no gradient goes from the second layer to the first,
+    about which the paper says nothing. `applications.DeepRecurrentAttention` puts it together.
+
     Args:
         classes: Number of classes.
-        num_glimpses: Number T of glimpses, 1 or more.
+        num_glimpses: Number of glimpses, 1 or more, of each target; T is that of all.
         glimpse_size: See `GlimpseSensor`, as for `num_scales` and `scale`.
         num_scales: Number of patches of a glimpse.
         scale: How many times as wide as one patch the next is.
@@ -56,6 +68,15 @@ class RecurrentGlimpses(LayerOfParts):
         cell: `"rnn"` or `"lstm"`.
         policy: `"learned"`; or, to compare with, `"random"`, uniform over the image, or `"centre"`.
         location_units: Width of a hidden layer with ReLU before mu; `None` for none.
+        targets: Number S of objects that are read one after another, `num_glimpses` glimpses each;
+            there is then one class more, the end, for images that have fewer. `None` for one
+            object and no end.
+        filters: Numbers of filters of the glimpse network's 3x3 convolutions with ReLU, before its
+            dense layer; of the context network's, too. Empty for none.
+        merge: How h_g and h_l become g: `"add"`, as above; or `"multiply"`, as
+            g = ReLU(Dense(h_g)) * ReLU(Dense(h_l)).
+        context: Side in pixels of the low-resolution image from which a second recurrent layer
+            begins; `None` for one layer and no context.
         seed: Seed of the places that are drawn.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -72,9 +93,10 @@ class RecurrentGlimpses(LayerOfParts):
         (B, H, W, C), or (B, C, H, W) if `channels_first`; H and W must be known.
 
     Output shape:
-        A dict: `"probabilities"` (B, classes); `"log_densities"` (B, T - 1), of each place after
-        the first; `"baselines"` (B, T); `"locations"` (B, T, 2). All are float32, or wider where
-        the layer is.
+        A dict: `"probabilities"` (B, classes), or (B, S, classes + 1) of S targets;
+        `"log_densities"` (B, T - 1), of each place after the first, or (B, T) with a context, which
+        chooses the first as well; `"baselines"` (B, T), of the state after each glimpse, or with a
+        context before it; `"locations"` (B, T, 2). All are float32, or wider where the layer is.
 
     Raises:
         ValueError: If a number isn't positive, a name is unknown, the image's size is unknown, or
@@ -106,12 +128,17 @@ class RecurrentGlimpses(LayerOfParts):
         location_units: int | None = None,
         seed: int | None = None,
         *,
+        targets: int | None = None,
+        filters: Sequence[int] = (),
+        merge: str = "add",
+        context: int | None = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"autocast": False, **kwargs})
         check_one_of("cell", cell, CELLS)
         check_one_of("policy", policy, POLICIES)
+        check_one_of("merge", merge, MERGES)
         if not location_std > 0:
             raise ValueError(
                 f"`location_std` must be positive. Received: location_std={location_std!r}"
@@ -129,6 +156,14 @@ class RecurrentGlimpses(LayerOfParts):
         self.location_units = (
             None if location_units is None else check_positive_int("location_units", location_units)
         )
+        self.targets = None if targets is None else check_positive_int("targets", targets)
+        if not isinstance(filters, (list, tuple)):
+            raise ValueError(
+                f"`filters` must be a sequence of positive integers. Received: filters={filters!r}"
+            )
+        self.filters = tuple(check_positive_int("filters", number) for number in filters)
+        self.merge = merge
+        self.context = None if context is None else check_positive_int("context", context)
         self.seed = None if seed is None else check_non_negative_int("seed", seed)
         self.data_format = check_data_format(data_format)
         self.input_spec = None
@@ -147,7 +182,6 @@ class RecurrentGlimpses(LayerOfParts):
             **dtype,
         )
         channels = check_channels("RecurrentGlimpses", images_shape, self.data_format)
-        values = math.prod(self.glimpse_size) * channels * self.num_scales
         for side, length in zip(self.glimpse_size, size, strict=True):
             if side > 2 * length:
                 raise ValueError(
@@ -159,13 +193,19 @@ class RecurrentGlimpses(LayerOfParts):
             layer = keras.layers.Dense(units, name=name, **dtype, **options)
             return built(layer, (None, inputs))
 
+        def recurrent(name: str) -> keras.layers.Layer:
+            return built(keras.layers.LSTMCell(units, name=name, **dtype), (None, units))
+
         hidden, units = self.hidden_units, self.units
+        self.of_pixels, values = self._convolutions(
+            "of_pixels", self.glimpse_size, channels * self.num_scales
+        )
         self.what = dense("what", values, hidden, activation="relu")
         self.where = dense("where", 2, hidden, activation="relu")
         self.of_what = dense("of_what", hidden, units)
         self.of_where = dense("of_where", hidden, units)
         if self.cell == "lstm":
-            self.core = built(keras.layers.LSTMCell(units, name="core", **dtype), (None, units))
+            self.core = recurrent("core")
         else:
             self.of_state = dense("of_state", units, units)
             self.of_glimpse = dense("of_glimpse", units, units)
@@ -174,7 +214,46 @@ class RecurrentGlimpses(LayerOfParts):
             self.before_mean = dense("before_mean", units, wide, activation="relu")
         self.mean = dense("mean", wide, 2, activation="tanh")
         self.baseline = dense("baseline", units, 1)
-        self.head = dense("head", units, self.classes, activation="softmax")
+        self.head = dense(
+            "head", units, self.classes + (self.targets is not None), activation="softmax"
+        )
+        if self.context is not None:
+            self.overview = BoxCrop2D(
+                self.context,
+                antialias=True,
+                units="normalized",
+                data_format=self.data_format,
+                name="overview",
+                **dtype,
+            )
+            self.of_overview, values = self._convolutions(
+                "of_overview", (self.context, self.context), channels
+            )
+            self.first_state = dense("first_state", values, units, activation="tanh")
+            self.first_memory = dense("first_memory", values, units)
+            self.looking = recurrent("looking")
+
+    def _convolutions(
+        self, name: str, size: tuple[int, int], channels: int
+    ) -> tuple[list[keras.layers.Layer], int]:
+        """The 3x3 convolutions with ReLU, and the number of values that they give."""
+        layers: list[keras.layers.Layer] = []
+        for number, filters in enumerate(self.filters):
+            layer = keras.layers.Conv2D(
+                filters,
+                3,
+                padding="same",
+                activation="relu",
+                data_format=self.data_format,
+                name=f"{name}_{number}",
+                dtype=self._dtype,
+            )
+            shape = (None, *size, channels)
+            if self.data_format == "channels_first":
+                shape = (None, channels, *size)
+            layers.append(built(layer, shape))
+            channels = filters
+        return layers, math.prod(size) * channels
 
     def call(
         self,
@@ -186,29 +265,36 @@ class RecurrentGlimpses(LayerOfParts):
     ) -> Any:
         """Looks T times and gives the classes' probabilities, and what the loss needs."""
         draws = bool(training) if sample is None else sample
-        if locations is not None and tuple(locations.shape[1:]) != (self.num_glimpses, 2):
+        if locations is not None and tuple(locations.shape[1:]) != (self._steps, 2):
             raise ValueError(
-                f"`locations` must be (B, {self.num_glimpses}, 2): y and x of each glimpse. "
+                f"`locations` must be (B, {self._steps}, 2): y and x of each glimpse. "
                 f"Received: locations with shape {tuple(locations.shape)}"
             )
         batch = ops.shape(images)[0]
         state = [ops.zeros((batch, self.units), self._dtype)] * (1 + (self.cell == "lstm"))
-        place = self._first(batch) if locations is None else locations[:, 0]
-        places, densities, baselines = [place], [], []
-        for step in range(self.num_glimpses):
-            state = self._looked(images, place, state)
-            seen = ops.stop_gradient(state[0])
-            baselines.append(self.baseline(seen))
-            if step + 1 == self.num_glimpses:
-                break
-            mean = self.mean(self.before_mean(seen) if self.location_units is not None else seen)
-            given = None if locations is None else locations[:, step + 1]
-            place, density = self._next(mean, given, draws)
+        looking = self._overlooked(images)
+        places, densities, baselines, classes = [], [], [], []
+        for step in range(self._steps):
+            given = None if locations is None else locations[:, step]
+            if step == 0 and self.context is None:
+                place = self._first(batch) if given is None else given
+            else:
+                seen = ops.stop_gradient(state[0]) if self.context is None else looking[0]
+                wide = self.before_mean(seen) if self.location_units is not None else seen
+                place, density = self._next(self.mean(wide), given, draws)
+                densities.append(density)
+                baselines.append(self.baseline(ops.stop_gradient(seen)))
             places.append(place)
-            densities.append(density)
+            state = self._looked(images, place, state)
+            if self.context is not None:
+                looking = list(self.looking(ops.stop_gradient(state[0]), looking)[1])
+            if (step + 1) % self.num_glimpses == 0:
+                classes.append(self.head(state[0]))
+        if self.context is None:
+            baselines.append(self.baseline(ops.stop_gradient(state[0])))
         looked_at = ops.stack(places, axis=1)
         found = {
-            "probabilities": self.head(state[0]),
+            "probabilities": classes[0] if self.targets is None else ops.stack(classes, axis=1),
             "log_densities": (
                 ops.stack(densities, axis=1) if densities else ops.zeros((batch, 0), self._dtype)
             ),
@@ -217,10 +303,24 @@ class RecurrentGlimpses(LayerOfParts):
         }
         return (found, self._boxes(images, looked_at)) if return_attention else found
 
+    def _overlooked(self, images: Tensor) -> list[Tensor]:
+        """The second layer's first state, which the whole image at low resolution gives."""
+        if self.context is None:
+            return []
+        whole = ops.broadcast_to(
+            ops.convert_to_tensor([0.0, 0.0, 1.0, 1.0], self._dtype), (ops.shape(images)[0], 4)
+        )
+        seen = _flat(self.of_overview, self.overview(images, whole), self.first_state)
+        return [self.first_state(seen), self.first_memory(seen)]
+
     def _looked(self, images: Tensor, place: Tensor, state: list[Tensor]) -> list[Tensor]:
         """The state after one more glimpse; its first part is h."""
-        seen = ops.reshape(self.sensor(images, place), (-1, self.what.kernel.shape[0]))
-        glimpse = ops.relu(self.of_what(self.what(seen)) + self.of_where(self.where(place)))
+        seen = _flat(self.of_pixels, self.sensor(images, place), self.what)
+        what, where = self.of_what(self.what(seen)), self.of_where(self.where(place))
+        if self.merge == "add":
+            glimpse = ops.relu(what + where)
+        else:
+            glimpse = ops.relu(what) * ops.relu(where)
         if self.cell == "lstm":
             return list(self.core(glimpse, state)[1])
         return [ops.relu(self.of_state(state[0]) + self.of_glimpse(glimpse))]
@@ -274,25 +374,31 @@ class RecurrentGlimpses(LayerOfParts):
 
     def compute_output_shape(self, images_shape: Shape) -> dict[str, Shape]:
         """Those of the dict."""
-        batch, steps = images_shape[0], self.num_glimpses
+        batch, steps = images_shape[0], self._steps
+        several = (self.targets, self.classes + 1)
         return {
-            "probabilities": (batch, self.classes),
-            "log_densities": (batch, steps - 1),
+            "probabilities": (batch, *((self.classes,) if self.targets is None else several)),
+            "log_densities": (batch, steps - (self.context is None)),
             "baselines": (batch, steps),
             "locations": (batch, steps, 2),
         }
 
     def compute_attention_shape(self, images_shape: Shape) -> Shape:
         """That of the boxes."""
-        return (images_shape[0], self.num_glimpses, self.num_scales, 4)
+        return (images_shape[0], self._steps, self.num_scales, 4)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         names = (
             "classes num_glimpses glimpse_size num_scales scale units hidden_units location_std "
-            "cell policy location_units seed data_format"
+            "cell policy location_units seed targets filters merge context data_format"
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
+
+    @property
+    def _steps(self) -> int:
+        """The number T of all glimpses."""
+        return self.num_glimpses * (self.targets or 1)
 
     @property
     def _dtype(self) -> str:
@@ -308,3 +414,12 @@ class RecurrentGlimpses(LayerOfParts):
                 f"Received: images with shape {tuple(images_shape)}"
             )
         return height, width
+
+
+def _flat(
+    convolutions: list[keras.layers.Layer], pixels: Tensor, then: keras.layers.Dense
+) -> Tensor:
+    """What the convolutions make of the pixels, as (B, values) for the layer that comes then."""
+    for layer in convolutions:
+        pixels = layer(pixels)
+    return ops.reshape(pixels, (-1, then.kernel.shape[0]))

@@ -192,6 +192,103 @@ def test_parameters(options, count):
     assert sum(math.prod(w.shape) for w in layer.trainable_weights) == count
 
 
+DEEP = {"targets": 2, "filters": (3, 2), "merge": "multiply", "context": 5, "cell": "lstm"}
+
+
+def test_one_target_without_context_is_the_plain_network(image):
+    """The end is one class more; all else is the same to the last bit."""
+    plain, one = small(), small(targets=1)
+    for weight, source in zip(one.weights, plain.weights, strict=True):
+        if "head" not in weight.path:
+            weight.assign(source)
+    kernel, bias = (ops.convert_to_numpy(w) for w in plain.head.weights)
+    one.head.set_weights([np.pad(kernel, ((0, 0), (0, 1))), np.pad(bias, (0, 1)) - [0, 0, 0, 1e3]])
+    found, expected = one(image), plain(image)
+    assert found["probabilities"].shape == (1, 1, 4)
+    for name in ("locations", "log_densities", "baselines"):
+        np.testing.assert_array_equal(*(ops.convert_to_numpy(x[name]) for x in (found, expected)))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(found["probabilities"])[0, 0, :3],
+        ops.convert_to_numpy(expected["probabilities"])[0],
+        rtol=EXACT,
+    )
+
+
+@pytest.mark.parametrize("part", ["first_state/kernel", "of_overview_0/kernel", "looking/kernel"])
+def test_the_context_tells_nothing_of_the_class(image, part):
+    """With given places; through the places that it chooses it does."""
+    layer, given = small(**DEEP), np.full((1, 4, 2), 0.3)
+    told = gradient_of(
+        layer, part, lambda call: ops.sum(call(image, locations=given)["probabilities"][..., 0])
+    )
+    assert not told.any()
+    chosen = gradient_of(
+        layer, part, lambda call: ops.sum(call(image, locations=given)["log_densities"])
+    )
+    assert np.abs(chosen).max() > 1e-4
+
+
+@pytest.mark.parametrize("part", ["what/kernel", "of_pixels_1/kernel", "core/kernel"])
+@pytest.mark.parametrize("output", ["log_densities", "baselines"])
+def test_looking_teaches_the_reader_nothing(image, part, output):
+    given = np.full((1, 4, 2), 0.3)
+    gradient = gradient_of(
+        small(**DEEP), part, lambda call: ops.sum(call(image, locations=given)[output])
+    )
+    assert not gradient.any()
+
+
+def lstm(layer, part, x, state):
+    """Keras's order of gates: input, forget, cell, output."""
+    h, c = state
+    kernel, recurrent, bias = (ops.convert_to_numpy(w) for w in getattr(layer, part).weights)
+    i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4, axis=-1)
+    i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+    c = f * c + i * np.tanh(g)
+    return o * np.tanh(c), c
+
+
+def test_the_deep_network_in_numpy(image):
+    layer = small(**{**DEEP, "filters": ()})
+    step = SIDE / 5  # of the low-resolution image: hat functions as wide as its pixels
+    place = (np.arange(5) + 0.5) * step - 0.5
+    rows = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(SIDE)) / step) / step
+    low = np.einsum("ih,hw,jw->ij", rows, image[0, :, :, 0], rows).reshape(1, 25)
+    looking = dense(layer, "first_state", low, np.tanh), dense(layer, "first_memory", low)
+    state = (np.zeros((1, 7)),) * 2
+    places, baselines, classes = [], [], []
+    for number in range(4):
+        place = dense(layer, "mean", looking[0], np.tanh)
+        places.append(place)
+        baselines.append(dense(layer, "baseline", looking[0])[0, 0])
+        rows, columns = (
+            np.maximum(0, 1 - np.abs((c - 1.5 + np.arange(4) - 0.5)[:, None] - np.arange(SIDE)))
+            for c in (place[0] + 1) * SIDE / 2
+        )
+        glimpse = np.einsum("ih,hw,jw->ij", rows, image[0, :, :, 0], columns).reshape(1, 16)
+        what = dense(layer, "of_what", dense(layer, "what", glimpse, relu), relu)
+        where = dense(layer, "of_where", dense(layer, "where", place, relu), relu)
+        state = lstm(layer, "core", what * where, state)
+        looking = lstm(layer, "looking", state[0], looking)
+        if number % 2 == 1:
+            scores = np.exp(dense(layer, "head", state[0]))
+            classes.append(scores / scores.sum())
+    found = {name: ops.convert_to_numpy(value) for name, value in layer(image).items()}
+    np.testing.assert_allclose(found["probabilities"][0], np.concatenate(classes), rtol=EXACT * 10)
+    np.testing.assert_allclose(found["locations"][0], np.concatenate(places), atol=EXACT)
+    np.testing.assert_allclose(found["baselines"][0], baselines, rtol=EXACT * 10)
+    assert found["log_densities"].shape == (1, 4)
+
+
+def test_the_context_chooses_the_first_place(image):
+    layer = small("float32", **DEEP)
+    first = ops.convert_to_numpy(layer(np.concatenate([image, 3 - image]))["locations"])[:, 0]
+    assert np.abs(first[0] - first[1]).max() > 1e-3
+    drawn = layer(np.repeat(image, 300, axis=0), training=True)["locations"]
+    spread = ops.convert_to_numpy(drawn)[:, 0].std(axis=0)
+    assert np.abs(spread - STD).max() < 0.05
+
+
 def test_places_are_drawn_in_training_and_means_otherwise(image):
     layer = small("float32", num_glimpses=4)
     images = np.repeat(image, 500, axis=0)
@@ -237,6 +334,11 @@ def test_policies_to_compare_with(image, policy):
             r"`glimpse_size` must be at most twice the image's size.*\(25, 25\)",
         ),
         ({"scale": 0.5}, "`scale` must be 1 or more"),
+        ({"targets": 0}, "`targets` must be a positive integer. Received: targets=0"),
+        ({"filters": (8, 0)}, "`filters` must be a positive integer. Received: filters=0"),
+        ({"filters": 8}, "`filters` must be a sequence of positive integers. Received: filters=8"),
+        ({"merge": "concat"}, "`merge` must be one of 'add', 'multiply'. Received: merge='concat'"),
+        ({"context": -1}, "`context` must be a positive integer. Received: context=-1"),
     ],
 )
 def test_wrong_arguments(image, options, message):
@@ -268,8 +370,16 @@ def test_every_policy_computes_in_float32_or_wider(image, dtype, cell):
     }
 
 
-def test_config_and_file(image, tmp_path):
-    layer = small("float32", cell="lstm", location_units=4, num_scales=2, num_glimpses=1)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "lstm", "location_units": 4, "num_scales": 2, "num_glimpses": 1},
+        {**DEEP, "num_scales": 2},
+    ],
+    ids=["plain", "deep"],
+)
+def test_config_and_file(image, tmp_path, options):
+    layer = small("float32", **options)
     assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
     inputs = keras.Input(image.shape[1:])
     model = keras.Model(inputs, layer(inputs, return_attention=True))
