@@ -31,18 +31,10 @@ def read_digits(
         >>> data.image_shape, data.train_size, data.test_size
         ((32, 32, 3), 1437, 360)
     """
-    try:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-    except ImportError as error:
-        raise ImportError(
-            "The digits come with scikit-learn. Install it with `pip install 'keras-attn[train]'`."
-        ) from error
+    pixels, labels = digit_images()
+    from sklearn.model_selection import train_test_split
 
-    source = load_digits()
-    images = source.images[..., None] * (255.0 / 16.0)  # (N, 8, 8, 1)
-    images = np.repeat(resize(images, size), 3, axis=-1)  # (N, H, W, 3)
-    labels = source.target.astype("int64")
+    images = np.repeat(resize(pixels[..., None], size), 3, axis=-1)  # (N, H, W, 3)
     try:
         train, test = train_test_split(
             np.arange(len(labels)), test_size=test_share, stratify=labels, random_state=seed
@@ -54,12 +46,28 @@ def read_digits(
         ) from error
     return ImageDataset(
         name="digits",
-        class_names=tuple(str(digit) for digit in source.target_names),
+        class_names=tuple(str(digit) for digit in range(10)),
         image_shape=(*size, 3),
         train=ArraySplit(images[train], labels[train]),
         test=ArraySplit(images[test], labels[test]),
         seed=seed,
     )
+
+
+def digit_images() -> tuple[np.ndarray, np.ndarray]:
+    """Scikit-learn's digits as they are: (1797, 8, 8) from 0 to 255, and int64 (1797,) classes.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError(
+            "The digits come with scikit-learn. Install it with `pip install 'keras-attn[train]'`."
+        ) from error
+    source = load_digits()
+    return source.images * (255.0 / 16.0), source.target.astype("int64")
 
 
 def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,5 @@
+"""Images that are drawn, with the truth about what they show: for tests and comparisons."""
+
+from keras_attn.data.synthetic.digits import cluttered_digits as cluttered_digits
+from keras_attn.data.synthetic.digits import digit_pairs as digit_pairs
+from keras_attn.data.synthetic.scenes import Scenes as Scenes
