@@ -1,0 +1,1 @@
+"""What attention gains that chooses where to look."""
