@@ -60,6 +60,13 @@ def scenes(images: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return made, objects
 
 
+def without_normalization(model: keras.Model) -> keras.Model:
+    """A run's network, which takes pixels, for the images that the packaged ones take."""
+    names = [layer.name for layer in model.layers]
+    first = model.layers[names.index("normalization") + 1]
+    return keras.Model(first.input, model.output)
+
+
 def areas(model: keras.Model, images: np.ndarray, heat: Any, classes: Any) -> dict[str, float]:
     """Under the curves of deletion and insertion."""
     return {
@@ -101,14 +108,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=32, help="default: %(default)s")
     arguments = parser.parse_args()
     data = load_dataset("cifar10", data_dir=arguments.data_dir)
-    images = arrays_of(data.test, arguments.images)[0]
+    images, labels = arrays_of(data.test, arguments.images)
     rows: list[dict[str, Any]] = []
     steps: list[dict[str, Any]] = []
     for network, methods in METHODS.items():
         if network == "cbam_resnet20_cifar":
-            model = load_run(arguments.cbam)[0]
+            model = without_normalization(load_run(arguments.cbam)[0])
         else:
             model = get_model(network)(weights="cifar10")
+        right = (model.predict(images, verbose=0).argmax(axis=-1) == labels).mean()
+        if right < 0.5:
+            raise SystemExit(f"{network} is right about {right:.0%} of its images: it was not read")
         for method in methods:
             cascade = checked(model, images, method)
             for number, step in enumerate(cascade, start=1):
