@@ -19,7 +19,7 @@ from keras_attn._version import __version__
 from keras_attn.applications.inputs import find_class_names, find_preprocessing
 from keras_attn.export.checks.comparison import Case, check_saved_model, make_cases
 from keras_attn.export.exported import ExportedPath, exported
-from keras_attn.export.graph.endpoint import check_image_model, image_endpoint
+from keras_attn.export.graph.endpoint import check_image_model, class_output, image_endpoint
 from keras_attn.export.graph.fold import fold_batch_norm
 from keras_attn.export.graph.precision import compare_precisions, in_float32, sixteen_bit_policies
 from keras_attn.export.graph.preprocessing import check_preprocessing
@@ -110,7 +110,7 @@ def export_saved_model(
     check_image_model(model)
     if class_names is None:
         class_names = find_class_names(model)
-    labels = _checked_labels(class_names, model.outputs[0].shape)
+    labels = _checked_labels(class_names, class_output(model).shape)
     base = pathlib.Path(path)
     if base.exists() and not base.is_dir():
         raise ValueError(f"`path` must be a folder. Received: path={str(path)!r}")

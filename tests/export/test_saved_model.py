@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_attn.applications import RecurrentAttention
+from keras_attn.explain import attention_maps
 from keras_attn.export import export_saved_model, find_versions, saved_model
 
 
@@ -28,8 +30,8 @@ def classifier(size=(None, None), *, classes=3, dtype=None, end="dense"):
     return keras.Model(image, x)
 
 
-def load(folder):
-    return tf.saved_model.load(str(folder)).signatures["serving_default"]
+def load(folder, signature="serving_default"):
+    return tf.saved_model.load(str(folder)).signatures[signature]
 
 
 def images(batch=2, height=7, width=11, channels=2):
@@ -136,6 +138,32 @@ def test_structures(tmp_path, make):
     expected = keras.tree.flatten(model(inputs.get(make, images())))[0]
     assert set(result) == {"logits", "probabilities"}
     np.testing.assert_allclose(result["probabilities"], expected, atol=1e-6)
+
+
+def test_a_dict_of_outputs(tmp_path, one_loader):
+    """What is in it keeps its name; `probabilities` are what files are classified by."""
+    model = RecurrentAttention((12, 12, 3), 4, num_glimpses=3, num_scales=2, glimpse_size=4)
+    folder = export_saved_model(model, tmp_path / "m", class_names=list("abcd"))
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 3)).astype("float32")
+    found = load(folder)(image=tf.constant(pixels))
+    expected = model(pixels)
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6)
+    files = tf.stack([tf.io.encode_png(image.astype("uint8")) for image in pixels])
+    answer = load(folder, "serve_attention")(image_bytes=files)
+    boxes = attention_maps(model, pixels.astype("uint8"), ["glimpses"])["glimpses"]
+    np.testing.assert_allclose(answer["attention_glimpses"], boxes, atol=1e-5)
+    best = keras.ops.argmax(model(pixels.astype("uint8"))["probabilities"], -1)
+    assert [x.decode() for x in answer["labels"].numpy()[:, 0]] == ["abcd"[i] for i in best]
+
+
+def test_a_dict_without_probabilities(tmp_path):
+    image = keras.Input((7, 11, 2))
+    model = keras.Model(image, {"a": keras.layers.ReLU()(image), "b": image})
+    with pytest.raises(ValueError, match="one output, or a dict of tensors with 'probabilities'"):
+        export_saved_model(model, tmp_path / "m")
+    assert everything_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(

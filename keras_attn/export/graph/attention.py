@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_attn.export.graph.endpoint import class_output
 from keras_attn.layers import (
     attention_by_channel,
     attention_by_place,
@@ -39,7 +40,7 @@ def attention_endpoint(
     # The layers are called again, on values and not on the graph's symbols: a symbolic call would
     # add a node to each.
     inputs = {layer.name: layer.input for layer in layers}
-    probe = keras.Model(model.inputs[0], {"": model.outputs[0], **inputs})
+    probe = keras.Model(model.inputs[0], {"": class_output(model), **inputs})
 
     def run(image: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         values = probe(image, training=False)

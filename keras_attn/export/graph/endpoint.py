@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -9,11 +10,12 @@ import tensorflow as tf
 from keras_attn._keras import made_by, sources_of
 from keras_attn.typing import Tensor
 
+MAIN = "probabilities"
 Endpoint = Callable[[Tensor], dict[str, tf.Tensor]]
 
 
 def check_image_model(model: keras.Model) -> None:
-    """Raises ValueError unless `model` is a built network of one image input and one output.
+    """Raises ValueError unless `model` is a built network from images to one output, or to a dict.
 
     Args:
         model: A functional or Sequential network of `(B, H, W, C)`, or `(B, C, H, W)`.
@@ -37,21 +39,43 @@ def check_image_model(model: keras.Model) -> None:
         raise ValueError(
             f"`model` must take floating images. Received: input dtype={model.inputs[0].dtype}"
         )
-    if len(model.outputs) != 1:
+    if len(model.outputs) != 1 and not has_named_outputs(model):
         shapes = [tuple(tensor.shape) for tensor in model.outputs]
-        raise ValueError(f"`model` must have one output. Received: output shapes={shapes}")
+        raise ValueError(
+            f"`model` must have one output, or a dict of tensors with {MAIN!r}. "
+            f"Received: output shapes={shapes}"
+        )
+
+
+def has_named_outputs(model: keras.Model) -> bool:
+    """Whether a network gives a dict of several tensors, `probabilities` among them."""
+    if len(model.outputs) == 1:
+        return False
+    output = model.output
+    is_flat = isinstance(output, dict) and len(output) == len(model.outputs)
+    return is_flat and MAIN in output
+
+
+def class_output(model: keras.Model) -> keras.KerasTensor:
+    """What classes are ranked by, of a network that `check_image_model` accepts."""
+    return model.output[MAIN] if has_named_outputs(model) else model.outputs[0]
 
 
 def image_endpoint(model: keras.Model) -> Endpoint:
     """Returns the function of `serving_default`.
 
     A network that ends in a softmax gives `logits` and `probabilities`, the second computed from
-    the first in float32; one that ends otherwise gives `outputs`. All are float32, whatever the
-    dtype policy is, because TF Serving's REST interface can't write 16-bit floats.
+    the first in float32; one that gives a dict gives all that is in it; one that ends otherwise
+    gives `outputs`. All are float32, whatever the dtype policy is, because TF Serving's REST
+    interface can't write 16-bit floats.
 
     Args:
         model: A network that `check_image_model` accepts.
     """
+    if has_named_outputs(model):
+        return lambda image: {
+            name: tf.cast(value, tf.float32) for name, value in _called(model, image).items()
+        }
     logits_function = _logits_function(model)
     if logits_function is None:
         return lambda image: {"outputs": tf.cast(call_on_images(model, image), tf.float32)}
@@ -59,11 +83,16 @@ def image_endpoint(model: keras.Model) -> Endpoint:
 
 
 def call_on_images(model: keras.Model, image: tf.Tensor) -> tf.Tensor:
-    """Calls a network of one input and one output, be they bare, in a list or in a dict."""
+    """What a network ranks classes by, be its one input bare, in a list or in a dict."""
+    outputs = _called(model, image)
+    return outputs[MAIN] if has_named_outputs(model) else keras.tree.flatten(outputs)[0]
+
+
+def _called(model: keras.Model, image: tf.Tensor) -> Any:
     inputs = image
     if not isinstance(model, keras.Sequential):
         inputs = keras.tree.pack_sequence_as(model.input, [image])
-    return keras.tree.flatten(model(inputs, training=False))[0]
+    return model(inputs, training=False)
 
 
 def _logits_function(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor] | None:

@@ -2,7 +2,7 @@
 
 | signature | takes | gives |
 |---|---|---|
-| `serving_default` | `image`, float32 (B, H, W, C), as the network takes it | `logits`, `probabilities`; or `outputs` |
+| `serving_default` | `image`, float32 (B, H, W, C), as the network takes it | `logits`, `probabilities`; or `outputs`; or what is in the dict that the network gives |
 | `serve_uint8` | `image`, uint8 (B, h, w, C), pixels of any size | the same |
 | `serve_bytes` | `image_bytes`, string (B,), files, see `decoding.py` | `labels`, `scores`, (B, k), the best first |
 | `serve_attention` | `image_bytes` | those, `image` (B, H, W, C) as the network sees it, 0..1, `attention_<layer>`, and `heads_<layer>` of several heads |
@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from keras_attn.export.graph.attention import attention_endpoint
-from keras_attn.export.graph.endpoint import image_endpoint
+from keras_attn.export.graph.endpoint import class_output, image_endpoint
 from keras_attn.images import Preprocessing
 from keras_attn.images.graph.pixels import decode, normalise, resize
 from keras_attn.typing import Tensor
@@ -86,7 +86,7 @@ def make_signatures(
     if preprocessing is not None and UINT8 not in missing:
         made.append(_of_pixels(predict, preprocessing, shape))
     if preprocessing is not None and BYTES not in missing:
-        top = _TopClasses(model.outputs[0].shape[-1], class_names, top_k)
+        top = _TopClasses(class_output(model).shape[-1], class_names, top_k)
         decode = _decoder(preprocessing, shape[-1])
         made.append(_of_bytes(predict, preprocessing, decode, top))
         look = attention_endpoint(model)
@@ -112,8 +112,8 @@ def _missing(model: keras.Model, preprocessing: Preprocessing | None) -> dict[st
     if preprocessing.size is None:
         reason = "the network takes any size, so that files need one: give `preprocessing.size`"
         return dict.fromkeys(of_pixels[1:], reason)
-    if len(model.outputs[0].shape) != 2 or model.outputs[0].shape[-1] is None:
-        reason = f"outputs of shape {tuple(model.outputs[0].shape)} are no classes"
+    if len(class_output(model).shape) != 2 or class_output(model).shape[-1] is None:
+        reason = f"outputs of shape {tuple(class_output(model).shape)} are no classes"
         return dict.fromkeys(of_pixels[1:], reason)
     return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 
@@ -12,10 +13,10 @@ import PIL.Image
 import pytest
 
 import keras_attn
-from keras_attn.explain import blend, heat_maps
+from keras_attn.explain import attention_maps, blend, heat_maps
 from keras_attn.explain.attention import channel_gates
 from keras_attn.explain.drawing.pictures import panel_of
-from keras_attn.explain.drawing.sheet import bars_panel, plain_panel
+from keras_attn.explain.drawing.sheet import bars_panel, boxes_panel, plain_panel
 from keras_attn.explain.scale import GATE, WIDE_GATE
 from keras_attn.export import export_saved_model
 from keras_attn.serving import start_server
@@ -62,9 +63,9 @@ def pixels():
     return image.transpose(1, 2, 0).clip(0, 255).astype("uint8")
 
 
-@pytest.fixture(scope="module")
-def page(browser, model, pixels, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported")
+@contextlib.contextmanager
+def served(browser, model, pixels, folder):
+    """The page of a model, which was asked about the pixels."""
     PIL.Image.fromarray(pixels).save(folder / "shape.png")
     with pytest.MonkeyPatch.context() as patch:
         from keras_attn.export.checks.loaders import LOADERS, SESSION
@@ -79,6 +80,12 @@ def page(browser, model, pixels, tmp_path_factory):
         browser.choose("#file", folder / "shape.png")
         browser.wait("!document.getElementById('result').hidden")
         yield browser
+
+
+@pytest.fixture(scope="module")
+def page(browser, model, pixels, tmp_path_factory):
+    with served(browser, model, pixels, tmp_path_factory.mktemp("exported")) as page:
+        yield page
 
 
 def slide(page, element, value):
@@ -151,3 +158,21 @@ def test_one_head_and_another_strength(page, model, pixels, head):
     assert subtitle == f"self-attention 13x17, received by each place, head {head} of 2"
     check_places(page, model, pixels, "looks", head=head - 1, opacity=0.35)
     slide(page, "opacity", 60)
+
+
+def test_what_was_looked_at(browser, pixels, tmp_path):
+    """Frames over the picture, and nothing beside it."""
+    keras.utils.set_random_seed(1)
+    options = {"num_glimpses": 4, "glimpse_size": 4, "num_scales": 2, "units": 16}
+    model = keras_attn.applications.RecurrentAttention((*SIZE, 3), 3, **options, name="net")
+    glimpses = model.get_layer("glimpses")
+    glimpses.mean.kernel.assign(3 * glimpses.mean.kernel)  # places far from each other
+    boxes = attention_maps(model, pixels[None], ["glimpses"])["glimpses"][0]
+    assert np.ptp(boxes[:, 0, :2], axis=0).max() > 0.3
+    with served(browser, model, pixels, tmp_path) as page:
+        np.testing.assert_array_equal(canvas(page, "overlay"), boxes_panel(pixels, boxes))
+        for part in ("attention-panel", "opacity-part", "head-part", "scale"):
+            assert page.evaluate(f"document.getElementById('{part}').hidden") is True
+        label = page.evaluate("document.getElementById('overlay').ariaLabel")
+        assert "looked at 4 places" in label
+        assert "In turn: 50 % down, 50 % across;" in label

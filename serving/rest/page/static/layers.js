@@ -35,6 +35,7 @@ export function rowsOf(layer, head) {
 }
 
 export function describe(layer, head) {
+  if (layer.form === "boxes") return `looked at ${layer.value.length} places, from blue to yellow`;
   const rows = rowsOf(layer, head), size = `${rows.length}x${rows[0].length}`;
   if (layer.form === "channel_gate")
     return `gate of ${rows[0].length} channels` + (rows.length > 1 ? `, for ${rows.length} branches` : "");

@@ -110,7 +110,7 @@ function draw() {
   name("layer", layer ? layer.name : "");
   name("head", head ? String(head) : "all, their mean");
   name("opacity", `${$("opacity").value} %`);
-  $("opacity-part").hidden = !layer || layer.form === "channel_gate";
+  $("opacity-part").hidden = !layer || ["channel_gate", "boxes"].includes(layer.form);
   showLooks(shown.reply, layer, head, $("opacity").value / 100);
 }
 

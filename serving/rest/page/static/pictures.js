@@ -67,6 +67,25 @@ export function blend(image, heat, opacity) {
   return { width, height, data: mixed };
 }
 
+// What was looked at, as frames three pixels wide, from the first step to the last in the ramp's
+// colours. A box: centre y, centre x, half the height, half the width, from -1 to 1.
+export function frames({ width, height, data }, steps) {
+  const drawn = Uint8ClampedArray.from(data);
+  steps.forEach((boxes, step) => {
+    const colour = colourise({ width: 1, height: 1, data: [step / Math.max(1, steps.length - 1)] }).data;
+    for (const [y, x, halfHeight, halfWidth] of boxes) {
+      const at = (place, side) => Math.round((place + 1) / 2 * (side - 1));
+      const top = at(y - halfHeight, height), bottom = at(y + halfHeight, height);
+      const left = at(x - halfWidth, width), right = at(x + halfWidth, width);
+      for (let row = Math.max(top, 0); row <= Math.min(bottom, height - 1); row++)
+        for (let column = Math.max(left, 0); column <= Math.min(right, width - 1); column++)
+          if (Math.min(row - top, bottom - row, column - left, right - column) < 3)
+            drawn.set(colour, 3 * (row * width + column));
+    }
+  });
+  return { width, height, data: drawn };
+}
+
 // Gates of channels as bars: a strip for each branch, a column for each channel, or for the
 // greatest of those that share a pixel.
 export function bars(gates, width, height) {

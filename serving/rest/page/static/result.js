@@ -1,7 +1,7 @@
 // What an answer looks like: classes as bars, and the attention over the picture.
 
 import { describe, rowsOf } from "./layers.js";
-import { bars, blend, colourise, panel, range, scaled, scaleOf, squares } from "./pictures.js";
+import { bars, blend, colourise, frames, panel, range, scaled, scaleOf, squares } from "./pictures.js";
 import { pixels } from "./request.js";
 
 const $ = id => document.getElementById(id);
@@ -46,13 +46,17 @@ export function showLooks({ answer, bitmap }, layer, head, opacity) {
   if (!seen) return;
   const image = panel(pixelsOf(seen, answer.image ? 255 : 1));
   put("image", image);
-  const isGate = layer?.form === "channel_gate";
+  const isGate = layer?.form === "channel_gate", areBoxes = layer?.form === "boxes";
   $("panels").classList.toggle("alone", !layer);
   $("overlay-panel").hidden = !layer || isGate;
-  $("attention-panel").hidden = $("scale").hidden = !layer;
+  $("attention-panel").hidden = $("scale").hidden = !layer || areBoxes;
   $("layer-title").textContent = layer ? layer.name : "";
   $("layer-subtitle").textContent = layer ? describe(layer, head) : "";
-  if (!layer) return;
+  if (areBoxes) {
+    put("overlay", frames(image, layer.value));
+    $("overlay").setAttribute("aria-label", `${layer.name}: ${describe(layer)}, over the picture. ${places(layer.value)}`);
+  }
+  if (!layer || areBoxes) return;
 
   const rows = rowsOf(layer, head), { low, high } = range(rows);
   const scale = scaleOf(rows, layer.form !== "channel_gate" && isShare(layer, rows)), heat = scaled(rows, scale);
@@ -74,6 +78,12 @@ const isShare = (layer, rows) => layer.form === "map"
   || Math.abs(rows.flat().reduce((sum, value) => sum + value, 0) - 1) < 1e-3;
 
 const short = value => String(Number(value.toPrecision(3)));
+
+// Where each step looked, for who can't see it.
+function places(steps) {
+  const at = steps.map(([[y, x]]) => `${Math.round(50 * (y + 1))} % down, ${Math.round(50 * (x + 1))} % across`);
+  return `In turn: ${at.join("; ")}.`;
+}
 
 // Where the greatest value is, for who can't see it.
 function highest(rows, isGate) {
