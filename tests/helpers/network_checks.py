@@ -30,7 +30,7 @@ def constructors() -> list[Callable[..., keras.Model]]:
         for name, value in vars(applications).items()
         if inspect.isfunction(value)
         and name[0].isupper()
-        and value is not applications.RecurrentAttention
+        and value not in (applications.RecurrentAttention, applications.RACNN)
     ]
 
 
