@@ -124,8 +124,17 @@ def RACNN(
 
 
 def _copy(backbone: keras.Model, name: str) -> keras.Model:
-    """A backbone of the same weights, under a name of its own."""
-    copy = keras.models.clone_model(backbone)
+    """A backbone of the same weights, whose layers have names of their own.
+
+    On PyTorch, Keras sets back only one of the gradients of weights that have the same path.
+    """
+
+    def renamed(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = {**layer.get_config(), "name": f"{name}_{layer.name}"}
+        copied: keras.layers.Layer = type(layer).from_config(config)
+        return copied
+
+    copy = keras.models.clone_model(backbone, clone_function=renamed, recursive=True)
     copy.set_weights(backbone.get_weights())
     return keras.Model(copy.inputs[0], copy.outputs[0], name=name)
 
