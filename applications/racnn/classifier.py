@@ -43,7 +43,8 @@ class ScaleClassifier(keras.Model):
         training: bool = True,
     ) -> Tensor:
         """The loss of a batch; raises a ValueError where `y` isn't the numbers of classes."""
-        loss = sum(self.loss_terms(y, y_pred)[term] for term in self.terms)
+        found = self.loss_terms(y, y_pred)
+        loss: Tensor = sum(found[term] for term in self.terms)
         if sample_weight is not None:
             loss = loss * ops.cast(sample_weight, loss.dtype)
         return sum(self.losses, ops.mean(loss))

@@ -163,4 +163,4 @@ def _image_shape(
             "`input_shape` must be (H, W, C), all known, as the backbone takes them. "
             f"Received: input_shape={input_shape}, backbone of {own}"
         )
-    return shape
+    return shape[0], shape[1], shape[2]

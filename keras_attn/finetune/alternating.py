@@ -150,7 +150,8 @@ class _Run:
         }
         del described["rounds"]
         self.described = json.loads(json.dumps(described, default=str))
-        self.state, self.of_optimizer = _State(), None
+        self.state = _State()
+        self.of_optimizer: list[np.ndarray] | None = None
         model.terms = TERMS
         if self.file.is_file():
             self._load()
@@ -233,9 +234,10 @@ class _Run:
         arrays = {f"model{i}": _array(v) for i, v in enumerate(self.model.variables)}
         if optimizer is not None:
             arrays |= {f"optimizer{i}": _array(v) for i, v in enumerate(optimizer.variables)}
-        text = json.dumps({"state": dataclasses.asdict(self.state), "of": self.described})
+        saved = {"state": dataclasses.asdict(self.state), "of": self.described}
+        arrays["text"] = np.asarray(json.dumps(saved))
         with written_whole(self.file) as beside:
-            np.savez(beside, text=text, **arrays)
+            np.savez(beside, allow_pickle=False, **arrays)
 
     def _load(self) -> None:
         try:
@@ -281,11 +283,12 @@ def strongest(features: np.ndarray, proposal: AttentionProposal) -> np.ndarray:
     centre = np.stack([(row + 0.5) / height, (column + 0.5) / width], axis=-1) * 2 - 1
     half = np.full((len(means), 2), 2 * max(0.25, proposal.min_half))
     boxes = np.concatenate([centre, half], axis=-1).astype("float32")
-    return ops.convert_to_numpy(inside(ops.convert_to_tensor(boxes), proposal.min_half))
+    held: np.ndarray = ops.convert_to_numpy(inside(ops.convert_to_tensor(boxes), proposal.min_half))
+    return held
 
 
 def _array(variable: Any) -> np.ndarray:
-    array = ops.convert_to_numpy(variable.value)
+    array: np.ndarray = ops.convert_to_numpy(variable.value)
     return array.astype("float32") if array.dtype.kind == "V" else array
 
 

@@ -8,20 +8,20 @@ import numpy as np
 
 from keras_attn._checks import check_int, check_non_negative_int, check_positive_int
 
-# The seven segments that are lit for each digit: top, upper left and right, middle, lower left and
-# right, bottom.
-SEGMENTS = [
-    "1110111",
-    "0010010",
-    "1011101",
-    "1011011",
-    "0111010",
-    "1101011",
-    "1101111",
-    "1010010",
-    "1111111",
-    "1111011",
-]
+# The seven segments that are lit for each digit, as bits: top, upper left and right, middle, lower
+# left and right, bottom.
+SEGMENTS = (
+    0b1110111,
+    0b0010010,
+    0b1011101,
+    0b1011011,
+    0b0111010,
+    0b1101011,
+    0b1101111,
+    0b1010010,
+    0b1111111,
+    0b1111011,
+)
 SHAPES = ("disk", "square", "diamond")
 
 
@@ -62,7 +62,7 @@ def digit(number: int, height: int) -> np.ndarray:
         (slice(height - thick, None), slice(None)),
     )
     drawn = np.zeros((height, width), bool)
-    for lit, place in zip(SEGMENTS[number], places, strict=True):
+    for lit, place in zip(f"{SEGMENTS[number]:07b}", places, strict=True):
         drawn[place] |= lit == "1"
     return drawn
 
@@ -145,7 +145,7 @@ def _shape(
             "square": np.maximum(across, down),
             "diamond": across + down,
         }[kind]
-        covered = far < radius
+        covered: np.ndarray = far < radius
         around = (slice(max(0, a - 2), a + b + 2) for a, b in ((top, height), (left, width)))
         if not covered[tuple(around)].any():
             return covered

@@ -106,33 +106,37 @@ class AttentionZoom(keras.layers.Layer):
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         boxes = ops.cast(boxes, dtype)
         if self.sharpness is not None:
-            images = ops.cast(images, dtype) * self.mask(ops.shape(images), boxes)
+            mask = self.mask(ops.shape(images), boxes, self.sharpness)
+            images = ops.cast(images, dtype) * mask
         return self.crop(images, boxes)
 
-    def mask(self, images_shape: tuple[Any, ...], boxes: Tensor) -> Tensor:
+    def mask(self, images_shape: tuple[Any, ...], boxes: Tensor, sharpness: float) -> Tensor:
         """The weight of each pixel.
 
         Args:
             images_shape: The images'.
             boxes: (B, 4), float32 or wider, as `call` takes them.
+            sharpness: The slope k, in the layer's units.
 
         Returns:
             (B, H, W, 1), or (B, 1, H, W) if `channels_first`.
         """
         is_last = self.data_format == "channels_last"
         sides = images_shape[1:3] if is_last else images_shape[2:4]
-        rows, columns = (self._of_axis(boxes, axis, side) for axis, side in enumerate(sides))
+        rows, columns = (
+            self._of_axis(boxes, axis, side, sharpness) for axis, side in enumerate(sides)
+        )
         weights = rows[:, :, None] * columns[:, None, :]  # (B, H, W)
         return ops.expand_dims(weights, -1 if is_last else 1)
 
-    def _of_axis(self, boxes: Tensor, axis: int, length: Any) -> Tensor:
+    def _of_axis(self, boxes: Tensor, axis: int, length: Any, sharpness: float) -> Tensor:
         """The weights of an axis's pixels, (B, length)."""
         reach = ops.cast(length, boxes.dtype) / 2
         centre = (boxes[:, axis, None] + 1) * reach
         half = ops.maximum(boxes[:, axis + 2, None] * reach, self.crop.min_half)
         place = ops.cast(ops.arange(length), boxes.dtype) + 0.5
-        sharpness = self.sharpness / (half if self.sharpness_units == "boxes" else 1.0)
-        return boxcar(place, centre, half, sharpness)
+        slope = sharpness / half if self.sharpness_units == "boxes" else sharpness
+        return boxcar(place, centre, half, slope)
 
     def compute_output_shape(self, images_shape: Shape, boxes_shape: Shape) -> Shape:
         """The crops'."""
