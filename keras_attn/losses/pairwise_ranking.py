@@ -56,6 +56,7 @@ class PairwiseRankingLoss(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The loss of each image, (B,)."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if len(y_pred.shape) != 3 or y_pred.shape[1] < 2:
             raise ValueError(
                 "`y_pred` must be (B, S, K): the classes' probabilities at two scales or more. "

@@ -122,7 +122,7 @@ def test_more_rounds_go_on_and_what_was_frozen_stays(images, tmp_path):
 
 def test_pretraining_finds_the_strongest_response(images, tmp_path):
     model = make()
-    turns = Turns(1, 1, 1, pretraining_epochs=60, batch_size=12)
+    turns = Turns(1, 1, 1, pretraining_epochs=150, batch_size=12)
     proposal = proposals(model)[0]
     features = keras.Model(model.inputs[0], proposal.input)
     targets = strongest(features.predict(images, verbose=0), proposal)
@@ -133,7 +133,7 @@ def test_pretraining_finds_the_strongest_response(images, tmp_path):
         return np.abs(found - targets).mean()
 
     before = distance()
-    run = module._Run(model, images, LABELS, tmp_path, keras.optimizers.Adam(3e-2), turns)
+    run = module._Run(model, images, LABELS, tmp_path, keras.optimizers.Adam(1e-2), turns)
     run.pretrain()
     assert distance() < before / 4
     assert run.state.pretrained == 1
