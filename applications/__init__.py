@@ -31,6 +31,9 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.applications.mobile import MnasNet as MnasNet
     from keras_attn.applications.mobile import SEMobileNet as SEMobileNet
     from keras_attn.applications.mobile import SEShuffleNet as SEShuffleNet
+    from keras_attn.applications.racnn import RACNN as RACNN
+    from keras_attn.applications.racnn import NestedBoxes as NestedBoxes
+    from keras_attn.applications.racnn import ScaleClassifier as ScaleClassifier
     from keras_attn.applications.recurrent_attention import (
         DeepRecurrentAttention as DeepRecurrentAttention,
     )

@@ -21,6 +21,7 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn import applications as applications
     from keras_attn import insertion as insertion
     from keras_attn import layers as layers
+    from keras_attn import losses as losses
     from keras_attn import weights as weights
     from keras_attn.insertion import fold_attention as fold_attention
     from keras_attn.insertion import insert_attention as insert_attention

@@ -14,6 +14,7 @@ ROOMS = {
     "training": "Training",
     "data": "Data",
     "finetune": "Fine-tuning",
+    "losses": "Losses",
     "insertion": "Insertion",
     "kinds": "Kinds of attention",
     "explain": "Explaining",

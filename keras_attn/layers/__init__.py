@@ -71,6 +71,8 @@ from keras_attn.layers.gates.spatial.large_separable_kernel_attention import (
 from keras_attn.layers.gates.spatial.spatial_group_enhance import (
     SpatialGroupEnhance as SpatialGroupEnhance,
 )
+from keras_attn.layers.glimpses.attention_proposal import AttentionProposal as AttentionProposal
+from keras_attn.layers.glimpses.attention_zoom import AttentionZoom as AttentionZoom
 from keras_attn.layers.glimpses.box_crop2d import BoxCrop2D as BoxCrop2D
 from keras_attn.layers.glimpses.glimpse_sensor import GlimpseSensor as GlimpseSensor
 from keras_attn.layers.glimpses.recurrent_glimpses import RecurrentGlimpses as RecurrentGlimpses

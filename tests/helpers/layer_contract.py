@@ -557,7 +557,13 @@ CASES += [
 
 
 # Their own tests hold what the cases hold of layers that take one image and give one.
-OF_SEVERAL_TENSORS = {layers.BoxCrop2D, layers.GlimpseSensor, layers.RecurrentGlimpses}
+OF_SEVERAL_TENSORS = {
+    layers.AttentionProposal,  # boxes, which have no channels
+    layers.AttentionZoom,
+    layers.BoxCrop2D,
+    layers.GlimpseSensor,
+    layers.RecurrentGlimpses,
+}
 
 
 def public_layers() -> set[type]:

@@ -21,6 +21,11 @@ from keras_attn.applications import MODELS, pyramid_outputs
 from keras_attn.applications.common import residual_network
 
 LAYER_NAMES = GOLDEN / "layer_names"
+OF_A_DICT = (
+    applications.DeepRecurrentAttention,
+    applications.RACNN,
+    applications.RecurrentAttention,
+)
 
 
 def constructors() -> list[Callable[..., keras.Model]]:
@@ -28,9 +33,7 @@ def constructors() -> list[Callable[..., keras.Model]]:
     return [
         value
         for name, value in vars(applications).items()
-        if inspect.isfunction(value)
-        and name[0].isupper()
-        and value not in (applications.RecurrentAttention, applications.DeepRecurrentAttention)
+        if inspect.isfunction(value) and name[0].isupper() and value not in OF_A_DICT
     ]
 
 

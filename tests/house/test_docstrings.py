@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import keras_attn
-from keras_attn import applications, insertion, kinds, layers, weights
+from keras_attn import applications, insertion, kinds, layers, losses, weights
 
 
 def modules():
-    for package in (layers, weights, kinds, insertion, applications):
+    for package in (layers, losses, weights, kinds, insertion, applications):
         for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             yield importlib.import_module(info.name)
 
@@ -49,7 +49,7 @@ def test_example(test, tmp_path, monkeypatch):
 
 
 def test_every_public_name_has_a_docstring():
-    for package in (layers, weights, kinds, insertion, applications):
+    for package in (layers, losses, weights, kinds, insertion, applications):
         for name, value in vars(package).items():
             if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
                 assert inspect.getdoc(value), f"{package.__name__}.{name} has no docstring"

@@ -13,6 +13,7 @@ FLOORS = {
     "backend": -1,
     "layers": 0,
     "images": 0,
+    "losses": 0,
     "weights": 1,
     "kinds": 1,
     "insertion": 2,
@@ -29,7 +30,7 @@ FLOORS = {
     "demo": 6,
     "cli": 7,
 }
-KERAS_ONLY = {"layers", "weights", "kinds", "insertion", "applications"}
+KERAS_ONLY = {"layers", "losses", "weights", "kinds", "insertion", "applications"}
 BACKENDS = {"tensorflow", "jax", "torch"}
 OF_ALL = {"typing"}  # what every room may import, as it may the modules of an underscore
 

@@ -48,7 +48,7 @@ def cluttered_digits(
 
     >>> scenes = cluttered_digits(3, size=24, clutter=2, piece=4)
     >>> scenes.images.shape, scenes.labels.shape, scenes.boxes[0, 2:].tolist()
-    ((3, 24, 24, 1), (3,), [4.0, 4.0])
+    ((3, 24, 24, 1), (3,), [0.3333333432674408, 0.3333333432674408])
     """
     check_non_negative_int("clutter", clutter)
     pixels, classes = _checked(count, size, digits, seed)
@@ -121,16 +121,16 @@ def digit_pairs(
 
 def _draw(image: np.ndarray[Any, Any], part: np.ndarray[Any, Any], corner: Any) -> list[float]:
     """Draws a part into an image where it is brighter, and gives its box."""
-    (y, x), (height, width) = corner, part.shape
+    (y, x), (height, width), size = corner, part.shape, len(image)
     canvas = image[y : y + height, x : x + width]
     np.maximum(canvas, part, out=canvas)
-    return [y + height / 2, x + width / 2, height / 2, width / 2]
+    return [(2 * y + height) / size - 1, (2 * x + width) / size - 1, height / size, width / size]
 
 
 def _checked(
     count: int, size: int, digits: Digits | None, seed: int, side_by_side: int = 1
 ) -> Digits:
-    """The digits in uint8, and their classes in int32."""
+    """The digits in uint8, and their classes in int64."""
     check_positive_int("count", count)
     check_positive_int("size", size)
     check_non_negative_int("seed", seed)
@@ -147,4 +147,4 @@ def _checked(
             f"`size` must be at least {least} for digits of {height} x {width}. "
             f"Received: size={size}"
         )
-    return np.rint(np.clip(pixels, 0, 255)).astype("uint8"), classes.astype("int32")
+    return np.rint(np.clip(pixels, 0, 255)).astype("uint8"), classes.astype("int64")

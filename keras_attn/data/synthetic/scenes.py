@@ -1,4 +1,4 @@
-"""Images and what is in them."""
+"""Images and what is known of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import numpy as np
 
 
 class Scenes(NamedTuple):
-    """Images with their classes and where what decides the class is."""
+    """Images with their classes, and where what decides the class is.
+
+    Attributes:
+        images: uint8 (N, H, W, C).
+        labels: int64 (N,), or (N, S) of S objects.
+        boxes: float32 (N, 4), or (N, S, 4), in the normalized units of
+            `keras_attn.layers.BoxCrop2D`: centre y, centre x, half the height, half the width.
+    """
 
     images: np.ndarray[Any, Any]
-    """uint8 (N, H, W, C)."""
     labels: np.ndarray[Any, Any]
-    """int32 (N,), or (N, S) of S objects."""
     boxes: np.ndarray[Any, Any]
-    """float32 (N, 4), or (N, S, 4): centre y, centre x, half the height, half the width, in pixels
-    as `keras_attn.layers.BoxCrop2D` counts them."""

@@ -15,8 +15,13 @@ def digits():
     return np.random.default_rng(0).integers(1, 256, (5, 6, 4)).astype("uint8"), np.arange(5) + 3
 
 
+def in_pixels(boxes, size):
+    """Centres and halves."""
+    return np.round((boxes + [1, 1, 0, 0]) * size / 2, 3)
+
+
 def cut(image, box):
-    y, x, half_height, half_width = box
+    y, x, half_height, half_width = in_pixels(box, len(image))
     rows = slice(int(y - half_height), int(y + half_height))
     return image[rows, int(x - half_width) : int(x + half_width), 0]
 
@@ -29,7 +34,8 @@ def test_a_digit_alone_is_where_its_box_says(digits):
         np.testing.assert_array_equal(cut(image, box), digits[0][label - 3])
         assert image.astype(int).sum() == digits[0][label - 3].astype(int).sum()
     assert set(scenes.labels) == set(digits[1])
-    corners = scenes.boxes[:, :2] - scenes.boxes[:, 2:]
+    boxes = in_pixels(scenes.boxes, 12)
+    corners = boxes[:, :2] - boxes[:, 2:]
     assert corners.min(axis=0).tolist() == [0, 0]
     assert corners.max(axis=0).tolist() == [6, 8]
 
@@ -50,9 +56,10 @@ def test_two_digits_from_left_to_right(digits):
     for image, labels, boxes in zip(*scenes, strict=True):
         for label, box in zip(labels, boxes, strict=True):
             np.testing.assert_array_equal(cut(image, box), digits[0][label - 3])
-        assert boxes[1, 1] - boxes[0, 1] >= 4
-    assert scenes.boxes[:, 0, 1].min() == 2
-    assert scenes.boxes[:, 1, 1].max() == 10
+    columns = in_pixels(scenes.boxes, 12)[..., 1]
+    assert (columns[:, 1] - columns[:, 0]).min() == 4
+    assert columns[:, 0].min() == 2
+    assert columns[:, 1].max() == 10
 
 
 @pytest.mark.parametrize("draw", [cluttered_digits, digit_pairs])

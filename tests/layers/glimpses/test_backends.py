@@ -10,7 +10,13 @@ import pytest
 
 from helpers.paths import ROOT
 
-FILES = ("tests/layers/glimpses", "tests/applications/test_recurrent_attention.py")
+FILES = (
+    "tests/layers/glimpses",
+    "tests/losses",
+    "tests/applications/test_recurrent_attention.py",
+    "tests/applications/test_racnn.py",
+    "tests/finetune/test_alternating.py",
+)
 
 
 @pytest.mark.backend
@@ -23,7 +29,7 @@ def test_the_same_tests_on(backend):
             "pytest",
             "-q",
             "-m",
-            "not backend",
+            "not backend and not slow",
             "-p",
             "no:cacheprovider",
             *FILES,

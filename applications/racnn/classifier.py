@@ -1,0 +1,86 @@
+"""The model of RA-CNN and its loss, whose two terms can be trained in turns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_attn.losses import PairwiseRankingLoss
+from keras_attn.typing import Tensor
+
+TERMS = ("classification", "ranking")
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class ScaleClassifier(keras.Model):
+    """A functional model that classifies at several scales, and the loss that trains it.
+
+    Its output is a dict: the classes' probabilities as `"scale1"`, `"scale2"`, ..., the coarsest
+    first, and the fused ones as `"probabilities"`; and `"boxes"`. `fit` takes images and the numbers of their classes, and
+    metrics are of the fused probabilities. The loss is the mean over the images of
+
+        sum_s -log p_s - log p_fused + sum_{s < S} max(0, p_s - p_{s+1} + margin),
+
+    p being the probability of the right class.
+
+    Attributes:
+        terms: Which terms count, `"classification"`, `"ranking"` or both; compile the model after a
+            change. It isn't saved.
+        margin: That of `PairwiseRankingLoss`. It isn't saved.
+    """
+
+    terms: tuple[str, ...] = TERMS
+    margin: float = 0.05
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The loss of a batch; raises a ValueError where `y` isn't the numbers of classes."""
+        found = self.loss_terms(y, y_pred)
+        loss: Tensor = sum(found[term] for term in self.terms)
+        if sample_weight is not None:
+            loss = loss * ops.cast(sample_weight, loss.dtype)
+        return sum(self.losses, ops.mean(loss))
+
+    def loss_terms(self, y: Any, y_pred: Any) -> dict[str, Tensor]:
+        """Each term of the loss for each image.
+
+        Args:
+            y: (B,) or (B, 1), numbers of the classes.
+            y_pred: The model's output.
+
+        Returns:
+            `"classification"` and `"ranking"`, (B,) each.
+
+        Raises:
+            ValueError: If `y` isn't the numbers of the classes.
+        """
+        if len(y.shape) > 1 and tuple(y.shape[1:]) != (1,):
+            raise ValueError(
+                "`y` must be the numbers of the classes, (B,) or (B, 1). "
+                f"Received: y with shape {tuple(y.shape)}"
+            )
+        labels = ops.reshape(ops.cast(y, "int32"), (-1,))
+        scales = [y_pred[name] for name in scale_names(y_pred)]
+        entropies = [
+            keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+            for probabilities in (*scales, y_pred["probabilities"])
+        ]
+        ranking = PairwiseRankingLoss(self.margin).call(labels, ops.stack(scales, axis=1))
+        return {"classification": sum(entropies[1:], entropies[0]), "ranking": ranking}
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Those of the fused probabilities."""
+        return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
+
+
+def scale_names(outputs: Any) -> list[str]:
+    """The scales' names among the outputs, the coarsest first."""
+    return [f"scale{number + 1}" for number in range(len(outputs) - 2)]
