@@ -17,7 +17,7 @@ from keras_attn.applications.common.preprocessing import IMAGENET
 from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
 from keras_attn.applications.imagenet import decode_predictions as decode_predictions
 from keras_attn.applications.timm.variants import VARIANTS, Part, Stage, Variant
-from keras_attn.kinds import KINDS, Block, make_attention
+from keras_attn.kinds import Block, make_attention
 from keras_attn.typing import Tensor
 
 # What most of these networks were trained for, and their tables of positions are made for.
@@ -123,8 +123,7 @@ def _spatial(
     if pooled and variant.pooling == "before":
         x = _padded_average(x, strides, f"{prefix}_pool")
     if variant.convolution is not None:
-        options = {"strides": own_strides, "filters": stage.width}
-        x = _made(x, block, variant.convolution, **options)
+        x = _made(x, block, variant.convolution, strides=own_strides, filters=stage.width)
     else:
         name = f"{prefix}_conv{suffix}"
         x = convolution(x, stage.width, strides=own_strides, groups=stage.groups, name=name)
@@ -162,11 +161,9 @@ def _gate(x: Tensor, block: Block, variant: Variant) -> Tensor:
 def _made(x: Tensor, block: Block, part: Part, **more: Any) -> Tensor:
     """The output of a layer of attention."""
     kind, options = part
-    known = KINDS[kind].layer.__init__.__code__.co_varnames
-    more = {key: value for key, value in more.items() if key in known}
-    channels = x.shape[channel_axis()]
-    name = f"{block.prefix}_{kind}"
-    layer = make_attention((kind, {**options, **more}), channels, (block.side,) * 2, name=name)
+    named = (kind, {**options, **more})
+    size = (block.side, block.side)
+    layer = make_attention(named, x.shape[channel_axis()], size, name=f"{block.prefix}_{kind}")
     return layer(x)
 
 
