@@ -90,7 +90,7 @@ def network(
         @functools.wraps(function)
         def constructor(*args: Any, **kwargs: Any) -> keras.Model:
             for key in kwargs:
-                if key not in defaults:
+                if key not in signature.parameters:
                     raise TypeError(_unknown(function.__name__, key, kwargs[key]))
             weights = kwargs.get("weights")
             if weights is None or isinstance(weights, Choice):

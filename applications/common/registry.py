@@ -17,6 +17,7 @@ from keras_attn.applications import mobile as mobile
 from keras_attn.applications import residual_attention as residual_attention
 from keras_attn.applications import resnet as resnet
 from keras_attn.applications import se_resnet as se_resnet
+from keras_attn.applications import timm as timm
 from keras_attn.applications import wide_resnet as wide_resnet
 from keras_attn.applications.common.names import NETWORKS, Network, network_name
 from keras_attn.applications.common.network import CONSTRUCTORS

@@ -20,6 +20,7 @@ TITLES = {
     "se_resnet": "SE-ResNet, SE-ResNeXt, SENet",
     "aa_resnet": "AA-ResNet",
     "attention_resnet": "ResNet with other attention",
+    "timm": "timm's networks with attention",
     "cifar_resnet": "ResNets for CIFAR",
     "wide_resnet": "Wide ResNet",
     "resnet": "ResNet",

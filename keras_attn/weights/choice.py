@@ -147,8 +147,10 @@ def _not_given(choice: Choice, given: Mapping[str, Any]) -> Choice:
 
 def _set(weights: str, own: list[WeightSet], arguments: Mapping[str, Any]) -> WeightSet | None:
     """The set that a word or a tag means."""
-    if weights == "imagenet":
-        return next((each for each in own if each.is_default), None)
+    if weights == "imagenet":  # the one for these arguments, where each variant has its own
+        usual = [each for each in own if each.is_default]
+        fitting = (each for each in usual if each.arguments.items() <= arguments.items())
+        return next(fitting, usual[0] if usual else None)
     if weights == "cifar10":
         ours = [each for each in own if each.metadata.tag.startswith("cifar10/")]
         fitting = (each for each in ours if each.arguments.items() <= arguments.items())

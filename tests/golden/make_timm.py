@@ -102,6 +102,8 @@ def others():
         yield f"halo_attn{name}", module, (2, 8, 8, 12)
     module = layer("halo_attn", "HaloAttn", 8, num_heads=4, dim_head=2)
     yield "halo_attn_8_3", module, (1, 8, 8, 16)
+    options = {"num_heads": 2, "dim_head": 3, "block_size": 4, "halo_size": 1, "stride": 2}
+    yield "halo_attn_strided", layer("halo_attn", "HaloAttn", 8, **options), (2, 8, 8, 12)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ its name, stages are cut to 1, 2, 1 and 1 blocks. It runs in environments of its
     oracles/bin/pip install --no-deps pytorchcv==0.0.74
     git clone https://github.com/Jongchan/attention-module
     oracles/bin/python tests/golden/make_weights.py timm
+    oracles/bin/python tests/golden/make_weights.py timm-attention
     oracles/bin/python tests/golden/make_weights.py pytorchcv
     oracles/bin/python tests/golden/make_weights.py attention-module attention-module/
     python3.11 -m venv classifiers
@@ -29,6 +30,34 @@ CLASSES = 11
 SMALL = (1, 2, 1, 1)
 SIZES = {"": ((224, 224), (193, 161)), "_small": ((64, 64), (107, 75))}
 SQUARE = {"": ((224, 224), (192, 192)), "_small": ((64, 64), (96, 96))}
+
+# timm's networks of `TimmResNet` and `VoVNet`, and a size beside their own. Average pools that
+# round down need even maps; halo attention and BAT need maps of 8 n; tables of positions have
+# their own size, and the middle of them another.
+ANY, EVEN, OF_BLOCKS, OF_TABLES = (193, 161), (192, 160), (256, 512), (128, 256)
+TIMM_ATTENTION = {
+    **dict.fromkeys(("ecaresnet26t", "ecaresnet269d", "ecaresnetlight"), ANY),
+    **dict.fromkeys(("seresnextaa101d_32x8d", "seresnextaa201d_32x8d"), EVEN),
+    **dict.fromkeys((f"resnest{x}" for x in ("14d", "26d", "50d", "101e", "200e", "269e")), ANY),
+    **dict.fromkeys(("resnest50d_1s4x24d", "resnest50d_4s2x40d"), ANY),
+    **dict.fromkeys(("resnext26ts", "seresnext26ts", "gcresnext26ts", "eca_resnext26ts"), ANY),
+    **dict.fromkeys(("gcresnext50ts", "resnet32ts", "resnet33ts", "seresnet33ts"), ANY),
+    **dict.fromkeys(("gcresnet33ts", "eca_resnet33ts", "skresnet18", "skresnet34"), ANY),
+    **dict.fromkeys(("lambda_resnet26t", "lambda_resnet50ts"), EVEN),
+    **dict.fromkeys(("halonet26t", "sehalonet33ts", "halonet50ts", "eca_halonext26ts"), OF_BLOCKS),
+    "bat_resnext26ts": OF_BLOCKS,
+    **dict.fromkeys(("botnet26t_256", "sebotnet33ts_256", "eca_botnext26ts_256"), OF_TABLES),
+    **dict.fromkeys(("lambda_resnet26rpt_256", "lamhalobotnet50ts_256"), OF_TABLES),
+    "halo2botnet50ts_256": OF_TABLES,
+    **dict.fromkeys(("ese_vovnet19b_dw", "ese_vovnet39b", "ese_vovnet57b"), ANY),
+}
+SMALL_SIZES = {
+    **dict.fromkeys(("seresnextaa101d_32x8d", "lambda_resnet26t"), ((64, 64), (96, 64))),
+    **dict.fromkeys(("resnest50d_4s2x40d", "resnest50d_1s4x24d"), SIZES["_small"]),
+    **dict.fromkeys(("seresnet33ts", "skresnet18"), SIZES["_small"]),
+    **dict.fromkeys(("eca_halonext26ts", "bat_resnext26ts"), ((256, 256), (256, 512))),
+    **dict.fromkeys(("eca_botnext26ts_256", "lambda_resnet26rpt_256"), ((256, 256), (128, 64))),
+}
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for `helpers`
 random_state = importlib.import_module("helpers.oracles.random_state")
@@ -87,6 +116,50 @@ def make_timm(wanted):
                 for i, stage in enumerate(cut([getattr(module, f"layer{i}") for i in range(1, 5)])):
                     setattr(module, f"layer{i + 1}", stage)
             run_torch(f"{name}{kind}", module, f"timm {timm.__version__}", sizes)
+
+
+def make_timm_attention(wanted):
+    """The networks of `TimmResNet` and `VoVNet`, at their own size and at another."""
+    import torch
+    from make_timm import import_timm
+
+    timm = import_timm()
+    for name, other in TIMM_ATTENTION.items():
+        size = timm.get_pretrained_cfg(name).input_size[1:]
+        for kind, sizes in {"": (size, other), "_small": SMALL_SIZES.get(name, ())}.items():
+            if not sizes or not wanted(f"{name}{kind}"):
+                continue
+            state, logits = {}, {}
+            for each in sizes:
+                fixed = {"img_size": each} if timm.get_pretrained_cfg(name).fixed_input_size else {}
+                module = timm.create_model(name, num_classes=CLASSES, **fixed)
+                if kind and hasattr(module, "stages"):
+                    module.stages = type(module.stages)(*cut(module.stages))
+                elif kind:
+                    stages = cut([getattr(module, f"layer{i}") for i in range(1, 5)])
+                    for i, stage in enumerate(stages, start=1):
+                        setattr(module, f"layer{i}", stage)
+                own = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+                state = state or own  # with the tables of the network's own size
+                weights = random_state.random_state(state)
+                weights = {key: middle(value, own[key]) for key, value in weights.items()}
+                module.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
+                image = random_state.random_image(*each).transpose(0, 3, 1, 2).copy()
+                with torch.no_grad():
+                    logits[each] = module.eval()(torch.from_numpy(image)).numpy()
+            save(
+                f"{name}{kind}",
+                state,
+                logits,
+                f"timm {timm.__version__}, torch {torch.__version__}",
+            )
+
+
+def middle(table, shape):
+    """The offsets of a smaller map, in the middle of a table of positions."""
+    starts = [(have - want) // 2 for have, want in zip(table.shape, shape, strict=True)]
+    parts = tuple(slice(at, at + want) for at, want in zip(starts, shape, strict=True))
+    return np.ascontiguousarray(table[parts])
 
 
 def make_pytorchcv(wanted):

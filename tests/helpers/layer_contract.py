@@ -391,6 +391,18 @@ CASES += [
         },
     ),
     Case(
+        "halo_attention_2d_strided",
+        layers.HaloAttention2D,
+        {
+            "num_heads": 2,
+            "key_depth": 6,
+            "value_depth": 10,
+            "block_size": 4,
+            "halo_size": 1,
+            "query_strides": 2,
+        },
+    ),
+    Case(
         "halo_attention_2d_small_map",
         layers.HaloAttention2D,
         {"num_heads": 2, "key_depth": 6, "value_depth": 10},

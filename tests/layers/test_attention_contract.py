@@ -73,15 +73,16 @@ def said(case):
     return form, start
 
 
-def halo_received(attention, size, block, halo):
+def halo_received(attention, size, block, halo, strides):
     """Adds each weight of each real query to the place that it goes to."""
-    height, width = size
+    height, width = (side * strides for side in size)
     across = -(-width // block)
     received = np.zeros((len(attention), height, width))
     for number in range(attention.shape[2]):
         top, left = number // across * block, number % across * block
-        for query in range(block * block):
-            row, column = top + query // block, left + query % block
+        for query in range((block // strides) ** 2):
+            row = top + query // (block // strides) * strides
+            column = left + query % (block // strides) * strides
             if row >= height or column >= width:
                 continue
             for key in range(attention.shape[4]):
@@ -89,7 +90,7 @@ def halo_received(attention, size, block, halo):
                 x = left - halo + key % (block + 2 * halo)
                 if 0 <= y < height and 0 <= x < width:
                     received[:, y, x] += attention[:, :, number, query, key].mean(1)
-    return received / (height * width)
+    return received / (size[0] * size[1])
 
 
 def cross_received(attention, size):
@@ -148,8 +149,9 @@ def received(case, attention, output_shape):
         return attention.mean(-1)
     size = output_shape[1:3]
     if case.layer is layers.HaloAttention2D:
-        sides = {"block_size": 8, "halo_size": 3, **case.kwargs}  # the defaults
-        return halo_received(attention, size, sides["block_size"], sides["halo_size"])
+        defaults = {"block_size": 8, "halo_size": 3, "query_strides": 1}
+        sides = [{**defaults, **case.kwargs}[key] for key in defaults]
+        return halo_received(attention, size, *sides)
     if case.layer is layers.AxialAttention:
         return axial_received(attention, size, case.kwargs.get("along"))
     if case.layer is layers.OutlookAttention:

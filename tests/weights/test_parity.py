@@ -15,6 +15,8 @@ from helpers.oracles.random_state import random_image, recorded, uniform
 from helpers.paths import GOLDEN
 from keras_attn import applications
 from keras_attn.applications.common import residual_network
+from keras_attn.applications.timm.variants import VARIANTS
+from keras_attn.applications.timm.vovnet import VOVNETS
 from keras_attn.layers import AttentionModule
 from keras_attn.weights import SETS, convert, read_tensors
 from keras_attn.weights.files import naming_of
@@ -44,6 +46,13 @@ NETWORKS = {
     "classifiers_senet154": "image-classifiers/senet154",
     "resattnet56": "phamquiluan/resattnet56",
 }
+# timm's name of a network -> the first of its sets.
+TIMM_ATTENTION = {
+    each.arguments["variant"]: each.metadata.tag
+    for each in reversed(SETS)
+    if each.metadata.network in ("TimmResNet", "VoVNet")
+}
+NETWORKS |= TIMM_ATTENTION
 BY_TAG = {each.metadata.tag: each for each in SETS}
 
 
@@ -53,6 +62,10 @@ def small(monkeypatch):
     for table in (residual_network.RESNETS, residual_network.RESNEXTS, residual_network.SENETS):
         for depth, variant in table.items():
             monkeypatch.setitem(table, depth, dataclasses.replace(variant, blocks=SMALL))
+    for name, variant in VARIANTS.items():
+        stages = zip(variant.stages, SMALL, strict=True)
+        few = tuple(dataclasses.replace(stage, blocks=blocks) for stage, blocks in stages)
+        monkeypatch.setitem(VARIANTS, name, dataclasses.replace(variant, stages=few))
 
 
 def check(name, golden):
@@ -84,6 +97,16 @@ FAST = (
     "cbam_resnet50",
     "bam_resnet50",
     "classifiers_seresnext50",
+    "seresnextaa101d_32x8d",
+    "resnest50d_4s2x40d",
+    "resnest50d_1s4x24d",
+    "seresnet33ts",
+    "skresnet18",
+    "bat_resnext26ts",
+    "eca_botnext26ts_256",
+    "eca_halonext26ts",
+    "lambda_resnet26t",
+    "lambda_resnet26rpt_256",
 )
 
 
@@ -93,7 +116,7 @@ def test_small_networks(name, small):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {*FAST, "resattnet56"}))
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {*FAST, "resattnet56", *TIMM_ATTENTION}))
 def test_more_small_networks(name, small):
     check(name, f"{name}_small")
 
@@ -103,6 +126,12 @@ def test_more_small_networks(name, small):
 def test_whole_networks_at_224(name):
     check(name, name)
     keras.backend.clear_session()
+
+
+def test_every_set_of_timms_attention_is_compared():
+    assert set(TIMM_ATTENTION) == {*VARIANTS, *VOVNETS}
+    for name in TIMM_ATTENTION:
+        assert (GOLDEN / "weights" / f"{name}.npz").exists()
 
 
 def test_a_file_that_keras_2_wrote():

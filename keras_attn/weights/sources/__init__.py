@@ -16,11 +16,20 @@ from keras_attn.weights.sources import (
     keras_applications,
     residual_attention,
     timm,
+    timm_names,
+    timm_resnet,
 )
 from keras_attn.weights.sources.cifar10 import cifar10_sets as cifar10_sets
 from keras_attn.weights.sources.weight_set import WeightSet as WeightSet
 
-_SOURCES = (timm, keras_applications, image_classifiers, attention_module, residual_attention)
+_SOURCES = (
+    timm,
+    timm_resnet,
+    keras_applications,
+    image_classifiers,
+    attention_module,
+    residual_attention,
+)
 
 SETS: tuple[WeightSet, ...] = (
     *(each for source in _SOURCES for each in source.SETS),
@@ -30,7 +39,7 @@ SETS: tuple[WeightSet, ...] = (
 NAMINGS: tuple[Naming, ...] = (
     *attention_module.NAMINGS,
     *residual_attention.NAMINGS,
-    *timm.NAMINGS,
+    *timm_names.NAMINGS,
     *keras_applications.NAMINGS,
     *image_classifiers.NAMINGS,
 )

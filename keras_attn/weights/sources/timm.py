@@ -12,116 +12,19 @@ from typing import Any
 
 from keras_attn.weights.metadata import Metadata, RemoteFile
 from keras_attn.weights.naming import Table
+from keras_attn.weights.sources.timm_names import (
+    BYOBNET,
+    RESNET,
+    RESNET_AVERAGED,
+    SENET,
+    SKNET,
+)
 from keras_attn.weights.sources.weight_set import WeightSet
-
-_BLOCK = (
-    ("stage{s}_block{b}_conv{c}", "layer{s}.{b-1}.conv{c}"),
-    ("stage{s}_block{b}_bn{c}", "layer{s}.{b-1}.bn{c}"),
-)
-
-
-def _projection(first: int) -> tuple[tuple[str, str], ...]:
-    """Behind an average pool, which has a number of its own."""
-    return (
-        ("stage{s}_block{b}_projection", f"layer{{s}}.{{b-1}}.downsample.{first}"),
-        ("stage{s}_block{b}_projection_bn", f"layer{{s}}.{{b-1}}.downsample.{first + 1}"),
-    )
-
-
-def _squeeze_excite(name: str) -> tuple[tuple[str, str], ...]:
-    ours = "stage{s}_block{b}_se/"
-    theirs = f"layer{{s}}.{{b-1}}.{name}."
-    return (
-        (f"{ours}reduce_kernel", f"{theirs}fc1.weight"),
-        (f"{ours}reduce_bias", f"{theirs}fc1.bias"),
-        (f"{ours}expand_kernel", f"{theirs}fc2.weight"),
-        (f"{ours}expand_bias", f"{theirs}fc2.bias"),
-    )
-
-
-SENET = Table(
-    "timm's senet.py",
-    (
-        ("stem_conv", "layer0.conv1"),
-        ("stem_bn", "layer0.bn1"),
-        ("stem_conv{c}", "layer0.conv{c}"),
-        ("stem_bn{c}", "layer0.bn{c}"),
-        *_BLOCK,
-        *_projection(0),
-        *_squeeze_excite("se_module"),
-        ("predictions", "last_linear"),
-    ),
-    marks=("layer0.conv1.weight",),
-)
-
-_RESNET = (
-    ("stem_conv", "conv1"),
-    ("stem_bn", "bn1"),
-    ("stem_conv1", "conv1.0"),
-    ("stem_bn1", "conv1.1"),
-    ("stem_conv2", "conv1.3"),
-    ("stem_bn2", "conv1.4"),
-    ("stem_conv3", "conv1.6"),
-    ("stem_bn3", "bn1"),
-    *_BLOCK,
-    *_squeeze_excite("se"),
-    ("stage{s}_block{b}_eca/conv", "layer{s}.{b-1}.se.conv"),
-    ("predictions", "fc"),
-)
-RESNET = Table(
-    "timm's resnet.py",
-    (*_RESNET, *_projection(0)),
-    marks=("bn1.weight", "layer1.0.conv1.weight", "layer2.0.downsample.1.weight"),
-)
-RESNET_AVERAGED = Table(
-    "timm's resnet.py with average pools in its shortcuts",
-    (*_RESNET, *_projection(1)),
-    marks=("bn1.weight", "layer2.0.downsample.2.weight"),
-)
-
-SKNET = Table(
-    "timm's sknet.py",
-    (
-        ("stem_conv", "conv1"),
-        ("stem_bn", "bn1"),
-        ("stage{s}_block{b}_conv{c}", "layer{s}.{b-1}.conv{c}.conv"),
-        ("stage{s}_block{b}_bn{c}", "layer{s}.{b-1}.conv{c}.bn"),
-        ("stage{s}_block{b}_sk/path{p}_conv", "layer{s}.{b-1}.conv2.paths.{p-1}.conv"),
-        ("stage{s}_block{b}_sk/path{p}_bn", "layer{s}.{b-1}.conv2.paths.{p-1}.bn"),
-        ("stage{s}_block{b}_sk/reduce", "layer{s}.{b-1}.conv2.attn.fc_reduce"),
-        ("stage{s}_block{b}_sk/reduce_bn", "layer{s}.{b-1}.conv2.attn.bn"),
-        ("stage{s}_block{b}_sk/select", "layer{s}.{b-1}.conv2.attn.fc_select"),
-        *_projection(0),
-        ("predictions", "fc"),
-    ),
-    marks=("layer1.0.conv2.paths.0.conv.weight",),
-)
-
-_BYOB_BLOCK = "stages.{s-1}.{b-1}."
-BYOBNET = Table(
-    "timm's byobnet.py",
-    (
-        ("stem_conv{c}", "stem.conv{c}.conv"),
-        ("stem_bn{c}", "stem.conv{c}.bn"),
-        ("stage{s}_block{b}_conv2", f"{_BYOB_BLOCK}conv2_kxk.conv"),
-        ("stage{s}_block{b}_bn2", f"{_BYOB_BLOCK}conv2_kxk.bn"),
-        ("stage{s}_block{b}_conv{c}", f"{_BYOB_BLOCK}conv{{c}}_1x1.conv"),
-        ("stage{s}_block{b}_bn{c}", f"{_BYOB_BLOCK}conv{{c}}_1x1.bn"),
-        ("stage{s}_block{b}_projection", f"{_BYOB_BLOCK}shortcut.conv"),
-        ("stage{s}_block{b}_projection_bn", f"{_BYOB_BLOCK}shortcut.bn"),
-        ("stage{s}_block{b}_gc/logit", f"{_BYOB_BLOCK}attn.conv_attn"),
-        ("stage{s}_block{b}_gc/reduce", f"{_BYOB_BLOCK}attn.mlp_add.fc1"),
-        ("stage{s}_block{b}_gc/ln", f"{_BYOB_BLOCK}attn.mlp_add.norm"),
-        ("stage{s}_block{b}_gc/expand", f"{_BYOB_BLOCK}attn.mlp_add.fc2"),
-        ("predictions", "head.fc"),
-    ),
-    marks=("stem.conv1.conv.weight",),
-)
 
 _GITHUB = "https://github.com/rwightman/pytorch-image-models/releases/download/"
 
 
-def _set(
+def timm_set(
     name: str,
     constructor: str,
     naming: Table,
@@ -134,6 +37,24 @@ def _set(
     is_default: bool = False,
     **arguments: Any,
 ) -> WeightSet:
+    """A set of timm's.
+
+    Args:
+        name: timm's name for it, network and tag.
+        constructor: Our constructor's name.
+        naming: What timm calls the weights.
+        top1: Top-1 accuracy in percent, at `size`; `None` where it was not read.
+        url: The file on GitHub, whose name ends in the beginning of its SHA-256; `""` means the
+            one on the hub.
+        size: Side of the image.
+        crop: Share of it that is cropped from the centre.
+        interpolation: How images are resized.
+        is_default: Whether `weights="imagenet"` means this one.
+        **arguments: The constructor's.
+
+    Returns:
+        The set.
+    """
     file = RemoteFile(f"hf://timm/{name}/model.safetensors")
     if url:
         digits = url.removesuffix(".pth").rsplit("-", 1)[-1]
@@ -155,7 +76,7 @@ def _set(
 
 _CADENE = "v0.1-cadene/se_resnet"
 SETS = (
-    _set(
+    timm_set(
         "legacy_seresnet18.in1k",
         "SEResNet18",
         SENET,
@@ -164,7 +85,7 @@ SETS = (
         is_default=True,
         geometry="legacy",
     ),
-    _set(
+    timm_set(
         "legacy_seresnet34.in1k",
         "SEResNet34",
         SENET,
@@ -175,7 +96,7 @@ SETS = (
         geometry="legacy",
     ),
     *(
-        _set(
+        timm_set(
             f"legacy_{name}.in1k",
             constructor,
             SENET,
@@ -205,7 +126,7 @@ SETS = (
         )
     ),
     *(
-        _set(name, constructor, RESNET, top1, is_default=default, geometry="torchvision")
+        timm_set(name, constructor, RESNET, top1, is_default=default, geometry="torchvision")
         for name, constructor, top1, default in (
             ("seresnet50.ra2_in1k", "SEResNet50", 80.260, True),
             ("seresnext50_32x4d.racm_in1k", "SEResNeXt50", 81.268, True),
@@ -215,14 +136,14 @@ SETS = (
         )
     ),
     *(
-        _set(name, "SEResNet50", RESNET, top1, crop=0.95, geometry="torchvision")
+        timm_set(name, "SEResNet50", RESNET, top1, crop=0.95, geometry="torchvision")
         for name, top1 in (
             ("seresnet50.a1_in1k", 80.012),
             ("seresnet50.a2_in1k", 80.102),
             ("seresnet50.a3_in1k", 77.036),
         )
     ),
-    _set(
+    timm_set(
         "seresnet152d.ra2_in1k",
         "SEResNet152",
         RESNET_AVERAGED,
@@ -231,7 +152,7 @@ SETS = (
         crop=0.95,
         geometry="resnet_d",
     ),
-    _set(
+    timm_set(
         "ecaresnet50t.ra2_in1k",
         "ECAResNet50",
         RESNET_AVERAGED,
@@ -239,7 +160,7 @@ SETS = (
         size=256,
         geometry="resnet_t",
     ),
-    _set(
+    timm_set(
         "ecaresnet50t.a1_in1k",
         "ECAResNet50",
         RESNET_AVERAGED,
@@ -249,7 +170,7 @@ SETS = (
         geometry="resnet_t",
     ),
     *(
-        _set(
+        timm_set(
             f"ecaresnet50t.{recipe}_in1k",
             "ECAResNet50",
             RESNET_AVERAGED,
@@ -259,8 +180,8 @@ SETS = (
         )
         for recipe in ("a2", "a3")
     ),
-    _set("ecaresnet50d.miil_in1k", "ECAResNet50", RESNET_AVERAGED, 80.634, geometry="resnet_d"),
-    _set(
+    timm_set("ecaresnet50d.miil_in1k", "ECAResNet50", RESNET_AVERAGED, 80.634, geometry="resnet_d"),
+    timm_set(
         "ecaresnet101d.miil_in1k",
         "ResNet101",
         RESNET_AVERAGED,
@@ -268,7 +189,7 @@ SETS = (
         geometry="resnet_d",
         attention="eca",
     ),
-    _set(
+    timm_set(
         "gcresnet50t.ra2_in1k",
         "GCResNet50",
         BYOBNET,
@@ -280,7 +201,7 @@ SETS = (
         placement="3x3",
         ratio=8,
     ),
-    _set(
+    timm_set(
         "skresnext50_32x4d.ra_in1k",
         "SKResNet50",
         SKNET,
@@ -289,4 +210,3 @@ SETS = (
         geometry="torchvision",
     ),
 )
-NAMINGS = (SENET, SKNET, BYOBNET, RESNET_AVERAGED, RESNET)

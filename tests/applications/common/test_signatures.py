@@ -59,6 +59,8 @@ CALLS = {
     "SEResNeXt101": ("stages=range(1, 3)", "stages=1.5"),
     "SEShuffleNet": ("attention=None", "groups=3"),
     "AAWideResNet28x10": ("min_key_dim=8", "downsample=True"),
+    "TimmResNet": ("'resnest14d', classes=7", "variant=50"),
+    "VoVNet": ("'ese_vovnet19b_dw'", "variant=39"),
     "WideResNet28x10": ("attention='cbam', stages=[2]", "depth=28"),
 }
 # One example of each docstring that is written out whole; of the others the network is another.
@@ -76,7 +78,7 @@ each_constructor = pytest.mark.parametrize("name", CALLS)
 
 
 def test_every_constructor_has_its_calls():
-    assert set(CALLS) == set(CONSTRUCTORS) and len(CALLS) == 43
+    assert set(CALLS) == set(CONSTRUCTORS) and len(CALLS) == 45
     for name in CALLS:
         assert getattr(applications, name) is CONSTRUCTORS[name][0]
 

@@ -7,12 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn._checks import check_non_negative_int, check_positive_int
+from keras_attn._checks import check_divisible, check_non_negative_int, check_positive_int
 from keras_attn.layers._shapes import ceil_div
 from keras_attn.layers.contract import check_query
 from keras_attn.layers.self_attention._heads import RelativeHeadsLayer
 from keras_attn.layers.self_attention._softmax import softmax_places
-from keras_attn.layers.self_attention.relative_positions import relative_positions
 from keras_attn.typing import Constraint, Initializer, Regularizer, Shape, Size, Tensor
 
 MASKED = -3e38  # the logits of places beyond the edge: less than any that float32 has elsewhere
@@ -89,26 +88,25 @@ def _window_places(number: Size, block: int, side: int) -> Tensor:
     return ops.reshape(ops.arange(number)[:, None] * block + ops.arange(side)[None, :], (-1,))
 
 
-def halo_logits(
-    q: Tensor, k: Tensor, tables: tuple[Tensor, Tensor], halo: int, dtype: str
-) -> Tensor:
+def halo_logits(q: Tensor, k: Tensor, tables: tuple[Tensor, Tensor], dtype: str) -> Tensor:
     """The logits of each block's queries and its window's keys.
 
     Args:
         q: Queries, (A, P, b, b, d).
-        k: Keys, (A, P, s, s, d) with s = b + 2 halo.
-        tables: The width and the height table, both of shape (2 (b + halo) - 1, d); row
-            `offset + b + halo - 1` belongs to `offset = key - query`.
-        halo: Places that the window has more on each side.
+        k: Keys, (A, P, s, s, d).
+        tables: The width and the height table, both of shape (s + b - 1, d); row
+            `j - i + b - 1` belongs to the window's key j and the block's query i.
         dtype: dtype in which the logits are added.
 
     Returns:
         Tensor of shape (A, P, b b, s s).
     """
     _, number, block, _, depth = ops.shape(q)
-    side = block + 2 * halo
-    places = slice(halo, halo + block)  # the queries' in the window
-    across, down = (relative_positions(table, side)[places] for table in tables)  # (b, s, d)
+    side = k.shape[2]
+    rows = ops.arange(side)[None, :] - ops.arange(block)[:, None] + block - 1
+    # Selecting by a product rather than a gather keeps the tables' gradients dense.
+    chosen = ops.one_hot(rows, side + block - 1, dtype=tables[0].dtype)
+    across, down = (ops.matmul(chosen, table) for table in tables)  # (b, s, d)
     q = ops.reshape(q, (-1, block, block, depth))
     k = ops.reshape(k, (-1, side, side, depth))
     logits = ops.cast(ops.einsum("gyxd,gijd->gyxij", q, k), dtype)
@@ -147,6 +145,10 @@ class HaloAttention2D(RelativeHeadsLayer):
         value_depth: Positive integer dv, the depth of values and of the output over all heads.
         block_size: Positive integer b.
         halo_size: Integer h of at least 0.
+        query_strides: Positive integer that divides b: only every such query of a row and of a
+            column attends, as in timm's `HaloAttn` with a `stride`. There the positions count
+            queries, not places: row `j - i + b / query_strides - 1` of a table belongs to the
+            window's key j and the block's query i.
         scale_positions: Whether `d**-0.5` scales the positions' logits too.
         mask_edges: Whether places beyond the edge of the map are kept out of the softmax.
         use_bias: Whether the projection has a bias.
@@ -169,12 +171,13 @@ class HaloAttention2D(RelativeHeadsLayer):
         (B, H, W, C), any H and W.
 
     Output shape:
-        (B, H, W, value_depth); the attention, float32, has shape (B, N, P, b b, s s) for P blocks
-        and s = b + 2 h: the query's place in its block and the key's in the window, row by row.
+        (B, ceil(H / t), ceil(W / t), value_depth) for query strides t; the attention, float32, has
+        shape (B, N, P, q q, s s) for P blocks, q = b / t and s = b + 2 h: the query's place in its
+        block and the key's in the window, row by row.
 
     Raises:
-        ValueError: Where an argument is out of its range, or a depth is not divisible by
-            `num_heads`.
+        ValueError: Where an argument is out of its range, a depth is not divisible by
+            `num_heads`, or `block_size` not by `query_strides`.
 
     Example:
 
@@ -196,6 +199,7 @@ class HaloAttention2D(RelativeHeadsLayer):
         value_depth: int,
         block_size: int = 8,
         halo_size: int = 3,
+        query_strides: int = 1,
         scale_positions: bool = False,
         mask_edges: bool = True,
         use_bias: bool = False,
@@ -227,12 +231,14 @@ class HaloAttention2D(RelativeHeadsLayer):
         )
         self.block_size = check_positive_int("block_size", block_size)
         self.halo_size = check_non_negative_int("halo_size", halo_size)
+        self.query_strides = check_positive_int("query_strides", query_strides)
+        check_divisible("block_size", block_size, "query_strides", query_strides)
         self.mask_edges = mask_edges
 
     def build(self, input_shape: Shape) -> None:
         """Makes the projection for C channels and the tables for the window."""
         self._build_projection(self._channels(input_shape))
-        rows = 2 * (self.block_size + self.halo_size) - 1
+        rows = self.block_size + 2 * self.halo_size + self._queries - 1
         self.relative_width = self._build_table("relative_width", rows)
         self.relative_height = self._build_table("relative_height", rows)
         self.built = True
@@ -240,42 +246,52 @@ class HaloAttention2D(RelativeHeadsLayer):
     def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the attended map, or `(outputs, attention)`."""
         k, q, v = self._project(inputs)  # (B, N, H, W, d)
-        block, halo = self.block_size, self.halo_size
+        block, halo, strides = self.block_size, self.halo_size, self.query_strides
         height, width = size = tuple(ops.shape(v)[2:4])
         blocks = tuple(ceil_div(side, block) for side in size)
+        of_queries = tuple(ceil_div(side, strides) for side in size)
 
         def merged(x: Tensor) -> Tensor:
             return ops.reshape(x, (-1, height, width, ops.shape(x)[-1]))  # (B N, H, W, d)
 
-        q = split_blocks(merged(q), block, 0, blocks)  # (B N, P, b, b, d)
+        q = merged(q)[:, ::strides, ::strides]
+        q = split_blocks(q, self._queries, 0, blocks)  # (B N, P, q, q, d)
         k, v = (split_blocks(merged(x), block, halo, blocks) for x in (k, v))  # (B N, P, s, s, d)
-        logits = halo_logits(q, k, self._tables(), halo, self.attention_dtype)
+        logits = halo_logits(q, k, self._tables(), self.attention_dtype)
         if self.mask_edges:
             inside = places_inside(size, block, halo, blocks)[:, None]  # (P, 1, s s)
             logits = ops.where(inside, logits, ops.cast(MASKED, logits.dtype))
-        attention = softmax_places(logits)  # (B N, P, b b, s s)
+        attention = softmax_places(logits)  # (B N, P, q q, s s)
 
         _, number, side, _, depth = ops.shape(v)
         v = ops.reshape(v, (-1, number, side * side, depth))
-        outputs = ops.cast(ops.matmul(attention, v), self.compute_dtype)  # (B N, P, b b, dv / N)
-        outputs = join_blocks(outputs, block, blocks, size)  # (B N, H, W, dv / N)
-        outputs = ops.reshape(outputs, (-1, self.num_heads, height, width, depth))
+        outputs = ops.cast(ops.matmul(attention, v), self.compute_dtype)  # (B N, P, q q, dv / N)
+        outputs = join_blocks(outputs, self._queries, blocks, of_queries)
+        outputs = ops.reshape(outputs, (-1, self.num_heads, *of_queries, depth))
         outputs = ops.transpose(outputs, (0, 2, 3, 1, 4))
-        outputs = ops.reshape(outputs, (-1, height, width, self.value_depth))
+        outputs = ops.reshape(outputs, (-1, *of_queries, self.value_depth))
         if self.data_format == "channels_first":
             outputs = ops.transpose(outputs, (0, 3, 1, 2))
         if not return_attention:
             return outputs
-        shape = (-1, self.num_heads, number, block * block, side * side)
+        shape = (-1, self.num_heads, number, self._queries**2, side * side)
         return outputs, ops.reshape(attention, shape)
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(B, ceil(H / query_strides), ceil(W / query_strides), value_depth)."""
+        size = tuple(
+            None if side is None else ceil_div(side, self.query_strides)
+            for side in self._spatial(input_shape)
+        )
+        return self._image_shape(input_shape[0], size, self.value_depth)
+
     def compute_attention_shape(self, input_shape: Shape) -> Shape:
-        """(B, N, P, b b, s s)."""
+        """(B, N, P, q q, s s)."""
         height, width = self._spatial(input_shape)
         number = None
         if height is not None and width is not None:
             number = ceil_div(height, self.block_size) * ceil_div(width, self.block_size)
-        places, side = self.block_size**2, self.block_size + 2 * self.halo_size
+        places, side = self._queries**2, self.block_size + 2 * self.halo_size
         return (input_shape[0], self.num_heads, number, places, side * side)
 
     def attention_by_place(
@@ -286,20 +302,22 @@ class HaloAttention2D(RelativeHeadsLayer):
     ) -> Any:
         """What each place receives from all blocks, or the query pays: (B, H, W).
 
-        Without `mask_edges`, what goes to places beyond the edge is missing.
+        Without `mask_edges`, what goes to places beyond the edge is missing. H and W are the
+        output's sides times `query_strides`.
         """
-        block, halo = self.block_size, self.halo_size
-        height, width = size = self._spatial(output_shape)
-        down, across = (ceil_div(side, block) for side in size)
+        block, halo, own = self.block_size, self.halo_size, self._queries
+        height, width = of_queries = self._spatial(output_shape)
+        size = (height * self.query_strides, width * self.query_strides)
+        down, across = (ceil_div(side, own) for side in of_queries)
         if query is None:
             # The queries that fill up the last blocks are none.
-            real = places_inside(size, block, 0, (down, across))[..., None]  # (P, b b, 1)
+            real = places_inside(of_queries, own, 0, (down, across))[..., None]  # (P, q q, 1)
             weights = ops.mean(attention, axis=1) * ops.cast(real, attention.dtype)
             weights = ops.sum(weights, axis=2) / ops.cast(height * width, attention.dtype)
         else:
-            row, column = check_query(query, size)
-            paying = ops.arange(down * across) == row // block * across + column // block
-            place = row % block * block + column % block
+            row, column = check_query(query, of_queries)
+            paying = ops.arange(down * across) == row // own * across + column // own
+            place = row % own * own + column % own
             weights = ops.mean(attention[:, :, :, place], axis=1)
             weights = weights * ops.cast(paying, attention.dtype)[:, None]  # (B, P, s s)
         return join_windows(weights, block, halo, (down, across), size)
@@ -310,5 +328,11 @@ class HaloAttention2D(RelativeHeadsLayer):
             **super().get_config(),
             "block_size": self.block_size,
             "halo_size": self.halo_size,
+            "query_strides": self.query_strides,
             "mask_edges": self.mask_edges,
         }
+
+    @property
+    def _queries(self) -> int:
+        """How many queries a block has down and across."""
+        return self.block_size // self.query_strides

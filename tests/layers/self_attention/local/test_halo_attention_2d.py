@@ -65,6 +65,21 @@ def test_equals_the_loops(block, halo, size, mask_edges):
     np.testing.assert_allclose(np.sum(attention, axis=-1), 1, rtol=1e-12)
 
 
+def test_strided_queries_with_no_positions_are_those_of_all():
+    """Without positions each query has what it has among all, on a map that blocks don't tile."""
+    options = {"num_heads": 2, "key_depth": 6, "value_depth": 10, "block_size": 4, "halo_size": 1}
+    options["relative_initializer"] = "zeros"
+    layer, strided = HaloAttention2D(**options), HaloAttention2D(**options, query_strides=2)
+    x = random_images((2, 7, 11, 3)).astype("float32")
+    y = layer(x)
+    strided.build(x.shape)
+    strided.set_weights([layer.kqv_kernel, strided.relative_width, strided.relative_height])
+    got, attention = strided(x, return_attention=True)
+    assert got.shape == strided.compute_output_shape(x.shape) == (2, 4, 6, 10)
+    assert attention.shape == strided.compute_attention_shape(x.shape) == (2, 2, 6, 4, 36)
+    assert_close(got.numpy(), np.asarray(y)[:, ::2, ::2])
+
+
 def test_masked_places_have_no_weight():
     layer = HaloAttention2D(num_heads=1, key_depth=2, value_depth=2, block_size=8, halo_size=3)
     x = random_images((1, 7, 7, 4)).astype("float32")
@@ -89,14 +104,15 @@ def test_small_map_is_global_attention():
 
 
 @pytest.mark.parametrize(
-    "name, heads, key_depth, block, halo, scaled",
+    "name, heads, key_depth, block, halo, scaled, strides",
     [
-        ("halo_attn", 2, 6, 4, 1, False),
-        ("halo_attn_scaled", 2, 6, 4, 1, True),
-        ("halo_attn_8_3", 4, 8, 8, 3, False),
+        ("halo_attn", 2, 6, 4, 1, False, 1),
+        ("halo_attn_scaled", 2, 6, 4, 1, True, 1),
+        ("halo_attn_8_3", 4, 8, 8, 3, False, 1),
+        ("halo_attn_strided", 2, 6, 4, 1, False, 2),
     ],
 )
-def test_equals_timm(name, heads, key_depth, block, halo, scaled):
+def test_equals_timm(name, heads, key_depth, block, halo, scaled, strides):
     state, x, expected = load_source("timm", name)
     layer = HaloAttention2D(
         num_heads=heads,
@@ -104,6 +120,7 @@ def test_equals_timm(name, heads, key_depth, block, halo, scaled):
         value_depth=8,
         block_size=block,
         halo_size=halo,
+        query_strides=strides,
         scale_positions=scaled,
         mask_edges=False,
         use_bias=scaled,
@@ -117,7 +134,8 @@ def test_equals_timm(name, heads, key_depth, block, halo, scaled):
         parts = _keys_queries_values(state["kv.bias"][None], state["q.bias"][None], heads, depth)
         weights.append(np.concatenate(parts, axis=1)[0])
     tables = (state["pos_embed.width_rel"], state["pos_embed.height_rel"])
-    layer.set_weights([*weights, *(table[2 * halo :] for table in tables)])
+    rows = layer.relative_width.shape[0]  # those before them nothing reads
+    layer.set_weights([*weights, *(table[-rows:] for table in tables)])
     assert_close(layer(x).numpy(), expected)
 
 
@@ -138,6 +156,11 @@ def test_parameters():
     [
         ({"block_size": 0}, "`block_size` must be a positive integer. Received: block_size=0"),
         ({"halo_size": -1}, "`halo_size` must be an integer of at least 0"),
+        (
+            {"query_strides": 3},
+            "`block_size` must be divisible by `query_strides`. "
+            "Received: block_size=8, query_strides=3",
+        ),
         (
             {"value_depth": 5},
             "`value_depth` must be divisible by `num_heads`. Received: value_depth=5, num_heads=2",
