@@ -54,8 +54,8 @@ def RACNN(
 
     Returns:
         A functional model from images, as the backbone takes them, to a dict: `"scale1"`, ... and
-        `"probabilities"` (B, classes), the fused ones; `"boxes"` (B, scales - 1, 4), in `BoxCrop2D`'s
-        normalized units of the whole image.
+        `"probabilities"` (B, classes), the fused ones; `"boxes"` (B, scales - 1, 4), in
+        `BoxCrop2D`'s normalized units of the whole image.
 
     Raises:
         ValueError: If an argument is wrong, the backbone doesn't give one map of features, or the
