@@ -18,9 +18,9 @@ class ScaleClassifier(keras.Model):
     """A functional model that classifies at several scales, and the loss that trains it.
 
     Its output is a dict: the classes' probabilities as `"scale1"`, `"scale2"`, ..., the coarsest
-    first, and the fused ones as `"probabilities"`; and `"boxes"`. `fit` takes images and the numbers
-    of their classes, and metrics are of the fused probabilities. The loss is the mean over the
-    images of
+    first, and the fused ones as `"probabilities"`; and `"boxes"`. `fit` takes images and the
+    numbers of their classes, and metrics are of the fused probabilities. The loss is the mean over
+    the images of
 
         sum_s -log p_s - log p_fused + sum_{s < S} max(0, p_s - p_{s+1} + margin),
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_attn.applications import RecurrentAttention
+from keras_attn.applications import RACNN, RecurrentAttention
 from keras_attn.explain import attention_maps
 from keras_attn.export import export_saved_model, find_versions, saved_model
 
@@ -156,6 +156,16 @@ def test_a_dict_of_outputs(tmp_path, one_loader):
     np.testing.assert_allclose(answer["attention_glimpses"], boxes, atol=1e-5)
     best = keras.ops.argmax(model(pixels.astype("uint8"))["probabilities"], -1)
     assert [x.decode() for x in answer["labels"].numpy()[:, 0]] == ["abcd"[i] for i in best]
+
+
+def test_boxes_are_an_output(tmp_path, one_loader):
+    backbone = keras.Sequential([keras.Input((16, 16, 2)), keras.layers.Conv2D(3, 3, strides=2)])
+    model = RACNN(backbone, 3, scales=2, units=4, sharpness=5.0, sharpness_units="boxes")
+    found = load(export_saved_model(model, tmp_path / "m"))(image=tf.constant(images(2, 16, 16)))
+    expected = model(images(2, 16, 16))
+    assert set(found) == {"scale1", "scale2", "probabilities", "boxes"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-5)
 
 
 def test_a_dict_without_probabilities(tmp_path):
