@@ -13,6 +13,13 @@ from keras_attn.report import charts
 from keras_attn.report.answers import measure
 from keras_attn.report.history import read_history
 
+FOLDER, LAST = "plots", "reliability"
+
+
+def has_plots(folder: str | os.PathLike[str]) -> bool:
+    """Whether a run's folder has all of `write_plots`, which may have been killed meanwhile."""
+    return Path(folder, FOLDER, f"{LAST}.png").exists()
+
 
 def write_plots(
     classifier: NetworkClassifier,
@@ -45,10 +52,11 @@ def write_plots(
         **({} if history is None else {"curves": charts.curves(history)}),
         "accuracy_by_class": charts.accuracy_by_class(answers),
         "confusion": charts.confusion(answers),
-        "reliability": charts.reliability(answers),
+        LAST: charts.reliability(answers),
     }
-    out = Path(folder, "plots")
+    out = Path(folder, FOLDER)
     out.mkdir(exist_ok=True)
+    (out / f"{LAST}.png").unlink(missing_ok=True)
     for name, figure in figures.items():
         with written_whole(out / f"{name}.png") as written:
             figure.savefig(written, format="png", dpi=150)

@@ -111,6 +111,19 @@ def test_a_finished_run_is_not_replaced(run_folder, capsys):
     assert {path: path.read_bytes() for path in run_folder.rglob("*.*")} == before
 
 
+def test_plots_that_a_kill_prevented_are_drawn_later(run_folder, capsys):
+    """The last one is missing: the run is finished, and its plots are not."""
+    plot = run_folder / "plots" / "reliability.png"
+    before = plot.read_bytes()
+    plot.unlink()
+    command = "train --recipe digits_se_resnet8 --limit 256 --epochs 1 --batch-size 64"
+    assert main([*command.split(), "--no-plots", "--out", str(run_folder)]) == 0
+    assert not plot.exists()
+    assert main([*command.split(), "--out", str(run_folder)]) == 0
+    assert "is finished already" in capsys.readouterr().err
+    assert plot.read_bytes() == before
+
+
 def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, capsys, no_xla):
     command = [
         "train",

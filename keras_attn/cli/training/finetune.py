@@ -155,7 +155,7 @@ def run(args: argparse.Namespace) -> None:
             + (f"  frozen {', '.join(phase['frozen'])}" if phase["frozen"] else "")
         )
     report = Path(args.out, FINETUNE_FILE)
-    plots = {} if result.run.was_finished else draw_plots(args, data)
+    plots = draw_plots(args, data, was_finished=result.run.was_finished)
     print_run(result.run, data.test_size, as_json=args.json, report=report, **plots)
 
 

@@ -22,8 +22,13 @@ def add_plots(parser: Any) -> None:
     )
 
 
-def draw_plots(args: argparse.Namespace, data: ImageDataset) -> dict[str, Path]:
+def draw_plots(
+    args: argparse.Namespace, data: ImageDataset, *, was_finished: bool
+) -> dict[str, Path]:
     """Draws them, where this process is the one that writes.
+
+    Of a run that was finished before, only where they are missing: it may have been killed between
+    its last epoch and its last plot.
 
     Returns:
         Their folder as `"plots"`, or nothing.
@@ -40,8 +45,10 @@ def draw_plots(args: argparse.Namespace, data: ImageDataset) -> dict[str, Path]:
     except ModuleNotFoundError as error:
         say(f"no plots: {error}")
         return {}
-    from keras_attn.report.plots import write_plots
+    from keras_attn.report.plots import has_plots, write_plots
 
+    if was_finished and has_plots(args.out):
+        return {}
     try:
         with counted("plotting", data.test_size) as done:
             write_plots(open_network(find_source(args.out)), data, args.out, done=done)

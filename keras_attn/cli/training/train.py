@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
             f"ended after {epochs} of {recipe.training.epochs} epochs: {recipe.training.patience} "
             "evaluations without a higher accuracy"
         )
-    plots = {} if result.was_finished else draw_plots(args, data)
+    plots = draw_plots(args, data, was_finished=result.was_finished)
     print_run(result, data.test_size, as_json=args.json, **plots)
 
 
