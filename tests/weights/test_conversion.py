@@ -262,5 +262,7 @@ def test_the_table_of_sets():
     for each in SETS:
         assert each.naming in (None, *NAMINGS)
         assert each.metadata.sha256 == each.file.sha256
-    defaults = [each.metadata.network for each in SETS if each.is_default]
+    defaults = [
+        (each.metadata.network, each.arguments.get("variant")) for each in SETS if each.is_default
+    ]
     assert len(set(defaults)) == len(defaults)
