@@ -19,6 +19,7 @@ DRAWERS = {
     "self_attention": "Self-attention",
     "residual_attention": "The Residual Attention Network's",
     "glimpses": "Choosing where to look",
+    "segmentation": "Of each pixel",
     "building_blocks": "Building blocks",
 }
 FORMS = {
@@ -78,7 +79,8 @@ def _cost(block: dict[str, Any]) -> tuple[int, int]:
     image = keras.Input(tuple(block["input"]))
     layer = eval(block["example"], dict(vars(layers)))  # a file of ours, not a stranger's
     others = [keras.ops.zeros((1, *shape)) for shape in block.get("others", ())]
-    cost = count_cost(keras.Model(image, layer(image, *others)))
+    given = [[image], *([other] for other in others)] if block.get("lists") else [image, *others]
+    cost = count_cost(keras.Model(image, layer(*given)))
     keras.backend.clear_session()
     return cost.trainable, cost.macs
 

@@ -56,7 +56,7 @@ def attention_heat(
         images: (B, H, W, C).
         name: The layer's name.
         query: `(row, column)` of a map's query.
-        head: A map's head; `None` means the mean over all.
+        head: A map's head, or one of a place's gates; `None` means the mean over all.
 
     Returns:
         float32 (B, h, w), and the scale to draw it on.
@@ -79,20 +79,32 @@ def attention_heat(
             f"`explain`, and given by `channel_gates`. Received: layer={name!r}"
         )
     if head is not None:
-        if form != "map":
+        axis = _axis_of_heads(layer, attention)
+        if axis is None:
             raise ValueError(
                 f"`head` must be None for a {form.replace('_', ' ') if form else form}: it is for "
                 f"self-attention. Received: head={head}, layer={name!r}"
             )
-        heads = attention.shape[1]
+        heads = attention.shape[axis]
         if not 0 <= head < heads:
             raise ValueError(f"`head` must be from 0 to {heads - 1}. Received: head={head}")
-        attention = attention[:, head : head + 1]
+        attention = attention.take([head], axis)
     heat = to_numpy(attention_by_place(layer, attention, output.shape, query))
     shares = form == "map" or (
         heat[0].size > 1 and np.allclose(heat.sum(axis=(1, 2)), 1, atol=1e-3)
     )
     return heat, SHARE if shares else GATE if attention.max() <= 1 else WIDE_GATE
+
+
+def _axis_of_heads(layer: Any, attention: np.ndarray) -> int | None:
+    """Where an attention has several heads, or gates at each place; `None` where it has not."""
+    form = attention_form(layer)
+    if form == "map":
+        return 1
+    is_last = getattr(layer, "data_format", "channels_last") != "channels_first"
+    axis = 3 if is_last else 1
+    several = form == "place_gate" and attention.ndim == 4 and attention.shape[axis] > 1
+    return axis if several else None
 
 
 def channel_gates(model: keras.Model, images: np.ndarray, name: str) -> np.ndarray:

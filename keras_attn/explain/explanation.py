@@ -59,7 +59,7 @@ def explain(
             classifier, and gates of channels otherwise.
         target: The class by number or name, or a sequence of one for each image. By default the
             most likely one of each.
-        head: A self-attention map's head; by default the mean over all.
+        head: A self-attention map's head, see `heat_maps`; by default the mean over all.
         query: `(row, column)` in the self-attention map, see
             `keras_attn.layers.attention_by_place`.
         class_names: The names of the classes.

@@ -108,7 +108,8 @@ def heat_maps(
             attention by place, or for Grad-CAM and its kin the last whose output is a map.
         target: The class by number or name, or a sequence of one for each image. By default the
             most likely one of each.
-        head: A map's head, from 0 on. By default the mean over all.
+        head: A map's head, from 0 on, or one of several gates of places, such as a scale of
+            `ScaleAttention`. By default the mean over all, and of scales the first.
         query: `(row, column)` in a map, see `keras_attn.layers.attention_by_place`.
         class_names: The names of the K classes.
         **options: `baseline` and `nodes` of integrated gradients; `patch`, `stride` and

@@ -86,6 +86,10 @@ from keras_attn.layers.residual_attention.residual_units import (
 from keras_attn.layers.residual_attention.residual_units import (
     ResNeXtBottleneck as ResNeXtBottleneck,
 )
+from keras_attn.layers.segmentation.attention_gate import AttentionGate as AttentionGate
+from keras_attn.layers.segmentation.mask_head import MaskHead as MaskHead
+from keras_attn.layers.segmentation.mask_head import select_class as select_class
+from keras_attn.layers.segmentation.scale_attention import ScaleAttention as ScaleAttention
 from keras_attn.layers.self_attention.augmented_conv2d import AugmentedConv2D as AugmentedConv2D
 from keras_attn.layers.self_attention.augmented_conv2d import (
     depths_from_ratios as depths_from_ratios,

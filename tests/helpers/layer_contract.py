@@ -565,16 +565,24 @@ CASES += [
         shape=(5, 4, 6, 12),
         dynamic_sizes=((2, 8), (10, 4), (2, 2)),
     ),
+    Case("mask_head", layers.MaskHead, {"num_classes": 3, "filters": 6, "depth": 2}),
+    Case(
+        "mask_head_agnostic",
+        layers.MaskHead,
+        {"num_classes": 3, "filters": 5, "depth": 0, "class_agnostic": True},
+    ),
 ]
 
 
 # Their own tests hold what the cases hold of layers that take one image and give one.
 OF_SEVERAL_TENSORS = {
+    layers.AttentionGate,
     layers.AttentionProposal,  # boxes, which have no channels
     layers.AttentionZoom,
     layers.BoxCrop2D,
     layers.GlimpseSensor,
     layers.RecurrentGlimpses,
+    layers.ScaleAttention,
 }
 
 

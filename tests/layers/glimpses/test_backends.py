@@ -1,4 +1,4 @@
-"""The same tests of glimpses on the other two backends."""
+"""The same tests of glimpses, segmentation and losses on the other two backends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from helpers.paths import ROOT
 
 FILES = (
     "tests/layers/glimpses",
+    "tests/layers/segmentation",
     "tests/losses",
     "tests/applications/test_recurrent_attention.py",
     "tests/applications/test_racnn.py",

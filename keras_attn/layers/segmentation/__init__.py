@@ -1,0 +1,1 @@
+"""Attention of networks that say something of each pixel, and their heads."""
