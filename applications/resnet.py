@@ -13,6 +13,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.common.residual_network import (
     RESNETS,
     GeometryName,
+    OutputStride,
     places_of,
     residual_network,
 )
@@ -27,6 +28,7 @@ def ResNet18(
     stages: Sequence[int] | None = None,
     placement: Placement | None = None,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """ResNet-18 for ImageNet, plain or with attention in its blocks.
@@ -55,6 +57,9 @@ def ResNet18(
             padded by 1. `"caffe"` has it in the first 1x1, and a max pool in ceil mode. Sets of
             weights bring theirs; all are in
             `keras_attn.applications.common.residual_network.GEOMETRIES`.
+        output_stride: Pixels of the image between two places of the last map. With 16 or 8 the last
+            stages dilate instead of striding, as for segmentation (DeepLab): the weights are the
+            same, and the pyramid ends at P4 or P3.
         **common: See `Common`.
 
     Returns:
@@ -71,7 +76,7 @@ def ResNet18(
     """
     variant = RESNETS[18]
     asked = Attention(attention, stages, placement, places=places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=ResNet18)
@@ -81,6 +86,7 @@ def ResNet34(
     stages: Sequence[int] | None = None,
     placement: Placement | None = None,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """ResNet-34 for ImageNet, plain or with attention in its blocks.
@@ -96,7 +102,7 @@ def ResNet34(
     """
     variant = RESNETS[34]
     asked = Attention(attention, stages, placement, places=places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=ResNet18)
@@ -106,6 +112,7 @@ def ResNet50(
     stages: Sequence[int] | None = None,
     placement: Placement | None = None,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """ResNet-50 for ImageNet, plain or with attention in its blocks.
@@ -121,7 +128,7 @@ def ResNet50(
     """
     variant = RESNETS[50]
     asked = Attention(attention, stages, placement, places=places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=ResNet18)
@@ -131,6 +138,7 @@ def ResNet101(
     stages: Sequence[int] | None = None,
     placement: Placement | None = None,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """ResNet-101 for ImageNet, plain or with attention in its blocks.
@@ -146,7 +154,7 @@ def ResNet101(
     """
     variant = RESNETS[101]
     asked = Attention(attention, stages, placement, places=places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=ResNet18)
@@ -156,6 +164,7 @@ def ResNet152(
     stages: Sequence[int] | None = None,
     placement: Placement | None = None,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """ResNet-152 for ImageNet, plain or with attention in its blocks.
@@ -171,4 +180,4 @@ def ResNet152(
     """
     variant = RESNETS[152]
     asked = Attention(attention, stages, placement, places=places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)

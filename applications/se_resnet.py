@@ -15,6 +15,7 @@ from keras_attn.applications.common.residual_network import (
     RESNEXTS,
     SENETS,
     GeometryName,
+    OutputStride,
     places_of,
     residual_network,
 )
@@ -30,6 +31,7 @@ def SEResNet18(
     placement: Placement = "standard",
     ratio: int = 16,
     geometry: GeometryName = "caffe",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """SE-ResNet-18: ResNet with a `SqueezeExcite` in each block.
@@ -50,6 +52,9 @@ def SEResNet18(
             of most weights trained since: the max pool padded by 1, the stride in the 3x3. A
             weights file fits both, but is right in one only. Sets of weights bring theirs; all
             are in `keras_attn.applications.common.residual_network.GEOMETRIES`.
+        output_stride: Pixels of the image between two places of the last map. With 16 or 8 the last
+            stages dilate instead of striding, as for segmentation (DeepLab): the weights are the
+            same, and the pyramid ends at P4 or P3.
         **common: See `Common`.
 
     Returns:
@@ -68,7 +73,7 @@ def SEResNet18(
     asked = Attention(
         one_kind("se", attention), stages, placement, {"ratio": ratio}, places_of(variant)
     )
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=SEResNet18)
@@ -79,6 +84,7 @@ def SEResNet34(
     placement: Placement = "standard",
     ratio: int = 16,
     geometry: GeometryName = "caffe",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """SE-ResNet-34: ResNet with a `SqueezeExcite` in each block.
@@ -96,7 +102,7 @@ def SEResNet34(
     asked = Attention(
         one_kind("se", attention), stages, placement, {"ratio": ratio}, places_of(variant)
     )
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=SEResNet18)
@@ -107,6 +113,7 @@ def SEResNet50(
     placement: Placement = "standard",
     ratio: int = 16,
     geometry: GeometryName = "caffe",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """SE-ResNet-50: ResNet with a `SqueezeExcite` in each block.
@@ -124,7 +131,7 @@ def SEResNet50(
     asked = Attention(
         one_kind("se", attention), stages, placement, {"ratio": ratio}, places_of(variant)
     )
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=SEResNet18)
@@ -135,6 +142,7 @@ def SEResNet101(
     placement: Placement = "standard",
     ratio: int = 16,
     geometry: GeometryName = "caffe",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """SE-ResNet-101: ResNet with a `SqueezeExcite` in each block.
@@ -152,7 +160,7 @@ def SEResNet101(
     asked = Attention(
         one_kind("se", attention), stages, placement, {"ratio": ratio}, places_of(variant)
     )
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=SEResNet18)
@@ -163,6 +171,7 @@ def SEResNet152(
     placement: Placement = "standard",
     ratio: int = 16,
     geometry: GeometryName = "caffe",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """SE-ResNet-152: ResNet with a `SqueezeExcite` in each block.
@@ -180,7 +189,7 @@ def SEResNet152(
     asked = Attention(
         one_kind("se", attention), stages, placement, {"ratio": ratio}, places_of(variant)
     )
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=SEResNet18)
@@ -191,6 +200,7 @@ def SEResNeXt50(
     placement: Placement = "standard",
     ratio: int = 16,
     geometry: GeometryName = "caffe",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """SE-ResNeXt-50 (32x4d): ResNeXt with a `SqueezeExcite` in each block.
@@ -208,7 +218,7 @@ def SEResNeXt50(
     asked = Attention(
         one_kind("se", attention), stages, placement, {"ratio": ratio}, places_of(variant)
     )
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=SEResNet18)
@@ -219,6 +229,7 @@ def SEResNeXt101(
     placement: Placement = "standard",
     ratio: int = 16,
     geometry: GeometryName = "caffe",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """SE-ResNeXt-101 (32x4d): ResNeXt with a `SqueezeExcite` in each block.
@@ -236,7 +247,7 @@ def SEResNeXt101(
     asked = Attention(
         one_kind("se", attention), stages, placement, {"ratio": ratio}, places_of(variant)
     )
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=SEResNet18)
@@ -247,6 +258,7 @@ def SENet154(
     placement: Placement = "standard",
     ratio: int = 16,
     geometry: GeometryName = "caffe",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """SENet-154: a ResNeXt-152 (64x4d), modified, with a `SqueezeExcite` in each block.
@@ -266,4 +278,6 @@ def SENet154(
     asked = Attention(
         one_kind("se", attention), stages, placement, {"ratio": ratio}, places_of(variant)
     )
-    return residual_network(variant, asked, geometry, "senet154", **common)
+    return residual_network(
+        variant, asked, geometry, "senet154", output_stride=output_stride, **common
+    )

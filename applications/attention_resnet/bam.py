@@ -13,6 +13,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.common.residual_network import (
     RESNETS,
     GeometryName,
+    OutputStride,
     places_of,
     residual_network,
 )
@@ -28,6 +29,7 @@ def BAMResNet18(
     ratio: int = 16,
     combine: Literal["sum", "product"] = "sum",
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """BAM-ResNet-18: ResNet with `BAM`.
@@ -47,6 +49,9 @@ def BAMResNet18(
             3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1. Sets of
             weights bring theirs; all are in
             `keras_attn.applications.common.residual_network.GEOMETRIES`.
+        output_stride: Pixels of the image between two places of the last map. With 16 or 8 the last
+            stages dilate instead of striding, as for segmentation (DeepLab): the weights are the
+            same, and the pyramid ends at P4 or P3.
         **common: See `Common`.
 
     Returns:
@@ -63,7 +68,7 @@ def BAMResNet18(
     """
     variant, options = RESNETS[18], {"ratio": ratio, "combine": combine}
     asked = Attention(one_kind("bam", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=BAMResNet18)
@@ -74,6 +79,7 @@ def BAMResNet34(
     ratio: int = 16,
     combine: Literal["sum", "product"] = "sum",
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """BAM-ResNet-34: ResNet with `BAM`.
@@ -89,7 +95,7 @@ def BAMResNet34(
     """
     variant, options = RESNETS[34], {"ratio": ratio, "combine": combine}
     asked = Attention(one_kind("bam", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=BAMResNet18)
@@ -100,6 +106,7 @@ def BAMResNet50(
     ratio: int = 16,
     combine: Literal["sum", "product"] = "sum",
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """BAM-ResNet-50: ResNet with `BAM`.
@@ -115,7 +122,7 @@ def BAMResNet50(
     """
     variant, options = RESNETS[50], {"ratio": ratio, "combine": combine}
     asked = Attention(one_kind("bam", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=BAMResNet18)
@@ -126,6 +133,7 @@ def BAMResNet101(
     ratio: int = 16,
     combine: Literal["sum", "product"] = "sum",
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """BAM-ResNet-101: ResNet with `BAM`.
@@ -141,4 +149,4 @@ def BAMResNet101(
     """
     variant, options = RESNETS[101], {"ratio": ratio, "combine": combine}
     asked = Attention(one_kind("bam", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)

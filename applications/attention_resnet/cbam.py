@@ -13,6 +13,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.common.residual_network import (
     RESNETS,
     GeometryName,
+    OutputStride,
     places_of,
     residual_network,
 )
@@ -28,6 +29,7 @@ def CBAMResNet18(
     ratio: int = 16,
     zero_gamma: bool = True,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """CBAM-ResNet-18: ResNet with `CBAM`.
@@ -47,6 +49,9 @@ def CBAMResNet18(
             3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1. Sets of
             weights bring theirs; all are in
             `keras_attn.applications.common.residual_network.GEOMETRIES`.
+        output_stride: Pixels of the image between two places of the last map. With 16 or 8 the last
+            stages dilate instead of striding, as for segmentation (DeepLab): the weights are the
+            same, and the pyramid ends at P4 or P3.
         **common: See `Common`.
 
     Returns:
@@ -63,7 +68,7 @@ def CBAMResNet18(
     """
     variant, options = RESNETS[18], {"ratio": ratio, "zero_gamma": zero_gamma}
     asked = Attention(one_kind("cbam", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=CBAMResNet18)
@@ -74,6 +79,7 @@ def CBAMResNet34(
     ratio: int = 16,
     zero_gamma: bool = True,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """CBAM-ResNet-34: ResNet with `CBAM`.
@@ -89,7 +95,7 @@ def CBAMResNet34(
     """
     variant, options = RESNETS[34], {"ratio": ratio, "zero_gamma": zero_gamma}
     asked = Attention(one_kind("cbam", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=CBAMResNet18)
@@ -100,6 +106,7 @@ def CBAMResNet50(
     ratio: int = 16,
     zero_gamma: bool = True,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """CBAM-ResNet-50: ResNet with `CBAM`.
@@ -115,7 +122,7 @@ def CBAMResNet50(
     """
     variant, options = RESNETS[50], {"ratio": ratio, "zero_gamma": zero_gamma}
     asked = Attention(one_kind("cbam", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)
 
 
 @network(OF_IMAGENET, like=CBAMResNet18)
@@ -126,6 +133,7 @@ def CBAMResNet101(
     ratio: int = 16,
     zero_gamma: bool = True,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """CBAM-ResNet-101: ResNet with `CBAM`.
@@ -141,4 +149,4 @@ def CBAMResNet101(
     """
     variant, options = RESNETS[101], {"ratio": ratio, "zero_gamma": zero_gamma}
     asked = Attention(one_kind("cbam", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)

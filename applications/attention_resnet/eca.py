@@ -13,6 +13,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.common.residual_network import (
     RESNETS,
     GeometryName,
+    OutputStride,
     places_of,
     residual_network,
 )
@@ -27,6 +28,7 @@ def ECAResNet50(
     stages: Sequence[int] | None = None,
     kernel_size: int | None = None,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """ECA-ResNet-50: ResNet with `EfficientChannelAttention`.
@@ -43,6 +45,9 @@ def ECAResNet50(
             3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1. Sets of
             weights bring theirs; all are in
             `keras_attn.applications.common.residual_network.GEOMETRIES`.
+        output_stride: Pixels of the image between two places of the last map. With 16 or 8 the last
+            stages dilate instead of striding, as for segmentation (DeepLab): the weights are the
+            same, and the pyramid ends at P4 or P3.
         **common: See `Common`.
 
     Returns:
@@ -59,4 +64,4 @@ def ECAResNet50(
     """
     variant, options = RESNETS[50], {"kernel_size": kernel_size}
     asked = Attention(one_kind("eca", attention), stages, None, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)

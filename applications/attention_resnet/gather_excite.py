@@ -13,6 +13,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.common.residual_network import (
     RESNETS,
     GeometryName,
+    OutputStride,
     places_of,
     residual_network,
 )
@@ -29,6 +30,7 @@ def GEResNet50(
     extent: int | Literal["global"] = "global",
     ratio: int = 16,
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """GE-ResNet-50: ResNet with `GatherExcite`.
@@ -49,6 +51,9 @@ def GEResNet50(
             3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1. Sets of
             weights bring theirs; all are in
             `keras_attn.applications.common.residual_network.GEOMETRIES`.
+        output_stride: Pixels of the image between two places of the last map. With 16 or 8 the last
+            stages dilate instead of striding, as for segmentation (DeepLab): the weights are the
+            same, and the pyramid ends at P4 or P3.
         **common: See `Common`.
 
     Returns:
@@ -66,4 +71,6 @@ def GEResNet50(
     variant, options = RESNETS[50], {"mode": mode, "extent": extent, "ratio": ratio}
     asked = Attention(one_kind("ge", attention), stages, None, options, places_of(variant))
     default_name = f"ge_resnet50_{mode}" if attention else None
-    return residual_network(variant, asked, geometry, default_name, **common)
+    return residual_network(
+        variant, asked, geometry, default_name, output_stride=output_stride, **common
+    )

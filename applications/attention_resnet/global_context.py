@@ -13,6 +13,7 @@ from keras_attn.applications.common.preprocessing import preprocess_input as pre
 from keras_attn.applications.common.residual_network import (
     RESNETS,
     GeometryName,
+    OutputStride,
     places_of,
     residual_network,
 )
@@ -29,6 +30,7 @@ def GCResNet50(
     ratio: int = 16,
     fusion: Literal["add", "scale"] = "add",
     geometry: GeometryName = "torchvision",
+    output_stride: OutputStride = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """GC-ResNet-50: ResNet with `GlobalContext`.
@@ -48,6 +50,9 @@ def GCResNet50(
             3x3 convolution of a bottleneck strides, `"caffe"` strides in the first 1x1. Sets of
             weights bring theirs; all are in
             `keras_attn.applications.common.residual_network.GEOMETRIES`.
+        output_stride: Pixels of the image between two places of the last map. With 16 or 8 the last
+            stages dilate instead of striding, as for segmentation (DeepLab): the weights are the
+            same, and the pyramid ends at P4 or P3.
         **common: See `Common`.
 
     Returns:
@@ -64,4 +69,4 @@ def GCResNet50(
     """
     variant, options = RESNETS[50], {"ratio": ratio, "fusion": fusion}
     asked = Attention(one_kind("gc", attention), stages, placement, options, places_of(variant))
-    return residual_network(variant, asked, geometry, **common)
+    return residual_network(variant, asked, geometry, output_stride=output_stride, **common)

@@ -28,11 +28,19 @@ def norm_relu(x: Tensor, prefix: str, suffix: str = "") -> Tensor:
 
 
 def convolution(
-    x: Tensor, filters: int, kernel_size: int = 3, *, strides: int = 1, groups: int = 1, name: str
+    x: Tensor,
+    filters: int,
+    kernel_size: int = 3,
+    *,
+    strides: int = 1,
+    groups: int = 1,
+    dilation: int = 1,
+    name: str,
 ) -> Tensor:
-    """A convolution without bias, padded by `kernel_size // 2` on every side.
+    """A convolution without bias, padded by `dilation * (kernel_size // 2)` on every side.
 
     Keras's `same` pads a strided convolution on one side only; the networks' authors pad both.
+    One that is dilated has no strides.
     """
     padding = "same"
     if strides > 1 and kernel_size > 1:
@@ -44,6 +52,7 @@ def convolution(
         kernel_size,
         strides=strides,
         padding=padding,
+        dilation_rate=dilation,
         use_bias=False,
         kernel_initializer="he_normal",
         name=name,

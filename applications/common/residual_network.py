@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias, Unpack
+from typing import Literal, TypeAlias, Unpack, get_args
 
 import keras
 from keras import layers
@@ -18,7 +18,8 @@ from keras_attn.layers import CeilMaxPooling2D
 from keras_attn.typing import Tensor
 
 FILTERS = (64, 128, 256, 512)
-SIDES = (56, 28, 14, 7)  # of the stages' maps, for an image of 224
+STRIDES = (1, 2, 2, 2)  # of the stages' first blocks, behind a stem of stride 4
+OutputStride: TypeAlias = Literal[8, 16, 32]
 
 # In the first stage that has them, augmented convolutions attend on half the sides.
 USUAL = {"aa": {"downsample": True}}
@@ -122,11 +123,38 @@ SENETS = {
 }
 
 
+@dataclass(frozen=True)
+class Steps:
+    """How a block moves over its map: it strides, or dilates what comes behind instead.
+
+    Attributes:
+        strides: Those that the block has in the network whose output stride is 32.
+        dilates: Whether it dilates instead.
+        dilation: How far apart the map's places are that were neighbours with those strides.
+    """
+
+    strides: int = 1
+    dilates: bool = False
+    dilation: int = 1
+
+    @property
+    def taken(self) -> int:
+        """The strides that it has here."""
+        return 1 if self.dilates else self.strides
+
+    @property
+    def later(self) -> int:
+        """The dilation of what comes behind its strides."""
+        return self.dilation * (self.strides if self.dilates else 1)
+
+
 def residual_network(
     variant: Variant,
     attention: Attention,
     geometry: str,
     default_name: str | None = None,
+    *,
+    output_stride: int = 32,
     **common: Unpack[Common],
 ) -> keras.Model:
     """A residual network with attention in its blocks.
@@ -137,15 +165,21 @@ def residual_network(
         geometry: A key of `GEOMETRIES`.
         default_name: Name of the model where the user gave none; by default the variant's, with
             that of the attention.
+        output_stride: 8, 16 or 32: pixels of the image between two places of the last map. Below
+            32 the last stages dilate instead of striding: the weights are the same, and where
+            convolutions alone look beyond a place, each place gives what it does with 32.
         **common: See `Common`.
 
     Returns:
         A functional model.
     """
     check_one_of("geometry", geometry, GEOMETRIES)
+    check_one_of("output_stride", output_stride, get_args(OutputStride))
     if default_name is None:
         default_name = f"{attention.name}_{variant.name}" if attention.name else variant.name
-    body = attention.everywhere(partial(_body, variant, attention, GEOMETRIES[geometry]))
+    body = attention.everywhere(
+        partial(_body, variant, attention, GEOMETRIES[geometry], output_stride)
+    )
     return construct(body, OF_IMAGENET, default_name, variant.dropout, **common)
 
 
@@ -154,8 +188,10 @@ def places_of(variant: Variant) -> Places:
     return IN_BOTTLENECKS if variant.bottleneck else IN_BASIC_BLOCKS
 
 
-def _body(variant: Variant, attention: Attention, how: Geometry, x: Tensor) -> Tensor:
-    """From the image (B, H, W, C) to the last map (B, H / 32, W / 32, filters)."""
+def _body(
+    variant: Variant, attention: Attention, how: Geometry, output_stride: int, x: Tensor
+) -> Tensor:
+    """From the image (B, H, W, C) to the last map (B, H / output_stride, ..., filters)."""
     deep = how.stem or (((64, 2), (64, 1), (128, 1)) if variant.deep_stem else None)
     if deep is None:
         x = norm_relu(convolution(x, 64, 7, strides=2, name="stem_conv"), "stem")
@@ -166,39 +202,51 @@ def _body(variant: Variant, attention: Attention, how: Geometry, x: Tensor) -> T
         x = CeilMaxPooling2D(3, 2, name="stem_pool")(x)
     elif how.pool == "padded":
         x = padded_max_pool(x, "stem_pool")
-    for stage, (blocks, side) in enumerate(zip(variant.blocks, SIDES, strict=True), start=1):
+    stride, dilation = 4, 1
+    for stage, (blocks, strides) in enumerate(zip(variant.blocks, STRIDES, strict=True), start=1):
+        steps = Steps(strides, stride * strides > output_stride, dilation)
+        stride, dilation = stride * steps.taken, steps.later
         for i in range(blocks):
-            block = Block(stage, i + 1, blocks, side)
-            x = _block(x, block, 2 if stage > 1 and i == 0 else 1, variant, attention, how)
-        x = level(x, stage + 1)
+            block = Block(stage, i + 1, blocks, OF_IMAGENET.size // stride)
+            x = _block(
+                x, block, steps if i == 0 else Steps(1, False, dilation), variant, attention, how
+            )
+        if stage == len(STRIDES) or stride * STRIDES[stage] <= output_stride:
+            x = level(x, stride.bit_length() - 1)
     return x
 
 
 def _block(
-    x: Tensor, block: Block, strides: int, variant: Variant, attention: Attention, how: Geometry
+    x: Tensor, block: Block, steps: Steps, variant: Variant, attention: Attention, how: Geometry
 ) -> Tensor:
     """relu(branch(x) + shortcut(x))."""
     filters, prefix = FILTERS[block.stage - 1], block.prefix
     attend = attention.within(block)
+    strides_first = variant.bottleneck and how.strides_first and variant.caffe_strides_first
+    dilation = steps.later if strides_first else steps.dilation
+    if dilation > 1 and attend.placement == "convolution":
+        raise ValueError(
+            "`output_stride` must be 32 where attention stands instead of convolutions that would "
+            f"be dilated. Received: attention={attend.attention!r} in stage {block.stage}"
+        )
     shortcut = x
     if block.number == 1 and (block.stage > 1 or variant.bottleneck):
-        shortcut = _projection(x, block, strides, variant, how)
+        shortcut = _projection(x, block, steps, variant, how)
     shortcut = attend(shortcut, "identity")
 
     x = attend(x, "pre")
     if variant.bottleneck:
         first, second = (filters * width for width in variant.widths)
-        strides_first = how.strides_first and variant.caffe_strides_first
         x = convolution(
-            x, first, 1, strides=strides if strides_first else 1, name=f"{prefix}_conv1"
+            x, first, 1, strides=steps.taken if strides_first else 1, name=f"{prefix}_conv1"
         )
         x = norm_relu(x, prefix, "1")
         x = attend.convolution(
             x,
-            partial(convolution, groups=variant.groups),
+            partial(convolution, groups=variant.groups, dilation=dilation),
             partial(norm_relu, prefix=prefix, suffix="2"),
             filters=second,
-            strides=1 if strides_first else strides,
+            strides=1 if strides_first else steps.taken,
             groups=variant.groups,
             name=f"{prefix}_conv2",
         )
@@ -207,13 +255,14 @@ def _block(
     else:
         x = attend.convolution(
             x,
-            convolution,
+            partial(convolution, dilation=dilation),
             partial(norm_relu, prefix=prefix, suffix="1"),
             filters=filters,
-            strides=strides,
+            strides=steps.taken,
             name=f"{prefix}_conv1",
         )
-        x = norm(convolution(x, filters, name=f"{prefix}_conv2"), f"{prefix}_bn2")
+        x = convolution(x, filters, dilation=steps.later, name=f"{prefix}_conv2")
+        x = norm(x, f"{prefix}_bn2")
         if how.relu_before_gate:
             x = layers.Activation("relu", name=f"{prefix}_branch_relu")(x)
     x = attend(x, "standard")
@@ -223,13 +272,18 @@ def _block(
     return attend(x, "post")
 
 
-def _projection(x: Tensor, block: Block, strides: int, variant: Variant, how: Geometry) -> Tensor:
-    """The shortcut of a block that changes the map's shape."""
+def _projection(x: Tensor, block: Block, steps: Steps, variant: Variant, how: Geometry) -> Tensor:
+    """The shortcut of a block that changes the map's shape.
+
+    A pool that doesn't stride takes the mean over neighbours, as in timm's dilated networks.
+    """
     filters, prefix = FILTERS[block.stage - 1], block.prefix
-    size = variant.projection_size if strides > 1 else 1
-    if how.average_projections and strides > 1:
+    size = variant.projection_size if steps.strides > 1 else 1
+    strides = steps.taken
+    if how.average_projections and steps.strides > 1:
         pool = layers.AveragePooling2D(2, strides, "same", name=f"{prefix}_projection_pool")
         x, strides = pool(x), 1
     channels = 4 * filters if variant.bottleneck else filters
-    x = convolution(x, channels, size, strides=strides, name=f"{prefix}_projection")
-    return norm(x, f"{prefix}_projection_bn")
+    name = f"{prefix}_projection"
+    x = convolution(x, channels, size, strides=strides, dilation=steps.dilation, name=name)
+    return norm(x, f"{name}_bn")
