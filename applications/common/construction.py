@@ -113,7 +113,7 @@ def construct(
         x = keras.layers.Dense(
             classes,
             activation=classifier_activation,
-            dtype=_at_least_float32(),
+            dtype=at_least_float32(),
             name="predictions",
         )(x)
     elif pooling == "avg":
@@ -255,7 +255,7 @@ def _level_of_caller() -> int:
     return level + 1
 
 
-def _at_least_float32() -> str | None:
+def at_least_float32() -> str | None:
     """The classifier's dtype: float32 under 16-bit policies, so that the softmax is exact."""
     compute = keras.config.dtype_policy().compute_dtype
     return "float32" if compute in ("float16", "bfloat16") else None

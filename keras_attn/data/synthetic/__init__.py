@@ -3,4 +3,6 @@
 from keras_attn.data.synthetic.digits import cluttered_digits as cluttered_digits
 from keras_attn.data.synthetic.digits import digit_pairs as digit_pairs
 from keras_attn.data.synthetic.scenes import Scenes as Scenes
+from keras_attn.data.synthetic.shape_scenes import ShapeScenes as ShapeScenes
+from keras_attn.data.synthetic.shape_scenes import shape_scenes as shape_scenes
 from keras_attn.data.synthetic.small_object_scenes import small_object_scenes as small_object_scenes
