@@ -70,6 +70,17 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.applications.se_resnet import SEResNet152 as SEResNet152
     from keras_attn.applications.se_resnet import SEResNeXt50 as SEResNeXt50
     from keras_attn.applications.se_resnet import SEResNeXt101 as SEResNeXt101
+    from keras_attn.applications.segmentation import FCN as FCN
+    from keras_attn.applications.segmentation import DANet as DANet
+    from keras_attn.applications.segmentation import DeepLabV3 as DeepLabV3
+    from keras_attn.applications.segmentation import ResizeBy as ResizeBy
+    from keras_attn.applications.segmentation import ResizeLike as ResizeLike
+    from keras_attn.applications.segmentation import (
+        ScaleAwareSegmentation as ScaleAwareSegmentation,
+    )
+    from keras_attn.applications.segmentation import ScaleSegmenter as ScaleSegmenter
+    from keras_attn.applications.segmentation import TwoDepthFCN as TwoDepthFCN
+    from keras_attn.applications.segmentation import TwoDepthSegmenter as TwoDepthSegmenter
     from keras_attn.applications.timm import TimmResNet as TimmResNet
     from keras_attn.applications.timm import VoVNet as VoVNet
     from keras_attn.applications.wide_resnet import AAWideResNet28x10 as AAWideResNet28x10

@@ -25,7 +25,10 @@ OF_A_DICT = (
     applications.DeepRecurrentAttention,
     applications.RACNN,
     applications.RecurrentAttention,
+    applications.ScaleAwareSegmentation,
+    applications.TwoDepthFCN,
 )
+OF_PIXELS = (applications.DANet, applications.DeepLabV3, applications.FCN)
 
 
 def constructors() -> list[Callable[..., keras.Model]]:
@@ -33,7 +36,7 @@ def constructors() -> list[Callable[..., keras.Model]]:
     return [
         value
         for name, value in vars(applications).items()
-        if inspect.isfunction(value) and name[0].isupper() and value not in OF_A_DICT
+        if inspect.isfunction(value) and name[0].isupper() and value not in OF_A_DICT + OF_PIXELS
     ]
 
 

@@ -16,6 +16,9 @@ FILES = (
     "tests/losses",
     "tests/applications/test_recurrent_attention.py",
     "tests/applications/test_racnn.py",
+    "tests/applications/segmentation/test_heads.py",
+    "tests/applications/segmentation/test_scale_aware.py",
+    "tests/applications/segmentation/test_two_depth.py",
     "tests/finetune/test_alternating.py",
 )
 

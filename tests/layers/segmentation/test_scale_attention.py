@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from helpers.oracles.dense import conv, resized
 from keras_attn import layers
 from keras_attn.backend import value_and_gradient
 from keras_attn.layers import ScaleAttention
@@ -39,24 +40,6 @@ def randomized(layer, features, scores, seed=2):
 
 def to_numpy(x):
     return ops.convert_to_numpy(x)
-
-
-def matrix(size_in, size_out):
-    """Half-pixel centres, held inside."""
-    place = np.clip((np.arange(size_out) + 0.5) * size_in / size_out - 0.5, 0, size_in - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(size_in)))
-
-
-def resized(x, size):
-    rows, columns = matrix(x.shape[1], size[0]), matrix(x.shape[2], size[1])
-    return np.einsum("ih,bhwc,jw->bijc", rows, x.astype("float64"), columns)
-
-
-def conv(x, kernel, bias):
-    reach = kernel.shape[0] // 2
-    padded = np.pad(x, [(0, 0), (reach, reach), (reach, reach), (0, 0)])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[:2], axis=(1, 2))
-    return np.einsum("bijcyx,yxco->bijo", windows, kernel) + bias
 
 
 @pytest.mark.parametrize("kernel_size", [3, 1])
