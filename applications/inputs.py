@@ -8,6 +8,7 @@ import keras
 
 from keras_attn.applications.common.preprocessing import Normalisation
 from keras_attn.applications.imagenet import class_names_of_imagenet
+from keras_attn.applications.segmentation.resizing import ResizeBy
 from keras_attn.images import Preprocessing
 from keras_attn.weights import get_metadata
 
@@ -57,7 +58,8 @@ def find_class_names(model: keras.Model) -> list[str] | None:
 
 def _begins_with_pixels(model: keras.Model) -> bool:
     kinds = (keras.layers.Rescaling, keras.layers.Normalization)
-    first = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)][0]
+    before = (keras.layers.InputLayer, ResizeBy)
+    first = [layer for layer in model.layers if not isinstance(layer, before)][0]
     if isinstance(first, keras.Model):
         return _begins_with_pixels(first)
     return isinstance(first, kinds)

@@ -38,6 +38,12 @@ def sources_of(tensor: Tensor) -> list[Tensor]:
     return list(history.operation._inbound_nodes[history.node_index].input_tensors)
 
 
+def arguments_of(layer: keras.layers.Layer) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a layer was first called with in a graph, with symbolic tensors among it."""
+    arguments = layer._inbound_nodes[0].arguments
+    return tuple(arguments.args), dict(arguments.kwargs)
+
+
 def build_for(model: keras.Model, images: keras.KerasTensor) -> None:
     """Makes what `fit` under tf.distribute makes of its first batch, of one that is as it must be.
 

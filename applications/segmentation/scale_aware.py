@@ -70,6 +70,7 @@ def ScaleAwareSegmentation(
     scales: Sequence[float] = (1.0, 0.75, 0.5),
     mode: str = "attention",
     units: int = 512,
+    input_shape: tuple[int | None, ...] | None = None,
     filters: int | None = None,
     dropout: float = 0.1,
     extra_supervision: bool = True,
@@ -86,11 +87,12 @@ def ScaleAwareSegmentation(
     a third scale help.
 
     Args:
-        backbone: See `FCN`.
+        backbone: See `FCN`; it must take images of any size.
         classes: Number of classes K, the ground among them.
         scales: Sizes of the image, from 1 downwards.
         mode: `"attention"`, `"average"` or `"max"`, see `ScaleAttention`.
         units: Filters of the attention's first convolution.
+        input_shape: (H, W, C) of the images; by default they may have any size, as the backbone's.
         filters: Filters of the head's 3x3 convolution; by default a quarter of the features'.
         dropout: Rate before the classifier.
         extra_supervision: Whether each scale's own classes are given, too, and learn.
@@ -126,13 +128,20 @@ def ScaleAwareSegmentation(
             f"`scales` must be two or more, from 1 downwards. Received: scales={scales!r}"
         )
     first, features = image_and_features(backbone)
+    own = tuple(first.shape[1:])
+    shape = own if input_shape is None else tuple(input_shape)
+    if sum(size is not None for size in own) > 1 or len(shape) != 3:
+        raise ValueError(
+            "`backbone` must take images of any size, and `input_shape` be (H, W, C). "
+            f"Received: backbone of {own}, input_shape={input_shape}"
+        )
     if filters is not None:
         check_positive_int("filters", filters)
     x = convolved(features, filters or max(1, channels_of(features) // 4), 3, name="head")
     x = keras.layers.Dropout(dropout, name="head_dropout")(x)
     shared = keras.Model(first, [x, scores(x, classes)], name="shared")
 
-    image = keras.Input(first.shape[1:], name="image", dtype=first.dtype)
+    image = keras.Input(shape, name="image", dtype=first.dtype)
     seen = [image if size == 1 else ResizeBy(size, name=f"image_{size}")(image) for size in sizes]
     each = [shared(x) for x in seen]
     fuse = ScaleAttention(units, mode=mode, name="scale_attention")

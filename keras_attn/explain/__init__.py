@@ -2,6 +2,7 @@
 
 from keras_attn.explain.attention import attention_stages as attention_stages
 from keras_attn.explain.attention import channel_gates as channel_gates
+from keras_attn.explain.drawing.masks import draw_masks as draw_masks
 from keras_attn.explain.drawing.pictures import blend as blend
 from keras_attn.explain.drawing.pictures import colourise as colourise
 from keras_attn.explain.drawing.pictures import gate_chart as gate_chart

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_attn._keras import arguments_of
 from keras_attn.export.graph.endpoint import class_output
 from keras_attn.layers import (
     attention_by_channel,
@@ -39,15 +40,25 @@ def attention_endpoint(
         return None
     # The layers are called again, on values and not on the graph's symbols: a symbolic call would
     # add a node to each.
-    inputs = {layer.name: layer.input for layer in layers}
+    calls = {layer.name: arguments_of(layer) for layer in layers}
+    inputs = {
+        name: [x for x in keras.tree.flatten(call) if isinstance(x, keras.KerasTensor)]
+        for name, call in calls.items()
+    }
     probe = keras.Model(model.inputs[0], {"": class_output(model), **inputs})
 
     def run(image: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         values = probe(image, training=False)
         found = {}
         for layer in layers:
+            given = iter(values[layer.name])
+            args, kwargs = keras.tree.map_structure(
+                lambda x, given=given: next(given) if isinstance(x, keras.KerasTensor) else x,
+                calls[layer.name],
+            )
+            kwargs |= {"return_attention": True, "training": False}
             try:
-                output, attention = layer(values[layer.name], return_attention=True, training=False)
+                output, attention = layer(*args, **kwargs)
             except MapTooLargeError:  # without the map, the layer has just run
                 continue
             shown = _shown(layer, output, attention)

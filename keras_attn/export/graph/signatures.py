@@ -4,7 +4,7 @@
 |---|---|---|
 | `serving_default` | `image`, float32 (B, H, W, C), as the network takes it | `logits`, `probabilities`; or `outputs`; or what is in the dict that the network gives |
 | `serve_uint8` | `image`, uint8 (B, h, w, C), pixels of any size | the same |
-| `serve_bytes` | `image_bytes`, string (B,), files, see `decoding.py` | `labels`, `scores`, (B, k), the best first |
+| `serve_bytes` | `image_bytes`, string (B,), files, see `decoding.py` | `labels`, `scores`, (B, k), the best first; of a network that gives classes of pixels, `mask_bytes` (B,), see `_Masks` |
 | `serve_attention` | `image_bytes` | those, `image` (B, H, W, C) as the network sees it, 0..1, `attention_<layer>`, and `heads_<layer>` of several heads |
 """  # noqa: E501
 
@@ -26,6 +26,7 @@ DEFAULT = "serving_default"
 UINT8 = "serve_uint8"
 BYTES = "serve_bytes"
 ATTENTION = "serve_attention"
+MASK = "mask_bytes"  # TF Serving's REST interface writes base64 of what is named so
 TOP_K = 5
 FILES = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
@@ -86,7 +87,8 @@ def make_signatures(
     if preprocessing is not None and UINT8 not in missing:
         made.append(_of_pixels(predict, preprocessing, shape))
     if preprocessing is not None and BYTES not in missing:
-        top = _TopClasses(class_output(model).shape[-1], class_names, top_k)
+        classes = class_output(model).shape
+        top = _TopClasses(classes[-1], class_names, top_k) if len(classes) == 2 else _Masks()
         decode = _decoder(preprocessing, shape[-1])
         made.append(_of_bytes(predict, preprocessing, decode, top))
         look = attention_endpoint(model)
@@ -112,8 +114,13 @@ def _missing(model: keras.Model, preprocessing: Preprocessing | None) -> dict[st
     if preprocessing.size is None:
         reason = "the network takes any size, so that files need one: give `preprocessing.size`"
         return dict.fromkeys(of_pixels[1:], reason)
-    if len(class_output(model).shape) != 2 or class_output(model).shape[-1] is None:
-        reason = f"outputs of shape {tuple(class_output(model).shape)} are no classes"
+    classes = tuple(class_output(model).shape)
+    if (
+        len(classes) not in (2, 4)
+        or classes[-1] is None
+        or (len(classes) == 4 and classes[-1] > 256)
+    ):
+        reason = f"outputs of shape {classes} are no classes"
         return dict.fromkeys(of_pixels[1:], reason)
     return {}
 
@@ -128,6 +135,24 @@ class _TopClasses:
     def __call__(self, outputs: Outputs) -> Outputs:
         scores, classes = tf.math.top_k(main_output(outputs), self.k)
         return {"labels": tf.gather(tf.constant(self.names), classes), "scores": scores}
+
+
+class _Masks:
+    """Scores (B, H, W, K) -> `mask_bytes`, a PNG of each image: grey, the class of each pixel.
+
+    It has the size that the network gives, not the file's. Of a single score a pixel is 1 where it
+    is above a half.
+    """
+
+    def __call__(self, outputs: Outputs) -> Outputs:
+        scores = main_output(outputs)
+        if scores.shape[-1] == 1:
+            masks = tf.cast(scores > 0.5, tf.uint8)
+        else:
+            masks = tf.cast(tf.expand_dims(tf.argmax(scores, axis=-1), -1), tf.uint8)
+        # One by one: TF Serving's older versions encode no batch.
+        files = tf.map_fn(tf.io.encode_png, masks, fn_output_signature=tf.string)
+        return {MASK: files}
 
 
 def main_output(outputs: Mapping[str, T]) -> T:
@@ -165,7 +190,7 @@ def _of_bytes(
     predict: Callable[[tf.Tensor], Outputs],
     preprocessing: Preprocessing,
     decode: Callable[[tf.Tensor], tf.Tensor],
-    top: _TopClasses,
+    top: Callable[[Outputs], Outputs],
 ) -> Signature:
     def answer(pixels: tf.Tensor) -> Outputs:
         return top(predict(normalise(preprocessing, pixels)))
@@ -177,7 +202,7 @@ def _of_attention(
     look: Callable[[tf.Tensor], tuple[tf.Tensor, Outputs]],
     preprocessing: Preprocessing,
     decode: Callable[[tf.Tensor], tf.Tensor],
-    top: _TopClasses,
+    top: Callable[[Outputs], Outputs],
 ) -> Signature:
     def answer(pixels: tf.Tensor) -> Outputs:
         scores, attention = look(normalise(preprocessing, pixels))

@@ -143,9 +143,18 @@ def test_explain_draws_the_scales(backbone, tmp_path):
     assert path.stat().st_size > 1000
 
 
+def test_a_known_size(backbone):
+    model = make(backbone, input_shape=(12, 16, 2))
+    assert model.get_layer("image_0.75").output.shape == (None, 9, 12, 2)
+    fixed = keras.Sequential([keras.Input((12, 16, 2)), keras.layers.Conv2D(4, 1)])
+    with pytest.raises(ValueError, match=r"`backbone` must take images of any size.*\(12, 16, 2\)"):
+        make(fixed)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"input_shape": (12, 16)}, r"`input_shape` be \(H, W, C\)"),
         ({"scales": (1.0,)}, "`scales` must be two or more, from 1 downwards"),
         ({"scales": (0.5, 1.0)}, "`scales` must be two or more, from 1 downwards"),
         ({"scales": (1.0, 0.5, 0.5)}, r"from 1 downwards. Received: scales=\(1.0, 0.5, 0.5\)"),
