@@ -70,6 +70,8 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.applications.se_resnet import SEResNet152 as SEResNet152
     from keras_attn.applications.se_resnet import SEResNeXt50 as SEResNeXt50
     from keras_attn.applications.se_resnet import SEResNeXt101 as SEResNeXt101
+    from keras_attn.applications.show_attend_tell import Captioner as Captioner
+    from keras_attn.applications.show_attend_tell import ShowAttendTell as ShowAttendTell
     from keras_attn.applications.timm import TimmResNet as TimmResNet
     from keras_attn.applications.timm import VoVNet as VoVNet
     from keras_attn.applications.wide_resnet import AAWideResNet28x10 as AAWideResNet28x10
