@@ -55,7 +55,7 @@ def caption_grid(
     Example:
         >>> found = caption_grid(3)
         >>> found.images.shape, " ".join(found.words[token] for token in found.tokens[0])
-        ((3, 32, 32, 3), 'yellow square red disc   ')
+        ((3, 32, 32, 3), 'red cross yellow square yellow cross   ')
     """
     check_positive_int("count", count)
     check_positive_int("cells", cells)
@@ -89,5 +89,5 @@ def _shapes(size: int) -> list[np.ndarray]:
     return [
         np.maximum(across, down) < size / 2 - 1,
         np.hypot(across, down) < size / 2 - 0.5,
-        np.abs(across - down) < size / 5,
+        (np.abs(across - down) < size / 5) & (np.maximum(across, down) < size / 2 - 1),
     ]
