@@ -21,7 +21,6 @@ from keras_attn.explain.maps import (
     attention_maps,
     check_images,
     run_layers,
-    to_numpy,
 )
 from keras_attn.explain.methods.gradients import CAMS, map_stages
 from keras_attn.explain.scale import GATE, SHARE, WIDE_GATE
@@ -177,7 +176,7 @@ def _steps(
 ) -> Image.Image:
     """A panel for each step of a caption, which ends where nothing is looked at any more."""
     output, attention = run_layers(model, images, [name])[name]
-    maps, tokens = to_numpy(attention), keras.ops.convert_to_numpy(output["tokens"])
+    maps, tokens = attention, output["tokens"].astype(int)
     steps = max(1, int((tokens > 0).sum(axis=1).max()))
     rows, captions = [], []
     for image, written, looked in zip(drawn, tokens, maps, strict=True):

@@ -25,6 +25,7 @@ OF_A_DICT = (
     applications.DeepRecurrentAttention,
     applications.RACNN,
     applications.RecurrentAttention,
+    applications.ShowAttendTell,
 )
 
 

@@ -108,7 +108,7 @@ class AdditiveSpatialAttention(LayerOfParts):
     def build(self, features_shape: Shape, state_shape: Shape) -> None:
         """Makes the dense layers."""
         depth = self._sequence_shape(features_shape)[2]
-        width = state_shape[-1]
+        width = int(state_shape[-1] or 0)
 
         def dense(name: str, inputs: int, units: int, **options: Any) -> keras.layers.Dense:
             layer = keras.layers.Dense(units, name=name, dtype=self.attention_dtype, **options)
@@ -248,15 +248,16 @@ class AdditiveSpatialAttention(LayerOfParts):
 
     def _sequence_shape(self, shape: Shape) -> tuple[Any, int | None, int]:
         """(B, L, D); raises a ValueError where the features have no such shape."""
-        depth_axis = 1 if len(shape) == 4 and self.data_format == "channels_first" else -1
-        if len(shape) not in (3, 4) or shape[depth_axis] is None:
+        is_first = len(shape) == 4 and self.data_format == "channels_first"
+        depth = shape[1 if is_first else -1]
+        if len(shape) not in (3, 4) or depth is None:
             raise ValueError(
                 "`features` must be a map (B, h, w, D) or a sequence (B, L, D) of a known D. "
                 f"Received: features with shape {tuple(shape)}"
             )
         grid = self._grid(shape)
         length = None if None in grid else math.prod(grid)
-        return shape[0], length, shape[depth_axis]
+        return shape[0], length, depth
 
     def _grid(self, shape: Any) -> tuple[Any, ...]:
         """(h, w) of a map, (L,) of a sequence."""

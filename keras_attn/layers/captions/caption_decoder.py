@@ -300,13 +300,14 @@ class CaptionDecoder(LayerOfParts):
 
     def _grid_and_depth(self, shape: Shape) -> tuple[int, int, int]:
         """(h, w, D) of a map."""
-        sides = tuple(shape[1:]) if len(shape) == 4 else (None,)
-        if None in sides:
+        height, width, depth = tuple(shape[1:]) if len(shape) == 4 else (None, None, None)
+        if height is None or width is None or depth is None:
             raise ValueError(
                 "`features` must be a map (B, h, w, D) whose h, w and D are known. "
                 f"Received: features with shape {tuple(shape)}"
             )
-        return sides if self.data_format == "channels_last" else (*sides[1:], sides[0])
+        is_last = self.data_format == "channels_last"
+        return (height, width, depth) if is_last else (width, depth, height)
 
     @staticmethod
     def _length(shape: Shape) -> int:

@@ -12,9 +12,11 @@ from helpers.paths import ROOT
 
 FILES = (
     "tests/layers/glimpses",
+    "tests/layers/captions",
     "tests/losses",
     "tests/applications/test_recurrent_attention.py",
     "tests/applications/test_racnn.py",
+    "tests/applications/test_show_attend_tell.py",
     "tests/finetune/test_alternating.py",
 )
 
