@@ -117,7 +117,8 @@ def test_a_hard_look_is_drawn_in_training(features, state):
 def test_the_logarithm_of_a_places_probability(features, state):
     layer = small(mode="hard")
     given = np.array([4, 1])
-    _, alpha, density = layer.attend(features, layer.project(features), state, given=given)
+    places, state = (ops.convert_to_tensor(x, DTYPE) for x in (features, state))
+    _, alpha, density = layer.attend(places, layer.project(places), state, given=given)
     alpha = ops.convert_to_numpy(alpha)
     np.testing.assert_allclose(
         ops.convert_to_numpy(density), np.log(alpha[[0, 1], given]), atol=EXACT
