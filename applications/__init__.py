@@ -22,6 +22,8 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.applications.attention_resnet import GEResNet50 as GEResNet50
     from keras_attn.applications.attention_resnet import SKResNet50 as SKResNet50
     from keras_attn.applications.bn_inception import SEBNInception as SEBNInception
+    from keras_attn.applications.captions import Captioner as Captioner
+    from keras_attn.applications.captions import ShowAttendTell as ShowAttendTell
     from keras_attn.applications.cifar_resnet import CIFARResNet as CIFARResNet
     from keras_attn.applications.common.construction import pyramid_outputs as pyramid_outputs
     from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_attn._checks import check_int, check_pair
+from keras_attn.applications.common.backbone import image_shape
 from keras_attn.applications.racnn.classifier import ScaleClassifier
 from keras_attn.applications.racnn.nested_boxes import NestedBoxes
 from keras_attn.layers import AttentionProposal, AttentionZoom
@@ -75,7 +76,7 @@ def RACNN(
     """
     check_int("scales", scales, "an integer of at least 2", least=2)
     check_int("classes", classes, "an integer of at least 2", least=2)
-    shape = _image_shape(backbone, input_shape)
+    shape = image_shape(backbone, input_shape)
     image = keras.Input(shape, name="image")
     sides = shape[:2] if size is None else check_pair("size", size)
     if None not in backbone.inputs[0].shape[1:3] and sides != shape[:2]:
@@ -137,30 +138,3 @@ def _copy(backbone: keras.Model, name: str) -> keras.Model:
     copy = keras.models.clone_model(backbone, clone_function=renamed, recursive=True)
     copy.set_weights(backbone.get_weights())
     return keras.Model(copy.inputs[0], copy.outputs[0], name=name)
-
-
-def _image_shape(
-    backbone: keras.Model, input_shape: tuple[int, int, int] | None
-) -> tuple[int, int, int]:
-    """(H, W, C) of the images, all known."""
-    inputs, outputs = getattr(backbone, "inputs", None), getattr(backbone, "outputs", None)
-    if not inputs or not outputs or len(inputs) != 1 or len(outputs) != 1:
-        raise ValueError(
-            "`backbone` must be a functional or a built Sequential model of one input and one "
-            f"output. Received: backbone={backbone!r}"
-        )
-    if len(inputs[0].shape) != 4 or len(outputs[0].shape) != 4:
-        raise ValueError(
-            "`backbone` must give features (B, h, w, C) of images (B, H, W, C), as with "
-            f"include_top=False. Received: backbone {backbone.name!r} from {inputs[0].shape} to "
-            f"{outputs[0].shape}"
-        )
-    own = tuple(inputs[0].shape[1:])
-    shape = own if input_shape is None else tuple(input_shape)
-    fits = len(shape) == 3 and all(a in (None, b) for a, b in zip(own, shape, strict=True))
-    if not fits or None in shape:
-        raise ValueError(
-            "`input_shape` must be (H, W, C), all known, as the backbone takes them. "
-            f"Received: input_shape={input_shape}, backbone of {own}"
-        )
-    return shape[0], shape[1], shape[2]

@@ -16,12 +16,18 @@ from keras_attn.explain.drawing.files import write_png
 from keras_attn.explain.drawing.pictures import blend, panel_of
 from keras_attn.explain.drawing.sheet import bars_panel, boxes_panel, plain_panel, sheet
 from keras_attn.explain.heat_maps import HeatMaps, heat_maps, method_for, predicted
-from keras_attn.explain.maps import attention_layers, attention_maps, check_images
+from keras_attn.explain.maps import (
+    attention_layers,
+    attention_maps,
+    check_images,
+    run_layers,
+)
 from keras_attn.explain.methods.gradients import CAMS, map_stages
-from keras_attn.explain.scale import GATE, WIDE_GATE
+from keras_attn.explain.scale import GATE, SHARE, WIDE_GATE
 from keras_attn.explain.targets import Target, gives_scores
 from keras_attn.explain.watching import attention_layers_by_name, layers_by_name
 from keras_attn.layers import attention_form
+from keras_attn.layers.contract import Form
 
 
 def explain(
@@ -46,7 +52,8 @@ def explain(
 
     A gate of channels, such as `SqueezeExcite`, has no places: its channels are drawn as bars from
     left to right, `SelectiveKernel`'s branches one above another. Where the attention is boxes, as
-    `RecurrentGlimpses` gives, they are drawn over the image, the first blue, the last yellow.
+    `RecurrentGlimpses` gives, they are drawn over the image, the first blue, the last yellow. Of a
+    caption there is a panel for each word, and `class_names` are the words.
 
     Args:
         model: A functional or `Sequential` model, built, that takes `(B, H, W, C)`.
@@ -85,6 +92,8 @@ def explain(
     images = check_images(model, images)
     if method in (None, "attention") and (looking := _looking(model, layer)):
         return write_png(_boxes(model, images, drawn, looking), out_png)
+    if method in (None, "attention") and (looking := _looking(model, layer, "steps")):
+        return write_png(_steps(model, images, drawn, looking, class_names), out_png)
     if method is None:
         method = _method(model, layer)
     if method == "attention":
@@ -129,12 +138,16 @@ def _has_channel_gate(model: keras.Model, name: str | None) -> bool:
     return name in layers and attention_form(layers[name]) == "channel_gate"
 
 
-def _looking(model: keras.Model, layer: str | None) -> str | None:
-    """The layer whose boxes are drawn: the one that is asked for, or a model's only attention."""
+def _looking(model: keras.Model, layer: str | None, form: Form = "boxes") -> str | None:
+    """The layer that is drawn in a way of its own: the one that is asked for, or the last of all.
+
+    A caption's steps are what such a network is for; boxes are drawn where there is nothing else.
+    """
     forms = {name: attention_form(each) for name, each in attention_layers_by_name(model).items()}
-    if layer is None and set(forms.values()) == {"boxes"}:
-        layer = list(forms)[-1]
-    return layer if layer is not None and forms.get(layer) == "boxes" else None
+    if layer is None and forms:
+        last = list(forms)[-1]
+        layer = last if form == "steps" or set(forms.values()) == {form} else None
+    return layer if layer is not None and forms.get(layer) == form else None
 
 
 def _boxes(model: keras.Model, images: np.ndarray, drawn: np.ndarray, name: str) -> Image.Image:
@@ -151,6 +164,35 @@ def _boxes(model: keras.Model, images: np.ndarray, drawn: np.ndarray, name: str)
         subtitle=f"{steps} glimpses, from the first to the last",
         ends=("1", str(steps)),
         unit="glimpse",
+    )
+
+
+def _steps(
+    model: keras.Model,
+    images: np.ndarray,
+    drawn: np.ndarray,
+    name: str,
+    words: Sequence[str] | None,
+) -> Image.Image:
+    """A panel for each step of a caption, which ends where nothing is looked at any more."""
+    output, attention = run_layers(model, images, [name])[name]
+    maps, tokens = attention, output["tokens"].astype(int)
+    steps = max(1, int((tokens > 0).sum(axis=1).max()))
+    rows, captions = [], []
+    for image, written, looked in zip(drawn, tokens, maps, strict=True):
+        heats = [SHARE.of(each[None])[0] for each in looked[:steps]]
+        rows.append([panel_of(image), *[blend(image, each, scale=(0, 1)) for each in heats]])
+        said = [str(token) if words is None else words[token] for token in written if token > 0]
+        captions.append(said)
+    return sheet(
+        rows,
+        ["image", *[str(step + 1) for step in range(steps)]],
+        [" ".join(said) or "no words" for said in captions],
+        title=name,
+        subtitle=f"where each of at most {steps} words looks",
+        ends=(f"{SHARE.low:g}", f"{SHARE.high:g}"),
+        unit=SHARE.unit,
+        notes=captions,
     )
 
 

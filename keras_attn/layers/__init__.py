@@ -18,6 +18,11 @@ from keras_attn.layers.building_blocks.sinusoidal_position_encoding_2d import (
 from keras_attn.layers.building_blocks.zero_padding_shortcut2d import (
     ZeroPaddingShortcut2D as ZeroPaddingShortcut2D,
 )
+from keras_attn.layers.captions.additive_spatial_attention import (
+    AdditiveSpatialAttention as AdditiveSpatialAttention,
+)
+from keras_attn.layers.captions.caption_decoder import CaptionDecoder as CaptionDecoder
+from keras_attn.layers.captions.caption_search import CaptionSearch as CaptionSearch
 from keras_attn.layers.contract import attention_by_channel as attention_by_channel
 from keras_attn.layers.contract import attention_by_place as attention_by_place
 from keras_attn.layers.contract import attention_form as attention_form

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import keras
 from keras import ops
 
-Form: TypeAlias = Literal["channel_gate", "place_gate", "mask", "map", "boxes"]
+Form: TypeAlias = Literal["channel_gate", "place_gate", "mask", "map", "steps", "boxes"]
 """What an attention is.
 
 | form | what it holds | its layout |
@@ -27,6 +27,7 @@ Form: TypeAlias = Literal["channel_gate", "place_gate", "mask", "map", "boxes"]
 | `"place_gate"` | a weight for each place, on the output's grid or a coarser one | (B, h, w, 1), or (B, h, w, n) with n of them |
 | `"mask"` | a weight for each place and channel | (B, H, W, C), H and W as the output's |
 | `"map"` | a weight for each query and key | (B, N, H W, H W), N being the heads |
+| `"steps"` | a weight for each place at each of T steps | (B, T, h, w) |
 | `"boxes"` | parts of the image that are looked at, one after another | (B, T, S, 4): S boxes at each of T steps, in `BoxCrop2D`'s normalized units |
 """  # noqa: E501
 
@@ -131,7 +132,8 @@ def attention_by_place(
     """The attention of each place: one value for each.
 
     Of a mask or a gate of places it is the mean over the channels; of a map what each place
-    receives, the mean over heads and queries, or with `query` what one place pays.
+    receives, the mean over heads and queries, or with `query` what one place pays; of steps their
+    mean.
 
     Args:
         layer: The layer.
@@ -221,6 +223,8 @@ def usual_by_place(
     if form in ("channel_gate", "boxes"):
         return None
     attention = ops.cast(attention, keras.backend.result_type(attention.dtype, "float32"))
+    if form == "steps":
+        return ops.mean(attention, axis=1)
     if form != "map":
         return ops.mean(attention, axis=channel_axis)
     if query is None:

@@ -19,8 +19,15 @@ from keras_attn.explain import (
     overlay,
     read_image,
 )
-from keras_attn.explain.drawing.pictures import OPACITY, PANEL, RAMP
-from keras_attn.layers import AttentionModule, AugmentedConv2D, SelfAttention2D, SqueezeExcite
+from keras_attn.explain.drawing.pictures import OPACITY, PANEL, RAMP, panel_of
+from keras_attn.layers import (
+    AttentionModule,
+    AugmentedConv2D,
+    CaptionDecoder,
+    CaptionSearch,
+    SelfAttention2D,
+    SqueezeExcite,
+)
 
 HEIGHT, WIDTH = 7, 5
 
@@ -311,3 +318,24 @@ def test_explain_draws_what_was_looked_at(tmp_path):
         np.testing.assert_array_equal(place, colour)
     with pytest.raises(ValueError, match="boxes are drawn by `explain`"):
         heat_maps(model, np.zeros((1, 12, 12, 1)), "attention", layer="glimpses")
+
+
+def test_explain_draws_a_panel_for_each_word(tmp_path):
+    image = keras.Input((2, 3, 3))
+    decoder = CaptionDecoder(5, 2, 3, 2)
+    model = keras.Model(image, CaptionSearch(decoder, 4, name="search")(image))
+    words = ["", "unknown", "red", "green", "disc"]
+    for weight in decoder.trainable_weights:
+        weight.assign(np.zeros(weight.shape))
+    decoder.head.bias.assign([0, 0, 1, 0, 0])  # "red" four times, looking everywhere alike
+    explain(model, np.zeros((2, 3, 3)), tmp_path / "red.png", class_names=words)
+    decoder.head.bias.assign([1, 0, 0, 0, 0])  # no words: one panel
+    explain(model, np.zeros((2, 3, 3)), tmp_path / "none.png", class_names=words)
+    sizes = []
+    for name in ("red.png", "none.png"):
+        with Image.open(tmp_path / name) as picture:
+            sizes.append(picture.size)
+    panel = panel_of(np.zeros((2, 3, 3))).size[0]
+    assert sizes[0][0] - sizes[1][0] == 3 * (panel + 16)
+    maps = attention_maps(model, np.zeros((1, 2, 3, 3)))["search"]
+    np.testing.assert_array_equal(maps[:, 1:], 0)  # after the end nothing is looked at

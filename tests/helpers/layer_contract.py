@@ -577,9 +577,12 @@ CASES += [
 # Their own tests hold what the cases hold of layers that take one image and give one.
 OF_SEVERAL_TENSORS = {
     layers.AttentionGate,
+    layers.AdditiveSpatialAttention,
     layers.AttentionProposal,  # boxes, which have no channels
     layers.AttentionZoom,
     layers.BoxCrop2D,
+    layers.CaptionDecoder,
+    layers.CaptionSearch,
     layers.GlimpseSensor,
     layers.RecurrentGlimpses,
     layers.ScaleAttention,

@@ -27,6 +27,7 @@ OF_A_DICT = (
     applications.RecurrentAttention,
     applications.ScaleAwareSegmentation,
     applications.TwoDepthFCN,
+    applications.ShowAttendTell,
 )
 OF_PIXELS = (applications.DANet, applications.DeepLabV3, applications.FCN)
 

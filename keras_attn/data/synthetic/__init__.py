@@ -1,5 +1,7 @@
 """Images that are drawn, with the truth about what they show: for tests and comparisons."""
 
+from keras_attn.data.synthetic.caption_grid import Captions as Captions
+from keras_attn.data.synthetic.caption_grid import caption_grid as caption_grid
 from keras_attn.data.synthetic.digits import cluttered_digits as cluttered_digits
 from keras_attn.data.synthetic.digits import digit_pairs as digit_pairs
 from keras_attn.data.synthetic.scenes import Scenes as Scenes

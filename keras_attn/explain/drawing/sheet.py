@@ -91,6 +91,7 @@ def sheet(
     subtitle: str,
     ends: tuple[str, str],
     unit: str,
+    notes: Sequence[Sequence[str]] | None = None,
 ) -> Image.Image:
     """Panels of one size in rows and columns, and the colour bar of all.
 
@@ -102,6 +103,7 @@ def sheet(
         subtitle: A line under it.
         ends: What the low and the high end of the bar stand for.
         unit: What the bar's values are.
+        notes: What stands under each image's panels after the first, where it isn't `columns`.
     """
     width, height = rows[0][0].size
     step, line = width + GAP, height + FOOTER
@@ -118,6 +120,8 @@ def sheet(
             left = GAP + column * step
             canvas.paste(panel, (left, top))
             said, colour = (captions[row], INK) if column == 0 else (columns[column], GREY)
+            if column and notes is not None:
+                said = notes[row][column - 1] if column <= len(notes[row]) else ""
             draw.text((left, top + height + 7), shortened(said, text, width), colour, text)
     bar = colourise(np.linspace(1.0, 0.0, height))[:, None]  # (height, 1, 3), high at the top
     canvas.paste(Image.fromarray(np.repeat(bar, BAR_WIDTH, axis=1)), (bar_left, HEADER))

@@ -19,6 +19,8 @@ FILES = (
     "tests/applications/segmentation/test_heads.py",
     "tests/applications/segmentation/test_scale_aware.py",
     "tests/applications/segmentation/test_two_depth.py",
+    "tests/layers/captions",
+    "tests/applications/test_show_attend_tell.py",
     "tests/finetune/test_alternating.py",
 )
 
