@@ -20,7 +20,7 @@ FILES = (
     "tests/applications/segmentation/test_scale_aware.py",
     "tests/applications/segmentation/test_two_depth.py",
     "tests/layers/captions",
-    "tests/applications/test_show_attend_tell.py",
+    "tests/applications/captions",
     "tests/finetune/test_alternating.py",
 )
 
