@@ -8,6 +8,7 @@ DOCUMENTERS := $(VENV)/.documenters
 BACKENDS := .venv-backends
 NEWEST_KERAS := .venv-newest-keras/bin
 IN_PARALLEL := -n 2 --dist loadfile
+QUICK := not slow and not backend and not browser and not docs
 # Errors only: setuptools takes folders of data for packages, and says so at length.
 PIP    := -m pip install --quiet --quiet --disable-pip-version-check
 # So that editors and type checkers find the package, too, which no import hook tells them.
@@ -16,7 +17,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 # TensorFlow's start-up chatter is no news in what these targets print.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install demo lint check test test-slow test-backends test-browser test-newest-keras \
+.PHONY: help install demo lint check test test-thorough test-slow test-backends test-browser test-newest-keras \
   docs test-docs \
   coverage test-wheel test-extras test-tensorflow-serving reliability bench results clean
 .DEFAULT_GOAL := help
@@ -46,7 +47,10 @@ lint: $(READY)  ## ruff, mypy and pyright
 check: lint test  ## lint, types and the fast suite: what a commit must pass
 
 test: $(READY)  ## the fast suite: five minutes on two cores
-	$(BIN)/python -m pytest -m "not slow and not backend and not browser and not docs" $(IN_PARALLEL) $(TESTS)
+	$(BIN)/python -m pytest -m "not thorough and $(QUICK)" $(IN_PARALLEL) $(TESTS)
+
+test-thorough: $(READY)  ## more of the same: further networks, layers, formats and restarts
+	$(BIN)/python -m pytest -m "thorough and $(QUICK)" $(IN_PARALLEL) $(TESTS)
 
 $(BACKENDS)/.backends: pyproject.toml
 	@$(MAKE) --no-print-directory install VENV=$(BACKENDS)
@@ -65,7 +69,7 @@ test-newest-keras:  ## the layers and saved weights on the newest Keras there is
 	@$(NEWEST_KERAS)/python $(PIP) $(EDITABLE) ".[tensorflow,hub]" "pytest>=9,<10"
 	@$(NEWEST_KERAS)/python $(PIP) --upgrade keras
 	@$(NEWEST_KERAS)/python -c "import keras; print('Keras', keras.__version__)"
-	$(NEWEST_KERAS)/python -m pytest -m "not slow and not backend and not browser and not docs" \
+	$(NEWEST_KERAS)/python -m pytest -m "$(QUICK)" \
 	  $(or $(TESTS),tests/layers/test_contract.py tests/weights/test_files.py)
 
 test-browser: $(READY)  ## the server's page, in Chromium (Debian's package `chromium`)
@@ -83,8 +87,8 @@ docs: $(DOCUMENTERS)  ## the documents as a site, build/site/index.html
 test-docs: $(DOCUMENTERS)  ## run every example of the documents: some minutes
 	$(BIN)/python -m pytest -m docs $(TESTS)
 
-coverage: $(READY)  ## the fast suite with line and branch coverage
-	$(BIN)/python -m pytest -m "not slow and not backend and not browser and not docs" $(IN_PARALLEL) --cov $(TESTS)
+coverage: $(READY)  ## the fast and the thorough suite with line and branch coverage
+	$(BIN)/python -m pytest -m "$(QUICK)" $(IN_PARALLEL) --cov $(TESTS)
 
 test-tensorflow-serving: $(READY)  ## TF Serving's own tests on ours, of its clone FOLDER: a quarter of an hour
 	@test -d "$(FOLDER)/tensorflow_serving" || \

@@ -139,6 +139,7 @@ def test_the_loss_of_several_targets_by_hand(context):
     assert float(loss) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_several_targets_train_and_are_saved(images, tmp_path):
     """Every weight learns: the context, the second layer and the policy by reinforcement."""
     model = make_deep()

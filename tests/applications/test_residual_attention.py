@@ -111,6 +111,7 @@ def read_before(layers, kinds):
     return reads
 
 
+@pytest.mark.thorough
 def test_layer_by_layer(prototxt_and_model, monkeypatch):
     """Each convolution and BN of the prototxt is called once, in an order of its graph.
 
@@ -146,7 +147,7 @@ def test_layer_by_layer(prototxt_and_model, monkeypatch):
             assert order[id(named[source])] < order[id(layer)], f"{name} before {source}"
 
 
-@pytest.mark.parametrize("size", [(65, 37), (64, 32)])
+@pytest.mark.parametrize("size", [(65, 37), pytest.param((64, 32), marks=pytest.mark.thorough)])
 def test_the_whole_network_in_numpy(prototxt_and_model, size):
     """The prototxt's own graph with our weights gives our last map and logits."""
     layers, model = prototxt_and_model

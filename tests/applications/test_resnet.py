@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.layer_contract import assert_close
+from helpers.marks import thorough
 from helpers.network_checks import (
     NetworkChecks,
     as_trained,
@@ -84,7 +85,11 @@ COUNTS = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in COUNTS]
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n if "50" in n else thorough(n)
+        for n in COUNTS
+    ],
 )
 def test_parameters_and_names(name, built):
     model = built(name)
@@ -150,8 +155,8 @@ def se_parameters(**kwargs):
         ({"stages": [4]}, 1_579_392),
         pytest.param({"stages": []}, 0, marks=pytest.mark.slow),
         ({"placement": "3x3"}, 161_196),
-        ({"placement": "post"}, 2_530_992),
-        ({"placement": "identity"}, 2_530_992),
+        thorough(({"placement": "post"}, 2_530_992)),
+        thorough(({"placement": "identity"}, 2_530_992)),
     ],
 )
 def test_the_papers_ablation(kwargs, parameters, no_values):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.marks import rest_thorough
 from keras_attn.classifiers import networks, open_classifier
 from keras_attn.classifiers.evaluation import evaluate_classifier
 from keras_attn.classifiers.kinds import Source
@@ -65,7 +66,7 @@ def forms(photos, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", rest_thorough(FORMS, fast=2))
 def test_the_same_probabilities_from_each_form(forms, photos, form):
     files = [photos / "red/0.png", photos / "blue/3.png"]
     classifier = open_classifier(forms / form)

@@ -124,6 +124,7 @@ def test_plots_that_a_kill_prevented_are_drawn_later(run_folder, capsys):
     assert plot.read_bytes() == before
 
 
+@pytest.mark.thorough
 def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, capsys, no_xla):
     command = [
         "train",
@@ -188,6 +189,7 @@ def test_a_folder_of_images_is_split_again_as_it_was(tmp_path, capsys, no_xla):
     assert "warning: the data differ" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
     """A server's answer is the run's own."""
     base = tmp_path / "served" / "digits"
@@ -245,6 +247,7 @@ def test_export_to_other_formats(run_folder, image_file, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1"]
 
 
+@pytest.mark.thorough
 def test_finetune_a_run(run_folder, tmp_path, capsys, no_xla):
     out = tmp_path / "tuned"
     arguments = ["finetune", "--weights", str(run_folder), "--out", str(out), "--limit", "64"]

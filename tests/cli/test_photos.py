@@ -37,6 +37,7 @@ def test_all_that_cannot_be_read_is_said_before_anything_is_done(here, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_what_was_found_and_chosen_is_said(here, tmp_path, capsys):
     command = ["train", "--data", str(here), "--skip-unreadable", "--epochs", "1", "--quiet"]
     assert main([*command[:-1], "--limit", "24", "--no-plots"]) == 0

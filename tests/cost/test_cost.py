@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from helpers.marks import rest_thorough
 from keras_attn import cost as cost_module
 from keras_attn import insertion
 from keras_attn.applications import MODELS
@@ -269,6 +270,7 @@ def test_what_cannot_be_counted():
     "name, expected",
     [("residual_attention56_cifar", 122_825_216), ("residual_attention56", 6_270_836_736)],
 )
+@pytest.mark.thorough
 def test_residual_attention(name, expected):
     assert count_cost(MODELS[name]()).macs == expected
 
@@ -281,7 +283,7 @@ def test_the_table_has_every_network():
     assert list(read_costs()) == list(MODELS)
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", rest_thorough(QUICK, fast=2))
 def test_the_table_is_what_is_counted(name):
     assert read_costs()[name] == count_cost(MODELS[name]())
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from helpers.marks import rest_thorough
 from keras_attn.data import splits
 from keras_attn.data.augment import CROP_PADDING
 from keras_attn.data.batches.tensorflow_pipeline import evaluation_batches, training_batches
@@ -169,7 +170,9 @@ def test_each_time_is_augmented_anew_and_on_another_replica():
 
 
 @pytest.mark.parametrize("kind", ["arrays", "stream", "files"])
-@pytest.mark.parametrize("augment", [EXACT, ("crop", "cutmix")], ids=len)
+@pytest.mark.parametrize(
+    "augment", [EXACT, pytest.param(("crop", "cutmix"), marks=pytest.mark.thorough)], ids=len
+)
 def test_start_step_is_the_same_as_skipping(kind, augment, tmp_path, monkeypatch):
     dataset = noise()
     if kind == "stream":
@@ -186,7 +189,8 @@ def test_start_step_is_the_same_as_skipping(kind, augment, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("kind", "repeats"), [(lambda d: d, 1), (as_stream, 1), (lambda d: d, 4), (as_stream, 4)]
+    ("kind", "repeats"),
+    rest_thorough([(lambda d: d, 4), (as_stream, 1), (lambda d: d, 1), (as_stream, 4)], fast=2),
 )
 def test_replicas_batches_together_are_the_batch_of_one(kind, repeats):
     dataset, count = kind(noise()), 9

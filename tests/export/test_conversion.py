@@ -133,6 +133,7 @@ def test_onnx_keeps_names_and_names_axes(saved_model, tmp_path):
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("export", [export_onnx, export_tflite])
 def test_relative_positions(fixed, tmp_path, export):
     suffix = {export_onnx: "onnx", export_tflite: "tflite"}[export]
@@ -148,6 +149,7 @@ def test_tflite_has_built_in_operators_only(saved_model, tmp_path):
     assert len(report["checks"]) == 8
 
 
+@pytest.mark.thorough
 def test_int8(fixed, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 12, 10, 3)).astype("float32")
     path = export_tflite_int8(fixed, tmp_path / "net.tflite", images, least_agreement=0.5)

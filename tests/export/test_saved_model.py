@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from helpers.marks import rest_thorough
 from keras_attn.applications import RACNN, RecurrentAttention
 from keras_attn.explain import attention_maps
 from keras_attn.export import export_saved_model, find_versions, saved_model
@@ -129,7 +130,16 @@ def plain_sequential():
 
 @pytest.mark.parametrize(
     "make",
-    [nested_sequential, nested_alone, input_in_a_list, input_and_output_in_dicts, plain_sequential],
+    rest_thorough(
+        [
+            nested_alone,
+            input_and_output_in_dicts,
+            nested_sequential,
+            input_in_a_list,
+            plain_sequential,
+        ],
+        fast=2,
+    ),
 )
 def test_structures(tmp_path, make):
     model = make()
@@ -140,6 +150,7 @@ def test_structures(tmp_path, make):
     np.testing.assert_allclose(result["probabilities"], expected, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_dict_of_outputs(tmp_path, one_loader):
     """What is in it keeps its name; `probabilities` are what files are classified by."""
     model = RecurrentAttention((12, 12, 3), 4, num_glimpses=3, num_scales=2, glimpse_size=4)

@@ -59,6 +59,7 @@ def proposals(model):
     return [layer for layer in model.layers if isinstance(layer, AttentionProposal)]
 
 
+@pytest.mark.thorough
 def test_a_turn_ends_when_its_loss_has_settled(images, tmp_path):
     turns = Turns(1, 50, 2, min_delta=1e9, pretraining_epochs=0)
     history = alternate(make(), images, LABELS, tmp_path, turns=turns)

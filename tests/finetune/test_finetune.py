@@ -160,6 +160,7 @@ def test_each_stage_has_its_rate(dataset, tmp_path, monkeypatch):
     assert seen["learning_rate"] == 0.08
 
 
+@pytest.mark.thorough
 def test_gradual_unfreezing(dataset, tmp_path):
     before = weights_of(pretrained())
     result = finetune(pretrained, dataset, tmp_path, epochs=5, unfreeze_every=1, **QUICK)
@@ -278,6 +279,7 @@ def test_another_fine_tuning_is_refused(tuned, dataset, changes, message):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+@pytest.mark.thorough
 def test_overwriting_a_fine_tuning_keeps_other_files(tuned, dataset, tmp_path):
     for path in tuned[0].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -427,6 +427,7 @@ def test_sequential_and_normalization():
     assert attending.layers[0].name == "picture"
 
 
+@pytest.mark.thorough
 def test_channels_first():
     """The layers follow the model's format; TensorFlow has no such convolutions on the CPU."""
     image = keras.Input((16, 6, 5))

@@ -61,6 +61,17 @@ typical_layers = pytest.mark.parametrize(
     [pytest.param(case, marks=[] if case in TYPICAL else pytest.mark.slow) for case in CASES],
     ids=lambda case: case.name,
 )
+# What asks Keras about each layer in the same way: as above, all of them in the thorough suite.
+usual_layers = pytest.mark.parametrize(
+    "case",
+    [
+        case
+        if case in TYPICAL
+        else pytest.param(case, marks=pytest.mark.thorough if case in FIRST else pytest.mark.slow)
+        for case in CASES
+    ],
+    ids=lambda case: case.name,
+)
 typical_or_others = pytest.mark.parametrize(
     "cases",
     [
@@ -119,7 +130,7 @@ def _kernels_differ(layer):
             assert one.shape != other.shape or not np.array_equal(one, other)
 
 
-@each_layer
+@usual_layers
 def test_dynamic_sizes(case):
     """One functional model with unknown H and W equals the layer at each size."""
     inputs = keras.Input((None, None, case.shape[-1]))
@@ -167,7 +178,7 @@ def _training(case):
     return {"training": True} if "training" in parameters else {}
 
 
-@each_layer
+@usual_layers
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_mixed_precision(case, dtype):
     """Equal to float32 within rounding, be the inputs small or large, with the map and without."""
@@ -279,7 +290,7 @@ def test_training_by_hand(case):
         assert_close(np.asarray(changed[weight.path]), weight.numpy())
 
 
-@each_layer
+@usual_layers
 def test_no_image(case):
     """Of no image the output is empty and each gradient zero."""
     layer = case.make_built()
@@ -373,6 +384,7 @@ def test_saved_model(cases, tmp_path):
         assert compiled == [], case.name  # TF Serving runs with XLA off
 
 
+@pytest.mark.thorough
 @typical_layers
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")  # its own fit
 def test_kerass_own_layer_test(case):
@@ -390,6 +402,7 @@ def test_composes_in_sequential(case):
     assert model(case.inputs()).shape == model.compute_output_shape(case.shape)
 
 
+@pytest.mark.thorough
 @typical_or_others
 def test_files_load_in_a_fresh_process(cases, tmp_path):
     """A model of each case, where only `import keras_attn` was run."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.marks import rest_thorough
 from helpers.paths import WITH_HELPERS
 from helpers.training import QUICK, SHAPE, Stop, build_model, make_dataset, sure_model, weights_of
 from keras_attn.data.batches.tensorflow_pipeline import training_batches
@@ -46,7 +47,7 @@ def test_train_learns_and_reports(dataset, tmp_path):
     assert float(result.model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-8)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", rest_thorough(["sgd", "adamw"]))
 def test_the_seed_fixes_the_result(dataset, tmp_path, optimizer):
     def weights(seed):
         result = train(
@@ -103,7 +104,7 @@ def test_evaluate_by_hand(dataset):
         assert metrics["loss"] == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("mixed_precision", [None, "float16"])
+@pytest.mark.parametrize("mixed_precision", rest_thorough([None, "float16"]))
 def test_there_is_one_loss(dataset, tmp_path, mixed_precision):
     quick = {**QUICK, "learning_rate": 1e-6, "mixed_precision": mixed_precision}
     result = train(sure_model, dataset, tmp_path, **quick, keep_best=True)
@@ -232,9 +233,7 @@ SLOW = {**QUICK, "epochs": 9, "learning_rate": 1e-9, "warmup": 0.0}  # the accur
 @pytest.mark.parametrize(
     ("patience", "every", "epochs"),
     [
-        (1, 1, 2),
-        (2, 1, 3),
-        (1, 2, 4),
+        *rest_thorough([(1, 2, 4), (2, 1, 3), (1, 1, 2)]),
         *(pytest.param(*n, marks=pytest.mark.slow) for n in ((2, 3, 9), (9, 1, 9))),
     ],
 )
@@ -249,7 +248,7 @@ def test_patience_ends_a_training_where_keras_would(dataset, tmp_path, patience,
     assert again.was_finished and again.history == result.history
 
 
-@pytest.mark.parametrize("stopped_in", ["epoch", "end"])
+@pytest.mark.parametrize("stopped_in", rest_thorough(["epoch", "end"]))
 def test_patience_is_the_same_after_a_stop(dataset, tmp_path, stopped_in):
     def fails(logs=None):
         raise KeyboardInterrupt

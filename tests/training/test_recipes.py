@@ -199,6 +199,7 @@ def test_a_file_that_is_no_recipe(tmp_path, text, message):
         read_recipe(tmp_path / "my.toml")
 
 
+@pytest.mark.thorough
 def test_train_by_an_edited_file(tmp_path, capsys, no_xla):
     path = tmp_path / "my.toml"
     assert main(["recipes", "digits_se_resnet8", "--out", str(path)]) == 0

@@ -171,6 +171,7 @@ def test_preprocessing_is_the_weights(pretrained, downloaded):
     np.testing.assert_allclose(preprocess_input(pixels, model=model), expected, rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_the_serving_signature_is_the_weights(tmp_path):
     keras.utils.set_random_seed(0)
     model = as_trained(CIFARResNet(8, classes=3))

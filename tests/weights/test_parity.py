@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.marks import rest_thorough
 from helpers.oracles.random_state import random_image, recorded, uniform
 from helpers.paths import GOLDEN
 from keras_attn import applications
@@ -110,7 +111,7 @@ FAST = (
 )
 
 
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("name", rest_thorough(FAST, fast=4))
 def test_small_networks(name, small):
     check(name, f"{name}_small")
 

@@ -11,6 +11,7 @@ import pytest
 
 import keras_attn
 from helpers.layer_contract import assert_close
+from helpers.marks import rest_thorough
 from helpers.network_checks import count_trainable, image, layer_names
 from keras_attn import insert_attention
 from keras_attn.applications import (
@@ -215,7 +216,7 @@ PLAIN: dict[str, list[str]] = {}  # family -> the layers' names of a small one w
 FAST = ("se", "bam", "sk", "bot", "aa", "attention_module")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", rest_thorough(FAMILIES))
 @pytest.mark.parametrize(
     "kind", [k if k in FAST else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
 )
@@ -298,7 +299,7 @@ SHALLOW = {50: residual_network.Variant("resnet50", (1, 1, 1, 1))}
     [("relative", None), ("none", None), ("sinusoidal", SinusoidalPositionEncoding2D)]
     + [("coordinates", AddCoordinates)],
 )
-@pytest.mark.parametrize("form", ["resnet", "mnasnet"])
+@pytest.mark.parametrize("form", rest_thorough(["resnet", "mnasnet"]))
 def test_positions(positions, encoding, form, no_values, monkeypatch):
     monkeypatch.setattr(aa_resnet, "RESNETS", SHALLOW)
     construct = AAResNet50 if form == "resnet" else partial(AAMnasNet, 0.5)

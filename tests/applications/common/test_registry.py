@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from helpers.layer_contract import assert_close
+from helpers.marks import rest_thorough
 from helpers.network_checks import (
     LAYER_NAMES,
     as_trained,
@@ -44,11 +45,14 @@ def test_every_family_has_a_golden_of_its_layer_names():
 # Those of ImageNet's residual networks are compared where their parameters are.
 @pytest.mark.parametrize(
     "name",
-    [
-        name
-        for name in GOLDENS
-        if MODELS[name].input_size == 32 or not re.search("resnet|resnext|senet|residual", name)
-    ],
+    rest_thorough(
+        (
+            name
+            for name in GOLDENS
+            if MODELS[name].input_size == 32 or not re.search("resnet|resnext|senet|residual", name)
+        ),
+        fast=3,
+    ),
 )
 def test_layer_names_are_the_checkpoints(name, no_values):
     """Changing one breaks every file of weights: a CHANGELOG line, and the golden anew."""

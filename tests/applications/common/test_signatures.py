@@ -102,6 +102,7 @@ def test_signature_docstring_and_source(name):
 @pytest.mark.parametrize(
     "name", [n if n in EXAMPLES else pytest.param(n, marks=pytest.mark.slow) for n in CALLS]
 )
+@pytest.mark.thorough
 def test_the_example(name, no_values):
     names = {"keras_attn": keras_attn}
     docstring = getattr(applications, name).__doc__

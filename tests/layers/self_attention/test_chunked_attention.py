@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from helpers.layer_contract import assert_close
+from helpers.marks import rest_thorough
 from helpers.oracles.attention_loops import attend_by_loops
 from keras_attn import backend
 from keras_attn.layers import AugmentedConv2D, SelfAttention2D
@@ -66,7 +67,7 @@ def test_gradients(chunk):
 @pytest.mark.parametrize(
     "chunk", [Chunk(2, 13), Chunk(5, 7, by_head=True)], ids=["batched", "head"]
 )
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", rest_thorough([False, True]))
 def test_inside_a_graph(jit_compile, chunk):
     q, keys, v, places = problem(dtype="float32")
 
@@ -161,7 +162,7 @@ def outputs_and_gradients(layer, x):
     return [tf.cast(value, "float64").numpy() for value in (y, *gradients)]
 
 
-@pytest.mark.parametrize("size", [(11, 5), (3, 17)])
+@pytest.mark.parametrize("size", [(11, 5), pytest.param((3, 17), marks=pytest.mark.thorough)])
 def test_float32_against_float64(size):
     """Outputs to 1e-6 and every gradient to 1e-5 of the greatest value."""
     exact, _ = layers_of(size)

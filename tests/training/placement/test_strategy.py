@@ -143,6 +143,7 @@ def test_two_replicas_equal_one_device(tmp_path):
     assert whole == again and two_replicas["restarted"] == 0
 
 
+@pytest.mark.thorough
 def test_metrics_are_those_of_the_model_that_is_kept(two_replicas):
     whole, loaded, history = two_replicas["own"]
     assert whole == history
