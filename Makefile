@@ -8,7 +8,7 @@ DOCUMENTERS := $(VENV)/.documenters
 BACKENDS := .venv-backends
 NEWEST_KERAS := .venv-newest-keras/bin
 IN_PARALLEL := -n 2 --dist loadfile
-QUICK := not slow and not backend and not browser and not docs
+QUICK := not slow and not backend and not browser and not docs and not keras_hub
 # Errors only: setuptools takes folders of data for packages, and says so at length.
 PIP    := -m pip install --quiet --quiet --disable-pip-version-check
 # So that editors and type checkers find the package, too, which no import hook tells them.
@@ -63,14 +63,14 @@ test-backends: $(BACKENDS)/.backends  ## what runs JAX and PyTorch; one of them:
 test-slow: $(BACKENDS)/.backends  ## what takes minutes
 	$(BACKENDS)/bin/python -m pytest -m "slow and not browser and not docs" $(TESTS)
 
-test-newest-keras:  ## the layers and saved weights on the newest Keras there is
+test-newest-keras:  ## the layers, saved weights and KerasHub's detectors on the newest Keras there is
 	@test -x $(NEWEST_KERAS)/python || $(PYTHON) -m venv $(NEWEST_KERAS:/bin=)
 	@$(NEWEST_KERAS)/python $(PIP) --upgrade "pip>=25"
 	@$(NEWEST_KERAS)/python $(PIP) $(EDITABLE) ".[tensorflow,hub]" "pytest>=9,<10"
-	@$(NEWEST_KERAS)/python $(PIP) --upgrade keras
+	@$(NEWEST_KERAS)/python $(PIP) --upgrade keras keras-hub
 	@$(NEWEST_KERAS)/python -c "import keras; print('Keras', keras.__version__)"
-	$(NEWEST_KERAS)/python -m pytest -m "$(QUICK)" \
-	  $(or $(TESTS),tests/layers/test_contract.py tests/weights/test_files.py)
+	$(NEWEST_KERAS)/python -m pytest -m "keras_hub or ($(QUICK))" $(or $(TESTS), \
+	  tests/layers/test_contract.py tests/weights/test_files.py tests/applications/common/test_keras_hub.py)
 
 test-browser: $(READY)  ## the server's page, in Chromium (Debian's package `chromium`)
 	$(BIN)/python -m pytest -m browser

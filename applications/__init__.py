@@ -25,6 +25,7 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.applications.captions import Captioner as Captioner
     from keras_attn.applications.captions import ShowAttendTell as ShowAttendTell
     from keras_attn.applications.cifar_resnet import CIFARResNet as CIFARResNet
+    from keras_attn.applications.common.construction import Backbone as Backbone
     from keras_attn.applications.common.construction import pyramid_outputs as pyramid_outputs
     from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
     from keras_attn.applications.common.registry import MODELS as MODELS

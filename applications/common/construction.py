@@ -83,7 +83,7 @@ def construct(
         name: The same.
 
     Returns:
-        A functional model.
+        A functional model; without its top a `Backbone`.
 
     Raises:
         ValueError: Where an argument is wrong, or the weights are another network's.
@@ -125,7 +125,7 @@ def construct(
     if input_tensor is not None:
         sources = keras.utils.get_source_inputs(image)
         inputs = sources[0] if len(sources) == 1 else sources
-    model = keras.Model(inputs, x, name=name or default_name)
+    model = (keras.Model if include_top else Backbone)(inputs, x, name=name or default_name)
     set_normalisation(model, dataclasses.asdict(normalisation))
     if weights is not None:
         # Without what the user's own tensor comes from.
@@ -133,6 +133,20 @@ def construct(
         for change in weights.load(network, model).changes:
             LOGGER.warning("%s: %s", model.name, change)
     return model
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class Backbone(keras.Model):
+    """A network without its classifier, as the constructors make it with `include_top=False`.
+
+    It is a functional model like any other, and what KerasHub's detectors and segmenters take as
+    `image_encoder`: they ask for `pyramid_outputs`, which is there after loading, too.
+    """
+
+    @property
+    def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
+        """The last map of each stage: see `keras_attn.applications.pyramid_outputs`."""
+        return pyramid_outputs(self)
 
 
 def level(x: Tensor, exponent: int) -> Tensor:

@@ -215,3 +215,23 @@ def test_common_is_what_construct_takes():
     for name in Common.__annotations__:
         assert f"\n    {name}: " in Tiny.__doc__
     assert "**common" not in Tiny.__doc__
+
+
+def test_a_network_without_its_top_has_its_pyramid(tmp_path):
+    """The same maps as of the function; of a file, a config and a clone, too."""
+    model = Tiny(include_top=False)
+    model.save(tmp_path / "tiny.keras")
+    copies = [
+        keras.models.load_model(tmp_path / "tiny.keras"),
+        type(model).from_config(model.get_config()),
+        keras.models.clone_model(model),
+        Tiny(include_top=False, pyramid_outputs=["P1"]),
+    ]
+    for each in (model, *copies):
+        found = each.pyramid_outputs
+        assert {name: x.shape for name, x in found.items()} == {
+            name: x.shape for name, x in pyramid_outputs(model).items()
+        }
+        assert list(found) == ["P0", "P1"]
+        keras.Model(each.inputs, found)
+    assert not hasattr(Tiny(), "pyramid_outputs")
