@@ -170,7 +170,8 @@ def test_it_learns_by_fit(mode, tmp_path):
     data = {"image": images.reshape(-1, *SIDES, 4), "tokens": np.stack([places + 2, 0 * places], 1)}
     keras.utils.set_random_seed(0)
     model = network(mode=mode, doubly_stochastic=0.0)
-    model.compile(keras.optimizers.Adam(0.05), metrics=["accuracy"], jit_compile=False)
+    jit = keras.backend.backend() == "jax"  # where there is nothing between that and single steps
+    model.compile(keras.optimizers.Adam(0.05), metrics=["accuracy"], jit_compile=jit)
     history = model.fit(data, data["tokens"], batch_size=32, epochs=8, verbose=0).history
     assert history["accuracy"][-1] > 0.9
     found = model.generate(data["image"], max_length=3, beam_width=2)
