@@ -19,6 +19,7 @@ DRAWERS = {
     "self_attention": "Self-attention",
     "residual_attention": "The Residual Attention Network's",
     "glimpses": "Choosing where to look",
+    "captions": "Words and where they look",
     "segmentation": "Of each pixel",
     "building_blocks": "Building blocks",
 }
@@ -27,6 +28,7 @@ FORMS = {
     "place_gate": "a weight for each place",
     "mask": "a weight for each place and channel",
     "map": "a weight for each query and key",
+    "steps": "a weight for each place at each step",
     "boxes": "parts of the image, one after another",
 }
 
@@ -121,12 +123,14 @@ def _attention(cls: Any) -> list[str]:
     """What `return_attention` gives."""
     if "return_attention" not in inspect.signature(cls.call).parameters:
         return []
-    form = cls.attention_form
+    says = sections(cls)["Call arguments"].partition("return_attention: Whether to return ")[2]
+    form = getattr(cls, "attention_form", None)
+    if form is None:  # a part of another layer, which says what is drawn
+        return [f"**Attention:** with `return_attention=True` it returns {' '.join(says.split())}"]
     if isinstance(form, property) or form not in get_args(contract.Form):
         what = "a form that follows from its arguments"
     else:
         what = f"a `{form}`: {FORMS[form]}"
-    says = sections(cls)["Call arguments"].partition("return_attention: Whether to return ")[2]
     return [
         f"**Attention:** with `return_attention=True` it returns {' '.join(says.split())} "
         f"The attention is {what}. "

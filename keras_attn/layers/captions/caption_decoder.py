@@ -80,7 +80,6 @@ class CaptionDecoder(LayerOfParts):
         places: int (B, T), numbers of places at which a hard attention looks instead of its own.
         training: Whether there is dropout and places are drawn, unless `sample` says.
         sample: Whether places are drawn, all of them.
-        return_attention: Whether to return the attention once more, beside the dict.
 
     Input shape:
         A map (B, h, w, D), or (B, D, h, w) if `channels_first`; h and w must be known.
@@ -219,7 +218,6 @@ class CaptionDecoder(LayerOfParts):
         places: Tensor | None = None,
         training: bool | None = None,
         sample: bool | None = None,
-        return_attention: bool = False,
     ) -> Any:
         """The caption's logits by teacher forcing, and where each word looked."""
         height, width, _ = self._grid_and_depth(features.shape)
@@ -243,13 +241,14 @@ class CaptionDecoder(LayerOfParts):
             state = word.state
             words.append(word)
         alpha = ops.stack([word.alpha for word in words], axis=1)
-        attention = ops.reshape(alpha, (-1, steps, height, width))
-        found = {"logits": ops.stack([word.logits for word in words], axis=1)}
-        found["attention"] = attention
+        found = {
+            "logits": ops.stack([word.logits for word in words], axis=1),
+            "attention": ops.reshape(alpha, (-1, steps, height, width)),
+        }
         if self.mode == "hard":
             found["log_densities"] = ops.stack([word.log_density for word in words], axis=1)
             found["baselines"] = ops.concatenate(baselines, axis=1)
-        return (found, attention) if return_attention else found
+        return found
 
     def compute_output_spec(
         self,
@@ -258,14 +257,12 @@ class CaptionDecoder(LayerOfParts):
         places: Any = None,
         training: bool | None = None,
         sample: bool | None = None,
-        return_attention: bool = False,
     ) -> Any:
         """The symbolic outputs."""
         shapes = self.compute_output_shape(features.shape, tokens.shape)
-        found = {
+        return {
             name: keras.KerasTensor(shape, self.attention_dtype) for name, shape in shapes.items()
         }
-        return (found, found["attention"]) if return_attention else found
 
     def compute_output_shape(self, features_shape: Shape, tokens_shape: Shape) -> dict[str, Shape]:
         """Those of the dict."""
