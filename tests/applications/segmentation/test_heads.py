@@ -90,6 +90,8 @@ def iou_of(masks, classes):
     return np.mean(shares)
 
 
+# Keras's MeanIoU asks JAX for 64 bits.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")
 @pytest.mark.parametrize(
     "head", ["fcn", *(pytest.param(x, marks=pytest.mark.slow) for x in ("deeplab", "danet"))]
 )
