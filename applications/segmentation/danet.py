@@ -39,7 +39,7 @@ def DANet(
         filters: Filters of the branches; by default a quarter of the features'.
         ratio: That of `PositionAttention`.
         dropout: Rate before the classifier.
-        classifier_activation: `"softmax"`, or `None` for logits.
+        classifier_activation: See `FCN`.
         name: The model's name.
 
     Returns:

@@ -43,7 +43,7 @@ def DeepLabV3(
             16, and twice that at 8, for images of 513.
         filters: Filters of each.
         dropout: Rate before the classifier.
-        classifier_activation: `"softmax"`, or `None` for logits.
+        classifier_activation: See `FCN`.
         name: The model's name.
 
     Returns:

@@ -40,7 +40,9 @@ def FCN(
         classes: Number of classes K, the ground among them.
         filters: Filters of the 3x3 convolution; by default a quarter of the features'.
         dropout: Rate before the classifier.
-        classifier_activation: `"softmax"`, or `None` for logits.
+        classifier_activation: `"softmax"`, or `None` for logits, with
+            `SparseCategoricalCrossentropy(from_logits=True)`: on PyTorch, Keras 3.15 has no
+            gradient of that loss for probabilities of pixels.
         name: The model's name.
 
     Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -42,7 +43,7 @@ class ScaleSegmenter(keras.Model):
         training: bool = True,
     ) -> Tensor:
         """The sum over the outputs of the loss of a batch."""
-        default = keras.losses.SparseCategoricalCrossentropy(from_logits="logits" in y_pred)
+        default = partial(_crossentropy, from_logits="logits" in y_pred)
         loss = keras.losses.get(default if self.loss is None else self.loss)
         weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight)
         total: Tensor = 0.0
@@ -61,6 +62,17 @@ class ScaleSegmenter(keras.Model):
         """Those of the fused classes."""
         [fused] = [y_pred[name] for name in FUSED if name in y_pred]
         return super().compute_metrics(x, y, fused, sample_weight)
+
+
+def _crossentropy(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
+    """The crossentropy of each pixel, (B, H, W).
+
+    On PyTorch, Keras 3.15's sparse one has no gradient for probabilities of pixels.
+    """
+    if len(y.shape) == 4 and y.shape[-1] == 1:
+        y = y[..., 0]
+    right = ops.one_hot(ops.cast(y, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+    return keras.losses.categorical_crossentropy(right, y_pred, from_logits=from_logits)
 
 
 def ScaleAwareSegmentation(

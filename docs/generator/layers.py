@@ -81,7 +81,9 @@ def _cost(block: dict[str, Any]) -> tuple[int, int]:
     image = keras.Input(tuple(block["input"]))
     layer = eval(block["example"], dict(vars(layers)))  # a file of ours, not a stranger's
     others = [keras.ops.zeros((1, *shape)) for shape in block.get("others", ())]
-    given = [[image], *([other] for other in others)] if block.get("lists") else [image, *others]
+    given = [image, *others]
+    if block.get("lists"):
+        given = [[each, each] for each in given]
     cost = count_cost(keras.Model(image, layer(*given)))
     keras.backend.clear_session()
     return cost.trainable, cost.macs

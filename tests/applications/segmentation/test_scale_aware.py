@@ -32,7 +32,7 @@ def test_its_graph_in_numpy(backbone, bright, randomized, mode):
     found = model(images)
     expected = {"probabilities": fused, "scale_1.0": each[0][1]}
     expected |= {"scale_0.75": each[1][1], "scale_0.5": each[2][1]}
-    assert list(found) == list(expected)
+    assert set(found) == set(expected)
     for name, scores in expected.items():
         np.testing.assert_allclose(
             to_numpy(found[name]), softmax(resized(scores, (12, 16))), atol=1e-5
@@ -60,14 +60,15 @@ def test_the_loss_by_hand(backbone, bright, loss, sample_weight):
     found = model.compute_loss(
         y=ops.convert_to_tensor(masks), y_pred=outputs, sample_weight=sample_weight
     )
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert float(to_numpy(found)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_extra_supervision_reaches_a_scale_that_is_not_believed(backbone, bright):
     """Its own loss teaches the head, though its weight in the fused scores is nothing."""
     images, masks = bright
     for supervised in (True, False):
-        model = make(backbone, scales=(1.0, 0.5), extra_supervision=supervised)
+        options = {"extra_supervision": supervised, "classifier_activation": None}
+        model = make(backbone, scales=(1.0, 0.5), **options)
         kernel, _ = model.get_layer("scale_attention").logits.get_weights()
         bias = np.array([40.0, -40.0])
         model.get_layer("scale_attention").logits.set_weights([0 * kernel, bias])
@@ -83,7 +84,9 @@ def test_extra_supervision_reaches_a_scale_that_is_not_believed(backbone, bright
                 object.__setattr__(inner, "call", original)
             outputs = y.values() if isinstance(y, dict) else [y]
             losses = [
-                ops.mean(keras.losses.sparse_categorical_crossentropy(masks, each))
+                ops.mean(
+                    keras.losses.sparse_categorical_crossentropy(masks, each, from_logits=True)
+                )
                 for each in outputs
             ]
             return sum(losses), None
@@ -93,6 +96,8 @@ def test_extra_supervision_reaches_a_scale_that_is_not_believed(backbone, bright
         assert bool(np.abs(gradient).max() > 1e-6) == supervised
 
 
+# Keras's MeanIoU asks JAX for 64 bits.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")
 def test_it_trains_and_is_saved(backbone, bright, tmp_path, no_xla):
     images, masks = bright
     model = make(backbone, scales=(1.0, 0.5), dropout=0.0)
@@ -121,12 +126,12 @@ def test_logits(backbone, bright):
     model = make(backbone, scales=(1.0, 0.5), classifier_activation=None)
     model.compile("sgd")
     outputs = model(images)
-    assert list(outputs) == ["logits", "scale_1.0", "scale_0.5"]
+    assert set(outputs) == {"logits", "scale_1.0", "scale_0.5"}
     plain = make(backbone, scales=(1.0, 0.5))
     plain.set_weights(model.get_weights())
     plain.compile("sgd")
     losses = [
-        float(each.compute_loss(y=ops.convert_to_tensor(masks), y_pred=each(images)))
+        float(to_numpy(each.compute_loss(y=ops.convert_to_tensor(masks), y_pred=each(images))))
         for each in (model, plain)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
