@@ -7,6 +7,8 @@ before it, for normal values, C = 256 and 14x14 places (`test_what_a_fresh_layer
 |---|---|---|
 | SE, eSE, cSE, ECA, GE | 0.50 | sigmoid(0): halves its branch, and the gradient that goes back |
 | CoordinateAttention | 0.25 | two such gates |
+| SimpleCoordinateAttention, StripAttention | 0.50 | one gate of a sum |
+| EfficientLocalAttention | 0.31 | two gates of normalized strips |
 | sSE, GC that scales | 0.56 | one random logit for each place or channel |
 | ChannelGate | 0.65 | two random logits, the maximum's the larger |
 | CBAM | 0.07 to 0.5 | its BatchNormalization has no statistics yet; 0.33 with `zero_gamma=True` |

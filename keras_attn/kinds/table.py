@@ -22,6 +22,7 @@ from keras_attn.layers import (
     DoubleAttention,
     EffectiveSE,
     EfficientChannelAttention,
+    EfficientLocalAttention,
     EfficientMultiScaleAttention,
     GatherExcite,
     GlobalContext,
@@ -39,11 +40,13 @@ from keras_attn.layers import (
     SelfAttention2D,
     ShuffleAttention,
     SimAM,
+    SimpleCoordinateAttention,
     SpatialChannelSqueezeExcite,
     SpatialGate,
     SpatialGroupEnhance,
     SplitAttention,
     SqueezeExcite,
+    StripAttention,
     TripletAttention,
     depths_from_ratios,
 )
@@ -163,6 +166,9 @@ KINDS: dict[str, Kind] = {
     "sse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS, lambda c, s: {"mode": "spatial"}),
     "scse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS),
     "coordinate": Kind(CoordinateAttention, "standard", _OURS),
+    "simple_coordinate": Kind(SimpleCoordinateAttention, "standard", _OURS),
+    "efficient_local": Kind(EfficientLocalAttention, "standard", _OURS),
+    "strip": Kind(StripAttention, "standard", _OURS),
     "ese": Kind(EffectiveSE, "standard", _OURS),
     "ceca": Kind(
         EfficientChannelAttention, "standard", "timm: as ECA", lambda c, s: {"padding": "circular"}

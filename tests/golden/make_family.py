@@ -135,6 +135,15 @@ def gates(clones):
         "effective_se": lambda: (layer("squeeze_excite", "EffectiveSEModule", 12), 12),
         "ceca": lambda: (layer("eca", "CecaModule", 24), 24),
         "ceca_128": lambda: (layer("eca", "CecaModule", 128), 128, ((2, 3), (3, 1))),
+        "simple_coordinate": lambda: (layer("coord_attn", "SimpleCoordAttn", 24), 24),
+        "efficient_local": lambda: (layer("coord_attn", "EfficientLocalAttn", 12), 12),
+        "efficient_local_bias": lambda: (
+            layer("coord_attn", "EfficientLocalAttn", 12, kernel_size=3, bias=True),
+            12,
+        ),
+        "strip": lambda: (layer("coord_attn", "StripAttn", 12), 12),
+        "strip_bias": lambda: (layer("coord_attn", "StripAttn", 12, kernel_size=5, bias=True), 12),
+        "strip_pools": lambda: (layer("coord_attn", "StripAttn", 12, use_conv=False), 12),
         "light_cbam": lambda: (layer("cbam", "LightCbamModule", 32), 32),
         "simam": lambda: (read("ZjjConan/SimAM", simam, "simam_module")(), 6),
         "global_response_normalization": lambda: (

@@ -239,6 +239,8 @@ SHARES = {
         ("se", "cse", "eca", "ge", "ge_theta", "ge_theta_plus", "ese", "ceca"), (0.48, 0.52)
     ),
     "coordinate": (0.23, 0.27),
+    **dict.fromkeys(("simple_coordinate", "strip"), (0.49, 0.53)),
+    "efficient_local": (0.29, 0.33),
     **dict.fromkeys(("sse", "gc_scale"), (0.53, 0.6)),
     "channel_gate": (0.6, 0.7),
     **dict.fromkeys(("cbam", "light_cbam"), (0.04, 0.6)),
