@@ -131,4 +131,9 @@ def attention_notes(path: str | os.PathLike[str] = ATTENTION_COSTS) -> str:
     return NOTES.format(parameters=base.parameters, gmacs=base.macs / 1e9, run=run)
 
 
-_STANDS = {"standard": "on each branch", "convolution": "for the 3x3", "post": "behind blocks"}
+_STANDS = {
+    "standard": "on each branch",
+    "pre": "before each branch",
+    "convolution": "for the 3x3",
+    "post": "behind blocks",
+}

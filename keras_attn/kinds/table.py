@@ -24,6 +24,7 @@ from keras_attn.layers import (
     EfficientChannelAttention,
     EfficientLocalAttention,
     EfficientMultiScaleAttention,
+    GatedChannelTransformation,
     GatherExcite,
     GlobalContext,
     GlobalResponseNormalization,
@@ -47,6 +48,7 @@ from keras_attn.layers import (
     SplitAttention,
     SqueezeExcite,
     StripAttention,
+    StyleRecalibration,
     TripletAttention,
     depths_from_ratios,
 )
@@ -174,6 +176,12 @@ KINDS: dict[str, Kind] = {
         EfficientChannelAttention, "standard", "timm: as ECA", lambda c, s: {"padding": "circular"}
     ),
     "light_cbam": Kind(LightCBAM, "standard", "timm: as CBAM"),
+    "srm": Kind(StyleRecalibration, "standard", "Lee et al., ICCV 2019, and the authors' code"),
+    "gct": Kind(
+        GatedChannelTransformation,
+        "pre",
+        "Yang et al., CVPR 2020, have one before every convolution; here before each branch",
+    ),
     "grn": Kind(GlobalResponseNormalization, "standard", _OURS),
     "simam": Kind(SimAM, "standard", _SIMAM),
     "triplet": Kind(TripletAttention, "standard", "Misra et al., WACV 2021, and the authors' code"),

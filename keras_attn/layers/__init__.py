@@ -32,10 +32,16 @@ from keras_attn.layers.gates.channel.effective_se import EffectiveSE as Effectiv
 from keras_attn.layers.gates.channel.efficient_channel_attention import (
     EfficientChannelAttention as EfficientChannelAttention,
 )
+from keras_attn.layers.gates.channel.gated_channel_transformation import (
+    GatedChannelTransformation as GatedChannelTransformation,
+)
 from keras_attn.layers.gates.channel.global_response_normalization import (
     GlobalResponseNormalization as GlobalResponseNormalization,
 )
 from keras_attn.layers.gates.channel.squeeze_excite import SqueezeExcite as SqueezeExcite
+from keras_attn.layers.gates.channel.style_recalibration import (
+    StyleRecalibration as StyleRecalibration,
+)
 from keras_attn.layers.gates.channel_spatial.bam import BAM as BAM
 from keras_attn.layers.gates.channel_spatial.cbam import CBAM as CBAM
 from keras_attn.layers.gates.channel_spatial.cbam import ChannelGate as ChannelGate

@@ -346,6 +346,13 @@ CASES += [
         layers.CoordinateAttention,
         {"bottleneck_channels": 5, "use_bias": False},
     ),
+    Case("style_recalibration", layers.StyleRecalibration, {}, shape=_BATCH),
+    Case("gated_channel_transformation", layers.GatedChannelTransformation, {}),
+    Case(
+        "gated_channel_transformation_l1",
+        layers.GatedChannelTransformation,
+        {"norm": "l1", "epsilon": 1e-3},
+    ),
     Case("simple_coordinate_attention", layers.SimpleCoordinateAttention, {}),
     Case(
         "simple_coordinate_attention_no_bias",

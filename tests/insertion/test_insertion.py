@@ -261,7 +261,8 @@ SHARES = {
     **dict.fromkeys(("bot", "halo", "self_attention"), (0.05, 0.14)),
     "aa": (1.2, 1.4),
     "attention_module": (4, 9),
-    **dict.fromkeys(("non_local", "sagan", "gc", "grn", "lska"), (1.0, 1.0)),
+    "srm": (0.49, 0.51),
+    **dict.fromkeys(("non_local", "sagan", "gc", "grn", "lska", "gct"), (1.0, 1.0)),
     **dict.fromkeys(
         ("position_attention", "channel_attention", "criss_cross", "double"), (1.0, 1.0)
     ),

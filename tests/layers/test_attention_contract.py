@@ -26,6 +26,8 @@ SAID = {
     layers.BAM: ("mask", "gate"),
     layers.CoordinateAttention: ("mask", "gate"),
     layers.SimpleCoordinateAttention: ("mask", "gate"),
+    layers.StyleRecalibration: ("channel_gate", "gate"),
+    layers.GatedChannelTransformation: ("channel_gate", "identity"),
     layers.EfficientLocalAttention: ("mask", "gate"),
     layers.StripAttention: ("mask", "gate"),
     layers.GatherExcite: ("place_gate", "gate"),
