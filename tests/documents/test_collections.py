@@ -1,0 +1,69 @@
+"""The list of the collections that were looked through: what it says is here is here."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from helpers.paths import ROOT
+from keras_attn import applications, layers
+from keras_attn.applications.timm.variants import VARIANTS
+from keras_attn.applications.timm.vovnet import VOVNETS
+from keras_attn.kinds import KINDS
+
+with open(ROOT / "docs/collections/names.toml", "rb") as file:
+    DATA = tomllib.load(file)
+SAID = [
+    (collection["title"], theirs, text)
+    for collection in DATA["collections"]
+    for theirs, text in collection["names"].items()
+]
+FORM = re.compile(r"(?:(kind|layer|network) ([\w/]+)|no @(\w+)|no)(?:: (\S.*))?")
+
+
+def test_what_is_said_to_be_here_is_here():
+    assert len(SAID) > 150
+    for title, theirs, text in SAID:
+        found = FORM.fullmatch(text)
+        assert found, (title, theirs, text)
+        what, name, reason, note = found.groups()
+        if what == "kind":
+            assert name in KINDS, (title, theirs, name)
+        elif what == "layer":
+            assert hasattr(layers, name), (title, theirs, name)
+        elif what == "network":
+            constructor, _, variant = name.partition("/")
+            assert callable(getattr(applications, constructor)), (title, theirs, name)
+            assert variant in {"TimmResNet": VARIANTS, "VoVNet": VOVNETS}.get(constructor, {""})
+        elif reason:
+            assert reason in DATA["reasons"], (title, theirs, reason)
+        else:
+            assert note and note.endswith("."), (title, theirs, text)  # why not, in a sentence
+
+
+def test_timms_names_are_all_there():
+    """The names of timm 1.0.31's `get_attn`."""
+    names = (
+        "se ese eca ecam ceca ge gc gca cbam lcbam coord scoord ela strip sk splat lambda "
+        "bottleneck halo nl bat"
+    )
+    [timm] = [each for each in DATA["collections"] if each["title"] == "timm's create_attn"]
+    assert list(timm["names"]) == names.split()
+
+
+def test_every_variant_of_timm_is_in_the_list():
+    """Each of timm's networks that is built, under its stem or its whole name."""
+    [networks] = [each for each in DATA["collections"] if "and weights" in each["title"]]
+    here = " ".join(k for k, text in networks["names"].items() if text.startswith("network"))
+    listed = set(re.findall(r"\w+", here))
+    missing = [
+        name
+        for name in (*VARIANTS, *VOVNETS)
+        if not listed & {name, *(name.removeprefix(stem) for stem in STEMS)}
+    ]
+    assert missing == ["resnext26ts", "resnet32ts", "resnet33ts"]  # they have no attention
+
+
+STEMS = (
+    "ecaresnet", "seresnextaa", "resnest", "lambda_resnet", "ese_vovnet",
+)  # fmt: skip
