@@ -96,9 +96,12 @@ class SimpleCoordinateAttention(StripGate):
 
     def call(self, inputs: Tensor, return_attention: bool = False) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
-        rows, columns = (ops.silu(self.reduce(strip)) for strip in self._means(inputs))
-        # (B, H, 1, C) and (B, 1, W, C) to (B, H, W, C)
-        gate = ops.sigmoid(self.rows(rows)[:, :, None] + self.columns(columns)[:, None])
+        rows, columns = self._means(inputs)
+        height = ops.shape(rows)[1]
+        hidden = ops.silu(self.reduce(ops.concatenate([rows, columns], axis=1)))  # (B, H + W, c)
+        of_rows = self.rows(hidden[:, :height])[:, :, None]  # (B, H, 1, C)
+        of_columns = self.columns(hidden[:, height:])[:, None]  # (B, 1, W, C)
+        gate = ops.sigmoid(of_rows + of_columns)
         return self._outputs(inputs, gate, return_attention)
 
     def get_config(self) -> dict[str, Any]:
