@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import tomllib
 
@@ -10,6 +11,7 @@ from keras_attn import applications, layers
 from keras_attn.applications.timm.variants import VARIANTS
 from keras_attn.applications.timm.vovnet import VOVNETS
 from keras_attn.kinds import KINDS
+from keras_attn.weights import SETS
 
 with open(ROOT / "docs/collections/names.toml", "rb") as file:
     DATA = tomllib.load(file)
@@ -67,3 +69,38 @@ def test_every_variant_of_timm_is_in_the_list():
 STEMS = (
     "ecaresnet", "seresnextaa", "seresnext", "resnetrs", "resnest", "lambda_resnet", "ese_vovnet",
 )  # fmt: skip
+
+
+def test_the_table_of_kinds_has_no_gap():
+    """`python -m benchmarks.accuracy.kinds` made it: what it must show, of each kind."""
+    with open(ROOT / "benchmarks/results/kinds.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["kind"] for row in rows] == list(KINDS)
+    for row in rows:
+        assert float(row["difference"]) <= 1e-5, row
+        assert float(row["jax"]) <= 1e-5 and float(row["torch"]) <= 1e-5, row
+        assert row["step_0"] == "equal" and row["explained"] in ("by place", "by channel"), row
+    own = [row["kind"] for row in rows if row["oracle"].startswith("NumPy")]
+    assert own == ["ge_theta_plus", "cse", "sse", "scse", "double", "sagan", "self_attention", "aa"]
+
+
+def test_the_guides_accuracies_are_the_sets():
+    """What the guide quotes of timm's networks, where we have the set: its card has the number."""
+    text = (ROOT / "docs/guides/choosing.md").read_text(encoding="utf-8")
+    top1 = {each.metadata.tag: each.metadata.top1 for each in SETS}
+    quoted = {
+        "timm/resnet33ts.ra2_in1k": "79.216",
+        "timm/eca_resnet33ts.ra2_in1k": "80.084",
+        "timm/gcresnet33ts.ra2_in1k": "80.072",
+        "timm/seresnet33ts.ra2_in1k": "80.380",
+        "timm/ecaresnet26t.ra2_in1k": "78.894",
+        "timm/seresnet50.a1_in1k": "80.012",
+        "timm/seresnet50.a2_in1k": "80.102",
+        "timm/seresnet50.a3_in1k": "77.036",
+        "timm/seresnet152d.ra2_in1k": "83.702",
+        "timm/botnet26t_256.c1_in1k": "79.256",
+        "timm/halonet26t.a1h_in1k": "79.134",
+        "timm/lambda_resnet26t.c1_in1k": "79.126",
+    }
+    for tag, number in quoted.items():
+        assert number in text and top1[tag] == float(number), tag
