@@ -5,17 +5,22 @@
 
 Each kind runs by turns with the plain network in one process, forward pass and training step (all
 gradients) as TensorFlow graphs on random images of 224x224; the median of a turn's difference, for
-one image, is quoted. `--rounds 0` only counts. With `--kinds`, the others' lines of an existing
-file stay. The file is what `keras-attn models --attention` prints.
+one image, is quoted. Then a training step of each runs in a process of its own, and what this grows
+by above the plain network's, for one image, is its memory. `--rounds 0` only counts, and leaves
+what was measured. With `--kinds`, the others' lines of an existing file stay. The file is what
+`keras-attn models --attention` prints.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import os
 import platform
+import re
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -24,9 +29,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from measuring import peak_mib
 
 from keras_attn.applications import ResNet50
-from keras_attn.cost.attention import attention_cells, read_attention_costs
+from keras_attn.cost.attention import AttentionCost, attention_cells, read_attention_costs
 from keras_attn.cost.attention_count import count_attention_costs, write_attention_costs
 from keras_attn.kinds import KINDS
 
@@ -64,8 +70,80 @@ def compare(runs: list, x: tf.Tensor, rounds: int) -> tuple[float, float]:
     return 1e3 * base / len(x), 1e3 * difference / len(x)
 
 
+def memory(kind: str, batch: int, side: int) -> float | None:
+    """MiB for one image by which a fresh process grows in a training step; `None` if it fails."""
+    of = [kind, str(batch), str(side)]
+    done = subprocess.run([sys.executable, __file__, "--memory-of", *of], capture_output=True)
+    return float(done.stdout.split()[-1]) / batch if done.returncode == 0 else None
+
+
+def measured_before(path: Path) -> tuple[dict[str, AttentionCost], list[str]]:
+    """What an existing file has, and the runs that measured it."""
+    if not path.exists():
+        return {}, []
+    costs, run = read_attention_costs(path)
+    runs = re.split("; the other kinds: |; times: ", run)
+    return costs, [each for each in runs if "medians of" in each]
+
+
+def measure(costs: dict[str, AttentionCost], rounds: int, batch: int, side: int) -> None:
+    """Measures each kind by turns with the plain network, then the memory of each alone.
+
+    Args:
+        costs: The counted costs, to which the measured ones are added.
+        rounds: Turns of each.
+        batch: Images of a step.
+        side: Of the images.
+    """
+    x = tf.constant(np.random.default_rng(1).normal(size=(batch, side, side, 3)), tf.float32)
+    bases: list[tuple[float, float]] = []
+    plain, plain_mib = functions(None, side), memory("none", batch, side)
+    for kind in costs:
+        if kind == "none":
+            continue
+        attending = functions(kind, side)
+        (base, forward), (base_step, step) = (
+            compare([plain[i], attending[i]], x, rounds) for i in (0, 1)
+        )
+        del attending
+        gc.collect()
+        mib = memory(kind, batch, side)
+        added = None if mib is None or plain_mib is None else mib - plain_mib
+        costs[kind] = replace(costs[kind], forward_ms=forward, step_ms=step, step_mib=added)
+        print(
+            f"{kind:20} forward {base:8.2f} {forward:+8.2f} ms   "
+            f"step {base_step:8.2f} {step:+8.2f} ms   {added or float('nan'):+8.1f} MiB",
+            flush=True,
+        )
+        bases.append((base, base_step))
+    base, base_step = (statistics.median(times) for times in zip(*bases, strict=True))
+    costs["none"] = replace(costs["none"], forward_ms=base, step_ms=base_step, step_mib=plain_mib)
+
+
+def kept(
+    costs: dict[str, AttentionCost], before: dict[str, AttentionCost], *, is_measured: bool
+) -> dict[str, AttentionCost]:
+    """The costs beside those of an earlier file, which has what is not measured now."""
+    if is_measured:
+        known = {**before, **costs, "none": before.get("none", costs["none"])}
+    else:
+        times = ("forward_ms", "step_ms", "step_mib")
+        known = {**before, **costs}
+        for kind in costs.keys() & before.keys():
+            earlier = {name: getattr(before[kind], name) for name in times}
+            known[kind] = replace(costs[kind], **earlier)
+    return {kind: known[kind] for kind in ["none", *KINDS] if kind in known}
+
+
 def main() -> None:
     """The command line."""
+    if "--memory-of" in sys.argv:
+        kind, batch, side = sys.argv[sys.argv.index("--memory-of") + 1 :]
+        _, step = functions(None if kind == "none" else kind, int(side))
+        shape = (int(batch), int(side), int(side), 3)
+        x = tf.constant(np.random.default_rng(1).normal(size=shape), tf.float32)
+        print(peak_mib(lambda: step(x))[0])
+        return
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=8)
@@ -74,41 +152,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("attention_costs.csv"))
     arguments = parser.parse_args()
 
+    before, runs = measured_before(arguments.out)
     costs = count_attention_costs(arguments.kinds)
-    shape = (arguments.batch, arguments.side, arguments.side, 3)
-    x = tf.constant(np.random.default_rng(1).normal(size=shape), tf.float32)
-    bases: list[tuple[float, float]] = []
-    plain = functions(None, arguments.side)
-    for kind in arguments.kinds if arguments.rounds else []:
-        attending = functions(kind, arguments.side)
-        (base, forward), (base_step, step) = (
-            compare([plain[i], attending[i]], x, arguments.rounds) for i in (0, 1)
-        )
-        costs[kind] = replace(costs[kind], forward_ms=forward, step_ms=step)
-        print(
-            f"{kind:16} forward {base:8.2f} {forward:+8.2f} ms   "
-            f"step {base_step:8.2f} {step:+8.2f} ms",
-            flush=True,
-        )
-        bases.append((base, base_step))
-        del attending
-
-    if bases:
-        base, base_step = (statistics.median(times) for times in zip(*bases, strict=True))
-        costs["none"] = replace(costs["none"], forward_ms=base, step_ms=base_step)
+    if arguments.rounds:
+        measure(costs, arguments.rounds, arguments.batch, arguments.side)
+    if not arguments.rounds or len(arguments.kinds) < len(KINDS):
+        costs = kept(costs, before, is_measured=bool(arguments.rounds))
+    else:
+        runs = []
     hardware = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    earlier = ""
-    if len(arguments.kinds) < len(KINDS) and arguments.out.exists():
-        kept, earlier = read_attention_costs(arguments.out)
-        known = {**kept, **costs, "none": kept["none"]}
-        costs = {kind: known[kind] for kind in ["none", *KINDS] if kind in known}
-        earlier = f"; the other kinds: {earlier}"
     measured = f"batch {arguments.batch}, medians of {arguments.rounds} rounds"
     run = (
         f"{' '.join(sys.argv)}; {datetime.date.today()}; {hardware}; tensorflow {tf.__version__}, "
-        f"keras {keras.__version__}; {measured if arguments.rounds else 'not measured yet'}"
+        f"keras {keras.__version__}; {measured if arguments.rounds else 'counted'}"
     )
-    write_attention_costs(costs, arguments.out, run + earlier)
+    write_attention_costs(costs, arguments.out, "; times: ".join([run, *runs]))
     for row in attention_cells(arguments.out):
         print("  ".join(row.values()))
 

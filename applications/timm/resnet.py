@@ -29,7 +29,7 @@ LAYERS_OF_BLOCK = 13  # one behind the other, at most
 def TimmResNet(variant: str, **common: Unpack[Common]) -> keras.Model:
     """A residual network with attention for which timm has weights, by timm's name.
 
-    ECA-ResNet, SE-ResNeXt with anti-aliasing, ResNeSt, HaloNet, LambdaNetworks and BoTNet, their
+    ECA-ResNet, SE-ResNeXt, ResNet-RS, ResNeSt, HaloNet, LambdaNetworks and BoTNet, their
     hybrids, and small networks with one gate each; layer by layer as in
     [timm](https://github.com/huggingface/pytorch-image-models), whose logits they give with its
     weights. All stand in one table, `keras_attn.applications.timm.variants.VARIANTS`. Tables of

@@ -70,6 +70,7 @@ class Variant:
 DEEP, WIDE, TIERED = (32, 32, 64), (64, 64, 128), (24, 32, 64)
 ECA: Part = ("eca", {})
 SE: Part = ("se", {"ratio": 16, "bottleneck_divisor": 8})
+WIDE_SE: Part = ("se", {"ratio": 4, "bottleneck_divisor": 8})
 GC: Part = ("gc", {"ratio": 8})
 SK: Part = (
     "sk",
@@ -99,10 +100,15 @@ def _basic(blocks: tuple[int, ...]) -> tuple[Stage, ...]:
 
 
 def _of_resnet(stem: tuple[int, ...], blocks: tuple[int, ...], gate: Part, **more: Any) -> Variant:
-    """As timm's resnet.py, with average pools before its projections."""
+    """As timm's resnet.py, with average pools before its projections where nothing else is said."""
     base, groups = more.pop("base", 64), more.pop("groups", 1)
     stages = _stages(blocks, base=base, groups=groups)
-    return Variant(stages, stem, gate=gate, average_projections=True, **more)
+    return Variant(stages, stem, gate=gate, **{"average_projections": True, **more})
+
+
+def _of_resnet_rs(blocks: tuple[int, ...]) -> Variant:
+    """As timm's resnet.py: a fourth convolution strides in the stem, instead of a pool."""
+    return _of_resnet((*DEEP, 64), blocks, WIDE_SE, pool=None)
 
 
 def _of_resnest(
@@ -171,7 +177,7 @@ def _lambda(scope: int | None) -> Part:
 
 
 BOT: Part = ("bot", {})
-_26, _50 = (2, 2, 2, 2), (3, 4, 6, 3)
+_26, _50, _101 = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 23, 3)
 # The 33-layer networks: with convolutions 1536 channels in the last two stages.
 _33 = (Stage(2, 256, 64), Stage(3, 512, 128), Stage(3, 1536, 384), Stage(2, 1536, 384))
 _33_ATTENDED = (Stage(2, 256, 64), Stage(3, 512, 128), Stage(3, 1024, 256), Stage(2, 1536, 512))
@@ -198,6 +204,17 @@ VARIANTS: dict[str, Variant] = {
     "ecaresnet26t": _of_resnet(TIERED, _26, ECA),
     "ecaresnet269d": _of_resnet(DEEP, (3, 30, 48, 8), ECA),
     "ecaresnetlight": _of_resnet((), (1, 1, 11, 3), ECA),
+    # SENet; 50_32x4d and 101_32x4d are `SEResNeXt50` and `SEResNeXt101`.
+    "seresnext26d_32x4d": _of_resnet(DEEP, _26, SE, base=4, groups=32),
+    "seresnext26t_32x4d": _of_resnet(TIERED, _26, SE, base=4, groups=32),
+    "seresnext101_32x8d": _of_resnet((), _101, SE, base=8, groups=32, average_projections=False),
+    "seresnext101_64x4d": _of_resnet((), _101, SE, base=4, groups=64, average_projections=False),
+    "seresnext101d_32x8d": _of_resnet(DEEP, _101, SE, base=8, groups=32),
+    # ResNet-RS (Bello et al., NeurIPS 2021).
+    "resnetrs50": _of_resnet_rs(_50),
+    "resnetrs101": _of_resnet_rs(_101),
+    "resnetrs152": _of_resnet_rs((3, 8, 36, 3)),
+    "resnetrs200": _of_resnet_rs((3, 24, 36, 3)),
     # SENet with anti-aliasing by average pools.
     "seresnextaa101d_32x8d": _of_resnet(
         DEEP, (3, 4, 23, 3), SE, base=8, groups=32, pool="average", pooling="blur"

@@ -6,11 +6,11 @@ import dataclasses
 import importlib
 from typing import Any
 
-from generator.markdown import table
+from generator.attention import collections, kinds
+from generator.markdown import paragraphs, table
 from keras_attn.applications.common.names import NETWORKS, Network
 from keras_attn.applications.common.residual_network import GEOMETRIES
 from keras_attn.cli.inspection.models import of_published
-from keras_attn.cost.attention import attention_cells, attention_notes
 from keras_attn.cost.table import Cost, read_costs
 from keras_attn.weights.sources import SETS, card
 
@@ -44,11 +44,13 @@ def pages() -> tuple[dict[str, str], list[Any]]:
     ]
     texts["networks/index.md"] = INDEX.format(families=table(("family", "constructors"), rows))
     texts["networks/weights.md"] = _weights()
-    texts["networks/attention.md"] = _kinds()
+    texts["networks/attention.md"] = kinds.page()
+    texts["networks/collections.md"] = collections.page()
     return texts, [
         "networks/index.md",
         *(f"networks/{module}.md" for module in TITLES),
         "networks/attention.md",
+        "networks/collections.md",
         "networks/weights.md",
     ]
 
@@ -134,38 +136,7 @@ def weights_table(sets: list[Any]) -> str:
     for each in sets:
         network, tag, _, *rest = card.row(each)  # the tag begins with the source
         rows.append((f"`{network}`", f"`{tag}`", *rest))
-    return table([*card.HEADER[:2], *card.HEADER[3:]], rows) + "\n" + _paragraphs(card.FOOTER)
-
-
-def _kinds() -> str:
-    cells = attention_cells()
-    rows = [
-        (
-            f"`{row['kind']}`",
-            f"[`{row['layer']}`](../layers/{row['layer']}.md)",
-            *list(row.values())[2:],
-        )
-        for row in cells
-    ]
-    return (
-        "---\nhide: [toc]\n---\n\n# Kinds of attention\n\n"
-        "These names go into `attention=` of the residual families and "
-        "MnasNet, and into [`insert_attention`](../guides/insertion.md).\n\n"
-        + table(list(cells[0]), rows, right=range(2, 7))
-        + "\n"
-        + _paragraphs(attention_notes())
-    )
-
-
-def _paragraphs(text: str) -> str:
-    """Notes whose further lines are indented, as a list."""
-    return (
-        "\n".join(
-            f"- {line[0].upper()}{line[1:]}"
-            for line in text.strip().replace("\n  ", " ").splitlines()
-        )
-        + "\n"
-    )
+    return table([*card.HEADER[:2], *card.HEADER[3:]], rows) + "\n" + paragraphs(card.FOOTER)
 
 
 def _weights() -> str:

@@ -35,6 +35,12 @@ def sections(of: Any) -> dict[str, str]:
     return {"": first.strip()} | {name: inspect.cleandoc(text) for name, text in texts.items()}
 
 
+def paragraphs(text: str) -> str:
+    """Notes whose further lines are indented, as a list."""
+    lines = text.strip().replace("\n  ", " ").splitlines()
+    return "\n".join(f"- {line[0].upper()}{line[1:]}" for line in lines) + "\n"
+
+
 def read_csv(path: str) -> list[dict[str, str]]:
     """The rows of a CSV of the repository."""
     with open(ROOT / path, encoding="utf-8", newline="") as file:

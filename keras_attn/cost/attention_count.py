@@ -11,6 +11,7 @@ import keras
 from keras_attn._staging import written_whole
 from keras_attn.applications import ResNet50
 from keras_attn.cost.attention import DESCRIBED, FIELDS, AttentionCost
+from keras_attn.cost.attention_described import form_of, paper_of, weights_with
 from keras_attn.cost.count import count_cost
 from keras_attn.kinds import KINDS
 
@@ -60,10 +61,15 @@ def write_attention_costs(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*FIELDS, *DESCRIBED])
         for kind, cost in costs.items():
-            times = ("" if x is None else f"{x:.3f}" for x in (cost.forward_ms, cost.step_ms))
-            described = (
-                ("", "", "")
-                if kind == "none"
-                else (KINDS[kind].layer.__name__, KINDS[kind].placement, KINDS[kind].source)
-            )
-            writer.writerow([kind, cost.parameters, cost.macs, *times, *described])
+            measured = (cost.forward_ms, cost.step_ms, cost.step_mib)
+            cells = ("" if x is None else f"{x:.3f}" for x in measured)
+            writer.writerow([kind, cost.parameters, cost.macs, *cells, *_described(kind)])
+
+
+def _described(kind: str) -> tuple[str, ...]:
+    """The columns of `DESCRIBED`."""
+    if kind == "none":
+        return ("",) * len(DESCRIBED)
+    of = KINDS[kind]
+    place = (of.layer.__name__, of.placement, of.source)
+    return (*place, *paper_of(kind), form_of(kind), " ".join(weights_with(kind)))

@@ -5,8 +5,10 @@ before it, for normal values, C = 256 and 14x14 places (`test_what_a_fresh_layer
 
 | layer | share | why |
 |---|---|---|
-| SE, eSE, cSE, ECA, GE | 0.50 | sigmoid(0): halves its branch, and the gradient that goes back |
+| SE, eSE, cSE, ECA, GE, SRM | 0.50 | sigmoid(0): halves the branch, and its gradient |
 | CoordinateAttention | 0.25 | two such gates |
+| SimpleCoordinateAttention, StripAttention | 0.50 | one gate of a sum |
+| EfficientLocalAttention | 0.31 | two gates of normalized strips |
 | sSE, GC that scales | 0.56 | one random logit for each place or channel |
 | ChannelGate | 0.65 | two random logits, the maximum's the larger |
 | CBAM | 0.07 to 0.5 | its BatchNormalization has no statistics yet; 0.33 with `zero_gamma=True` |
@@ -27,7 +29,7 @@ before it, for normal values, C = 256 and 14x14 places (`test_what_a_fresh_layer
 | BoT, Halo, SelfAttention2D | 0.1 | means over places, nearly alike everywhere |
 | AugmentedConv2D | 1.3 | the convolution beside the attention |
 | AttentionModule | 6 | residual units that add up |
-| NonLocal2D, GC that adds, GRN | 1.00 | the identity at first, by weights that start at 0 |
+| NonLocal2D, GC that adds, GRN, GCT | 1.00 | the identity at first, by weights that start at 0 |
 | LSKA, DANet's two, criss-cross, A2 | 1.00 | likewise |
 
 A network that is trained from the start gets used to it: behind the gates stand sums with the

@@ -40,6 +40,7 @@ class Kind:
             stands instead of a convolution.
         has_convolution: Whether the convolution that it replaces is inside, so that it bears the
             convolution's name.
+        paper: The paper and its address, where they aren't the first of its layer's docstring.
     """
 
     layer: type[keras.layers.Layer]
@@ -51,6 +52,7 @@ class Kind:
     options: tuple[str, ...] = ()
     has_norm: bool = False
     has_convolution: bool = False
+    paper: tuple[str, str] | None = None
 
     def layer_arguments(self, channels: int, size: Size, **options: Any) -> dict[str, Any]:
         """The layer's arguments.

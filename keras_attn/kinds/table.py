@@ -22,7 +22,9 @@ from keras_attn.layers import (
     DoubleAttention,
     EffectiveSE,
     EfficientChannelAttention,
+    EfficientLocalAttention,
     EfficientMultiScaleAttention,
+    GatedChannelTransformation,
     GatherExcite,
     GlobalContext,
     GlobalResponseNormalization,
@@ -39,11 +41,14 @@ from keras_attn.layers import (
     SelfAttention2D,
     ShuffleAttention,
     SimAM,
+    SimpleCoordinateAttention,
     SpatialChannelSqueezeExcite,
     SpatialGate,
     SpatialGroupEnhance,
     SplitAttention,
     SqueezeExcite,
+    StripAttention,
+    StyleRecalibration,
     TripletAttention,
     depths_from_ratios,
 )
@@ -141,6 +146,17 @@ _SHUFFLE = "Zhang and Yang, ICASSP 2021, and the authors' code"
 _SGE = "Li et al., 2019, and the authors' code"
 _NON_LOCAL = "Wang et al., CVPR 2018: one block, before the last block of res4"
 
+_SAGAN = (
+    'Zhang et al., "Self-Attention Generative Adversarial Networks", ICML 2019',
+    "https://arxiv.org/abs/1805.08318",
+)
+
+
+def _timms(after: str, number: str) -> tuple[str, str]:
+    """What is in no paper, and the one that it is a form of."""
+    return f"timm's own, after {after}", f"https://arxiv.org/abs/{number}"
+
+
 KINDS: dict[str, Kind] = {
     "se": Kind(SqueezeExcite, "standard", _SE),
     "channel_gate": Kind(ChannelGate, "standard", _CBAM),
@@ -163,11 +179,36 @@ KINDS: dict[str, Kind] = {
     "sse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS, lambda c, s: {"mode": "spatial"}),
     "scse": Kind(SpatialChannelSqueezeExcite, "standard", _OURS),
     "coordinate": Kind(CoordinateAttention, "standard", _OURS),
+    "simple_coordinate": Kind(
+        SimpleCoordinateAttention,
+        "standard",
+        _OURS,
+        paper=_timms("Hou et al., CVPR 2021", "2103.02907"),
+    ),
+    "efficient_local": Kind(EfficientLocalAttention, "standard", _OURS),
+    "strip": Kind(
+        StripAttention, "standard", _OURS, paper=_timms("Hou et al., CVPR 2021", "2103.02907")
+    ),
     "ese": Kind(EffectiveSE, "standard", _OURS),
     "ceca": Kind(
-        EfficientChannelAttention, "standard", "timm: as ECA", lambda c, s: {"padding": "circular"}
+        EfficientChannelAttention,
+        "standard",
+        "timm: as ECA",
+        lambda c, s: {"padding": "circular"},
+        paper=_timms("Wang et al., CVPR 2020", "1910.03151"),
     ),
-    "light_cbam": Kind(LightCBAM, "standard", "timm: as CBAM"),
+    "light_cbam": Kind(
+        LightCBAM,
+        "standard",
+        "timm: as CBAM",
+        paper=_timms("Woo et al., ECCV 2018", "1807.06521"),
+    ),
+    "srm": Kind(StyleRecalibration, "standard", "Lee et al., ICCV 2019, and the authors' code"),
+    "gct": Kind(
+        GatedChannelTransformation,
+        "pre",
+        "Yang et al., CVPR 2020, have one before every convolution; here before each branch",
+    ),
     "grn": Kind(GlobalResponseNormalization, "standard", _OURS),
     "simam": Kind(SimAM, "standard", _SIMAM),
     "triplet": Kind(TripletAttention, "standard", "Misra et al., WACV 2021, and the authors' code"),
@@ -224,6 +265,7 @@ KINDS: dict[str, Kind] = {
         },
         blocks="last_but_one",
         stages=(-2, -1),
+        paper=_SAGAN,
     ),
     "sk": Kind(
         SelectiveKernel,

@@ -37,17 +37,20 @@ from keras_attn.layers.gates.channel.effective_se import EffectiveSE as Effectiv
 from keras_attn.layers.gates.channel.efficient_channel_attention import (
     EfficientChannelAttention as EfficientChannelAttention,
 )
+from keras_attn.layers.gates.channel.gated_channel_transformation import (
+    GatedChannelTransformation as GatedChannelTransformation,
+)
 from keras_attn.layers.gates.channel.global_response_normalization import (
     GlobalResponseNormalization as GlobalResponseNormalization,
 )
 from keras_attn.layers.gates.channel.squeeze_excite import SqueezeExcite as SqueezeExcite
+from keras_attn.layers.gates.channel.style_recalibration import (
+    StyleRecalibration as StyleRecalibration,
+)
 from keras_attn.layers.gates.channel_spatial.bam import BAM as BAM
 from keras_attn.layers.gates.channel_spatial.cbam import CBAM as CBAM
 from keras_attn.layers.gates.channel_spatial.cbam import ChannelGate as ChannelGate
 from keras_attn.layers.gates.channel_spatial.cbam import SpatialGate as SpatialGate
-from keras_attn.layers.gates.channel_spatial.coordinate_attention import (
-    CoordinateAttention as CoordinateAttention,
-)
 from keras_attn.layers.gates.channel_spatial.light_cbam import LightCBAM as LightCBAM
 from keras_attn.layers.gates.channel_spatial.polarized_self_attention import (
     PolarizedSelfAttention as PolarizedSelfAttention,
@@ -76,6 +79,16 @@ from keras_attn.layers.gates.spatial.large_separable_kernel_attention import (
 from keras_attn.layers.gates.spatial.spatial_group_enhance import (
     SpatialGroupEnhance as SpatialGroupEnhance,
 )
+from keras_attn.layers.gates.strips.coordinate_attention import (
+    CoordinateAttention as CoordinateAttention,
+)
+from keras_attn.layers.gates.strips.efficient_local_attention import (
+    EfficientLocalAttention as EfficientLocalAttention,
+)
+from keras_attn.layers.gates.strips.simple_coordinate_attention import (
+    SimpleCoordinateAttention as SimpleCoordinateAttention,
+)
+from keras_attn.layers.gates.strips.strip_attention import StripAttention as StripAttention
 from keras_attn.layers.glimpses.attention_proposal import AttentionProposal as AttentionProposal
 from keras_attn.layers.glimpses.attention_zoom import AttentionZoom as AttentionZoom
 from keras_attn.layers.glimpses.box_crop2d import BoxCrop2D as BoxCrop2D

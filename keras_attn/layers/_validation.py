@@ -32,7 +32,9 @@ def check_channels(layer: str, input_shape: Shape, data_format: str) -> int:
     return channels
 
 
-def check_groups(groups: int, channels: int, input_shape: Shape, *, of_each: int = 1) -> int:
+def check_groups(
+    groups: int, channels: int, input_shape: Shape, *, of_each: int = 1, name: str = "groups"
+) -> int:
     """Returns the channels of a group, or raises if the groups don't divide the input's channels.
 
     Args:
@@ -40,11 +42,12 @@ def check_groups(groups: int, channels: int, input_shape: Shape, *, of_each: int
         channels: Number of input channels.
         input_shape: Shape of the input, for the error.
         of_each: What the channels of a group must be a multiple of.
+        name: Name of the argument, for the error.
     """
     if channels % (groups * of_each):
         times = "" if of_each == 1 else f"{of_each} times "
         raise ValueError(
-            f"The number of input channels must be divisible by {times}`groups`. "
-            f"Received: groups={groups}, input_shape={tuple(input_shape)}"
+            f"The number of input channels must be divisible by {times}`{name}`. "
+            f"Received: {name}={groups}, input_shape={tuple(input_shape)}"
         )
     return channels // groups

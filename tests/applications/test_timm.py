@@ -72,7 +72,9 @@ def test_layer_names(name, no_values):
     + [("seresnet33ts", 19.8), ("eca_resnet33ts", 19.7), ("gcresnet33ts", 19.9)]
     + [("gcresnext50ts", 15.7), ("ecaresnet26t", 16.0), ("ecaresnetlight", 30.2)]
     + [("ecaresnet269d", 102.1), ("skresnet18", 12.0), ("skresnet34", 22.3)]
-    + [("seresnextaa101d_32x8d", 93.6), ("seresnextaa201d_32x8d", 149.4)],
+    + [("seresnextaa101d_32x8d", 93.6), ("seresnextaa201d_32x8d", 149.4)]
+    + [("seresnext26d_32x4d", 16.8), ("seresnext101_32x8d", 93.6), ("seresnext101_64x4d", 88.2)]
+    + [("resnetrs50", 35.7), ("resnetrs101", 63.6), ("resnetrs152", 86.6), ("resnetrs200", 93.2)],
 )
 def test_parameters(name, millions):
     assert round(read_costs()[name].trainable / 1e6, 1) == millions

@@ -19,6 +19,7 @@ from keras_attn.cost import (
     Cost,
     attention,
     attention_count,
+    attention_described,
     count_cost,
     read_costs,
     write_costs,
@@ -28,6 +29,7 @@ from keras_attn.cost.attention import (
     AttentionCost,
     attention_cells,
     attention_notes,
+    attention_rows,
     read_attention_costs,
 )
 from keras_attn.cost.attention_count import count_attention_costs, write_attention_costs
@@ -387,6 +389,7 @@ def test_the_docstrings_example():
     assert doctest.testmod(cost_module, extraglobs=names).failed == 0
     assert doctest.testmod(attention).failed == 0
     assert doctest.testmod(attention_count).failed == 0
+    assert doctest.testmod(attention_described).failed == 0
 
 
 # What attention adds to ResNet-50: `python benchmarks/attention_family.py` writes the table.
@@ -419,6 +422,26 @@ def test_the_table_of_attention_is_what_is_counted():
         assert (cost.parameters, cost.macs) == (table[kind].parameters, table[kind].macs), kind
 
 
+def test_the_table_of_attention_says_what_a_kind_is():
+    """Papers, forms and weights are those of the layers and the sets as they are now."""
+    for kind, row in attention_rows().items():
+        if kind != "none":
+            assert (row.paper, row.link) == attention_described.paper_of(kind), kind
+            assert row.form == attention_described.form_of(kind), kind
+            assert row.weights == attention_described.weights_with(kind), kind
+    rows = attention_rows()
+    assert rows["sagan"].cited == "Zhang et al., ICML 2019"
+    assert rows["gc"].cited == "Cao et al."
+    assert rows["strip"].cited == "timm's own, after Hou et al., CVPR 2021"
+    assert rows["halo"].weights[0] == "timm/halonet26t.a1h_in1k"
+    assert "timm/lamhalobotnet50ts_256.a1h_in1k" in rows["bot"].weights
+    assert rows["attention_module"].weights == (
+        "phamquiluan/resattnet56",
+        "cifar10/residual_attention56",
+    )
+    assert rows["triplet"].weights == ()
+
+
 def test_attention_is_printed_with_its_notes(tmp_path):
     rows = attention_cells()
     assert [row["kind"] for row in rows] == list(insertion.KINDS)
@@ -431,6 +454,7 @@ def test_attention_is_printed_with_its_notes(tmp_path):
     write_attention_costs(costs, tmp_path / "some.csv", "by hand")
     assert read_attention_costs(tmp_path / "some.csv") == (costs, "by hand")
     [row] = attention_cells(tmp_path / "some.csv")
-    cells = ["se", "SqueezeExcite", "+5", "+5.0%", "+1.0", "+1.25", "-"]
-    assert list(row.values())[:7] == cells
+    assert list(row.values())[:4] == ["se", "SqueezeExcite", "Hu et al., CVPR 2018", "channel gate"]
+    assert list(row.values())[4:10] == ["+5", "+5.0%", "+1.0", "+1.25", "-", "-"]
+    assert int(row["sets"]) >= 30  # of published weights
     assert ATTENTION_COSTS.exists()

@@ -42,6 +42,8 @@ REPOSITORIES = {
     "murufeng/EPSANet": "9955041a1db4591fae080d2e6edb25e2a2914d47",
     "csrhddlam/axial-deeplab": "79088edb4bdb8c94351d85f54272ec12b9e79c8b",
     "JDAI-CV/CoTNet": "895e02467d5691c5227f501732dc84390706a25f",
+    "hyunjaelee410/style-based-recalibration-module": "f6221c77e797c4530dddba03616153708d636bd1",
+    "z-x-yang/GCT": "68983edd87f8cfbe709b1b51214c69eb9c81abd7",
     "Kevinz-code/CSRA": "c8480d12742459809179eb0fc4ee0a88b6b98bfa",
 }
 
@@ -135,6 +137,30 @@ def gates(clones):
         "effective_se": lambda: (layer("squeeze_excite", "EffectiveSEModule", 12), 12),
         "ceca": lambda: (layer("eca", "CecaModule", 24), 24),
         "ceca_128": lambda: (layer("eca", "CecaModule", 128), 128, ((2, 3), (3, 1))),
+        "style_recalibration": lambda: (
+            read(
+                "hyunjaelee410/style-based-recalibration-module",
+                "models/recalibration_modules.py",
+                "SRMLayer",
+            )(6),
+            6,
+        ),
+        **{
+            f"gated_channel_{mode}": lambda mode=mode: (
+                read("z-x-yang/GCT", "PyTorch/GCT.py", "GCT")(6, mode=mode),
+                6,
+            )
+            for mode in ("l2", "l1")
+        },
+        "simple_coordinate": lambda: (layer("coord_attn", "SimpleCoordAttn", 24), 24),
+        "efficient_local": lambda: (layer("coord_attn", "EfficientLocalAttn", 12), 12),
+        "efficient_local_bias": lambda: (
+            layer("coord_attn", "EfficientLocalAttn", 12, kernel_size=3, bias=True),
+            12,
+        ),
+        "strip": lambda: (layer("coord_attn", "StripAttn", 12), 12),
+        "strip_bias": lambda: (layer("coord_attn", "StripAttn", 12, kernel_size=5, bias=True), 12),
+        "strip_pools": lambda: (layer("coord_attn", "StripAttn", 12, use_conv=False), 12),
         "light_cbam": lambda: (layer("cbam", "LightCbamModule", 32), 32),
         "simam": lambda: (read("ZjjConan/SimAM", simam, "simam_module")(), 6),
         "global_response_normalization": lambda: (

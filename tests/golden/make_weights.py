@@ -38,6 +38,9 @@ ANY, EVEN, OF_BLOCKS, OF_TABLES = (193, 161), (192, 160), (256, 512), (128, 256)
 TIMM_ATTENTION = {
     **dict.fromkeys(("ecaresnet26t", "ecaresnet269d", "ecaresnetlight"), ANY),
     **dict.fromkeys(("seresnextaa101d_32x8d", "seresnextaa201d_32x8d"), EVEN),
+    **dict.fromkeys(("seresnext26d_32x4d", "seresnext26t_32x4d", "seresnext101_32x8d"), ANY),
+    **dict.fromkeys(("seresnext101_64x4d", "seresnext101d_32x8d"), ANY),
+    **dict.fromkeys((f"resnetrs{x}" for x in (50, 101, 152, 200)), ANY),
     **dict.fromkeys((f"resnest{x}" for x in ("14d", "26d", "50d", "101e", "200e", "269e")), ANY),
     **dict.fromkeys(("resnest50d_1s4x24d", "resnest50d_4s2x40d"), ANY),
     **dict.fromkeys(("resnext26ts", "seresnext26ts", "gcresnext26ts", "eca_resnext26ts"), ANY),
@@ -54,7 +57,7 @@ TIMM_ATTENTION = {
 SMALL_SIZES = {
     **dict.fromkeys(("seresnextaa101d_32x8d", "lambda_resnet26t"), ((64, 64), (96, 64))),
     **dict.fromkeys(("resnest50d_4s2x40d", "resnest50d_1s4x24d"), SIZES["_small"]),
-    **dict.fromkeys(("seresnet33ts", "skresnet18"), SIZES["_small"]),
+    **dict.fromkeys(("seresnet33ts", "skresnet18", "resnetrs50"), SIZES["_small"]),
     **dict.fromkeys(("eca_halonext26ts", "bat_resnext26ts"), ((256, 256), (256, 512))),
     **dict.fromkeys(("eca_botnext26ts_256", "lambda_resnet26rpt_256"), ((256, 256), (128, 64))),
 }
@@ -103,7 +106,7 @@ def make_timm(wanted):
     names = (
         *("legacy_seresnet18", "legacy_seresnet50", "legacy_seresnext50_32x4d", "legacy_senet154"),
         *("seresnet50", "seresnext50_32x4d", "senet154", "seresnet152d"),
-        *("ecaresnet50t", "ecaresnet50d", "gcresnet50t", "skresnext50_32x4d"),
+        *("ecaresnet50t", "ecaresnet50d", "gcresnet50t", "skresnext50_32x4d", "ecaresnet101d"),
     )
     for name in names:
         for kind, sizes in SIZES.items():

@@ -346,6 +346,27 @@ CASES += [
         layers.CoordinateAttention,
         {"bottleneck_channels": 5, "use_bias": False},
     ),
+    Case("style_recalibration", layers.StyleRecalibration, {}, shape=_BATCH),
+    Case("gated_channel_transformation", layers.GatedChannelTransformation, {}),
+    Case(
+        "gated_channel_transformation_l1",
+        layers.GatedChannelTransformation,
+        {"norm": "l1", "epsilon": 1e-3},
+    ),
+    Case("simple_coordinate_attention", layers.SimpleCoordinateAttention, {}),
+    Case(
+        "simple_coordinate_attention_no_bias",
+        layers.SimpleCoordinateAttention,
+        {"bottleneck_channels": 5, "use_bias": False},
+    ),
+    Case("efficient_local_attention", layers.EfficientLocalAttention, {}),
+    Case(
+        "efficient_local_attention_groups",
+        layers.EfficientLocalAttention,
+        {"kernel_size": 3, "normalization_groups": 4, "activation": None, "use_bias": True},
+    ),
+    Case("strip_attention", layers.StripAttention, {"use_bias": True}),
+    Case("strip_attention_pools", layers.StripAttention, {"kernel_size": None}),
     Case("add_coordinates", layers.AddCoordinates, {"with_radius": True}),
     Case(
         "coord_conv2d",

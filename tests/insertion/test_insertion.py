@@ -239,6 +239,8 @@ SHARES = {
         ("se", "cse", "eca", "ge", "ge_theta", "ge_theta_plus", "ese", "ceca"), (0.48, 0.52)
     ),
     "coordinate": (0.23, 0.27),
+    **dict.fromkeys(("simple_coordinate", "strip"), (0.49, 0.53)),
+    "efficient_local": (0.29, 0.33),
     **dict.fromkeys(("sse", "gc_scale"), (0.53, 0.6)),
     "channel_gate": (0.6, 0.7),
     **dict.fromkeys(("cbam", "light_cbam"), (0.04, 0.6)),
@@ -259,7 +261,8 @@ SHARES = {
     **dict.fromkeys(("bot", "halo", "self_attention"), (0.05, 0.14)),
     "aa": (1.2, 1.4),
     "attention_module": (4, 9),
-    **dict.fromkeys(("non_local", "sagan", "gc", "grn", "lska"), (1.0, 1.0)),
+    "srm": (0.49, 0.51),
+    **dict.fromkeys(("non_local", "sagan", "gc", "grn", "lska", "gct"), (1.0, 1.0)),
     **dict.fromkeys(
         ("position_attention", "channel_attention", "criss_cross", "double"), (1.0, 1.0)
     ),

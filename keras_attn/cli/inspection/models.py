@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--attention",
         action="store_true",
-        help="List what each kind of attention adds to ResNet-50.",
+        help="List the kinds of attention: what each adds to ResNet-50, and its weights.",
     )
     parser.add_argument(
         "--count",
@@ -230,7 +230,7 @@ def _attention(args: argparse.Namespace) -> None:
         return
     print_table(
         [row for row in attention.attention_cells() if row["kind"] in kinds],
-        narrow=("kind", "layer", "parameters", "of all", "MMACs", "step ms"),
-        right="parameters,of all,MMACs,forward ms,step ms",
+        narrow=("kind", "paper", "form", "parameters", "MMACs", "step ms", "sets"),
+        right="parameters,of all,MMACs,forward ms,step ms,step MiB,sets",
         notes=attention.attention_notes(),
     )

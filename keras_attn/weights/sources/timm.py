@@ -174,11 +174,11 @@ SETS = (
             f"ecaresnet50t.{recipe}_in1k",
             "ECAResNet50",
             RESNET_AVERAGED,
-            None,
+            top1,
             crop=0.95,
             geometry="resnet_t",
         )
-        for recipe in ("a2", "a3")
+        for recipe, top1 in (("a2", 80.884), ("a3", 79.548))
     ),
     timm_set("ecaresnet50d.miil_in1k", "ECAResNet50", RESNET_AVERAGED, 80.634, geometry="resnet_d"),
     timm_set(

@@ -57,6 +57,8 @@ _RESNET = (
     ("stem_bn2", "conv1.4"),
     ("stem_conv3", "conv1.6"),
     ("stem_bn3", "bn1"),
+    ("stem_conv4", "maxpool.0"),  # ResNet-RS
+    ("stem_bn4", "maxpool.1"),
     *_BLOCK,
     *_squeeze_excite("se"),
     ("stage{s}_block{b}_eca/conv", "layer{s}.{b-1}.se.conv"),

@@ -81,6 +81,7 @@ def test_every_kind_in_a_network(kind):
     before = new[-1].input._keras_history.operation.name
     after = {
         "standard": f"stage{stage}_block{block}_bn2",
+        "pre": f"stage{stage}_block{block - 1}_relu2",
         "post": f"stage{stage}_block{block}_relu2",
         "convolution": f"stage{stage}_block{block - 1}_relu2",
     }

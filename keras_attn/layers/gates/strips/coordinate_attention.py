@@ -8,14 +8,15 @@ import keras
 from keras import ops
 
 from keras_attn._checks import check_positive_int
-from keras_attn.layers._composed import ComposedAttentionLayer, built
+from keras_attn.layers._composed import built
+from keras_attn.layers.gates.strips._strips import StripGate
 from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
 MIN_BOTTLENECK_CHANNELS = 8  # the authors'
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
-class CoordinateAttention(ComposedAttentionLayer):
+class CoordinateAttention(StripGate):
     """Coordinate attention: each place gated by its row's and its column's means.
 
     [Hou et al., "Coordinate Attention for Efficient Mobile Network Design", CVPR 2021](
@@ -64,8 +65,6 @@ class CoordinateAttention(ComposedAttentionLayer):
     (TensorShape([2, 7, 5, 32]), TensorShape([2, 7, 5, 32]))
     """
 
-    attention_form = "mask"
-
     def __init__(
         self,
         ratio: int = 32,
@@ -107,26 +106,14 @@ class CoordinateAttention(ComposedAttentionLayer):
         self, inputs: Tensor, training: bool | None = None, return_attention: bool = False
     ) -> Tensor:
         """Returns the gated map, or `(outputs, gate)`."""
-        x = ops.cast(inputs, self.attention_dtype)
-        height_axis, width_axis = self.spatial_axes
-        rows = ops.mean(x, axis=width_axis)  # (B, H, C)
-        columns = ops.mean(x, axis=height_axis)  # (B, W, C)
-        if self.data_format == "channels_first":
-            rows, columns = ops.transpose(rows, (0, 2, 1)), ops.transpose(columns, (0, 2, 1))
+        rows, columns = self._means(inputs)
         height = ops.shape(rows)[1]
         hidden = self.reduce(ops.concatenate([rows, columns], axis=1))  # (B, H + W, c)
         hidden = ops.hard_silu(self.bn(hidden, training=training))
         gate_h = ops.sigmoid(self.rows(hidden[:, :height]))[:, :, None]  # (B, H, 1, C)
         gate_w = ops.sigmoid(self.columns(hidden[:, height:]))[:, None]  # (B, 1, W, C)
         gate = ops.multiply(gate_h, gate_w)  # (B, H, W, C)
-        if self.data_format == "channels_first":
-            gate = ops.transpose(gate, (0, 3, 1, 2))
-        outputs = self._gated(inputs, gate)
-        return (outputs, gate) if return_attention else outputs
-
-    def compute_attention_shape(self, input_shape: Shape) -> Shape:
-        """The gate's: as the input's."""
-        return tuple(input_shape)
+        return self._outputs(inputs, gate, return_attention)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -1,0 +1,1 @@
+"""Gates from the means of rows and of columns."""
