@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.documents import environment
+from helpers.paths import environment
 from helpers.photos import CLASSES, texture
 from keras_attn.cli import COMMANDS
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.documents import environment
-from helpers.paths import ROOT
+from helpers.paths import ROOT, environment
 from programs.run_document import blocks
 
 DOCUMENTS = {
