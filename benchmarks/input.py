@@ -23,6 +23,7 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -267,6 +268,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--torch", help="Python of an environment with torch and torchvision")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--command", help=argparse.SUPPRESS)  # which the rows quote
     parser.add_argument(
         "--out", type=Path, default="benchmarks/results/input.csv", help="default: %(default)s"
     )
@@ -278,6 +280,7 @@ def main() -> None:
     if arguments.folder is not None:
         [cores] = arguments.cores
         rows = measure(arguments.folder, cores, arguments.rounds, arguments.torch)
+        sys.argv = shlex.split(arguments.command)
         save(arguments.out, rows, "keras", "tensorflow", "pillow", append=True)
         return
     arguments.out.unlink(missing_ok=True)
@@ -286,7 +289,7 @@ def main() -> None:
         write_photographs(folder, arguments.images)
         for cores in arguments.cores:  # which TensorFlow counts when it starts
             options = ["--folder", str(folder), "--cores", str(cores), "--out", str(arguments.out)]
-            options += ["--rounds", str(arguments.rounds)]
+            options += ["--rounds", str(arguments.rounds), "--command", shlex.join(sys.argv)]
             options += ["--torch", arguments.torch] if arguments.torch else []
             subprocess.run([sys.executable, sys.argv[0], *options], check=True)
 

@@ -49,7 +49,7 @@ def detector(encoder: keras.Model) -> keras.Model:
 def test_a_detector_trains_and_is_saved(network, tmp_path):
     model = detector(network(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3)))
     model.compile(
-        optimizer=keras.optimizers.Adam(1e-3),
+        optimizer=keras.optimizers.SGD(1e-4),
         box_loss=keras.losses.Huber(reduction="sum"),
         classification_loss=keras.losses.BinaryFocalCrossentropy(reduction="sum", from_logits=True),
         jit_compile=False,
