@@ -65,6 +65,7 @@ def test_it_trains_and_is_saved(images, tmp_path):
     assert found["accuracy"] == pytest.approx(right)
 
 
+@pytest.mark.thorough
 def test_samples_are_means_over_runs(images):
     model = make(location_std=0.5)
     one, many = (ops.convert_to_numpy(model.sample(images, n)) for n in (1, 40))

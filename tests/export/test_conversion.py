@@ -161,6 +161,7 @@ def test_int8(fixed, tmp_path):
     assert path.stat().st_size < float_path.stat().st_size
 
 
+@pytest.mark.thorough
 def test_what_xnnpack_refuses_is_said(fixed, tmp_path, monkeypatch):
     right = tflite_export._runner
     monkeypatch.setattr(tflite_export, "_runner", lambda *args: (right(*args)[0], "node 7"))

@@ -72,6 +72,7 @@ def test_files_give_masks_and_attention(kind):
     np.testing.assert_allclose(answer[f"attention_{layer}"], shown, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_an_export_is_run_by_each_loader(tmp_path):
     model = make("two_depth")
     folder = export_saved_model(model, tmp_path / "net")

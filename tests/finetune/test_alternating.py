@@ -78,6 +78,7 @@ class Stopped(Exception):
     pass
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "after", [3, *(pytest.param(after, marks=pytest.mark.slow) for after in (1, 6))]
 )
@@ -106,6 +107,7 @@ def test_it_goes_on_where_it_was_stopped(images, at_once, tmp_path, monkeypatch,
     assert [path.name for path in (tmp_path / "parts").iterdir()] == [FILE]
 
 
+@pytest.mark.thorough
 def test_more_rounds_go_on_and_what_was_frozen_stays(images, tmp_path):
     model = make()
     model.get_layer("features1").trainable = False
@@ -121,6 +123,7 @@ def test_more_rounds_go_on_and_what_was_frozen_stays(images, tmp_path):
     assert set(model.terms) == {"classification", "ranking"}
 
 
+@pytest.mark.thorough
 def test_pretraining_finds_the_strongest_response(images, tmp_path):
     model = make()
     turns = Turns(1, 1, 1, pretraining_epochs=150, batch_size=12)
@@ -169,6 +172,7 @@ def test_wrong_arguments(images, tmp_path):
             call()
 
 
+@pytest.mark.thorough
 def test_files_of_something_else_are_refused(images, tmp_path):
     alternate(make(), images, LABELS, tmp_path, turns=TURNS)
     with pytest.raises(ValueError, match=r"`folder` must be of the same data.*another labels$"):

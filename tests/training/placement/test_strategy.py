@@ -152,6 +152,7 @@ def test_metrics_are_those_of_the_model_that_is_kept(two_replicas):
     assert loaded["loss"] == pytest.approx(whole["loss"], rel=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_mirrored_run_loads_and_evaluates(two_replicas):
     assert two_replicas["loaded"] == 0
     assert two_replicas["again"] < 1e-6
