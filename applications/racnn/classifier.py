@@ -26,14 +26,27 @@ class ScaleClassifier(keras.Model):
 
     p being the probability of the right class.
 
+    Args:
+        *args: Inputs and outputs, as `keras.Model` takes them.
+        margin: That of `PairwiseRankingLoss`.
+        **kwargs: Arguments of `keras.Model`.
+
     Attributes:
         terms: Which terms count, `"classification"`, `"ranking"` or both; compile the model after a
             change. It isn't saved.
-        margin: That of `PairwiseRankingLoss`. It isn't saved.
     """
 
     terms: tuple[str, ...] = TERMS
-    margin: float = 0.05
+
+    def __init__(self, *args: Any, margin: float = 0.05, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not margin >= 0:
+            raise ValueError(f"`margin` must be 0 or more. Received: margin={margin!r}")
+        self.margin = margin
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "margin": self.margin}
 
     def compute_loss(
         self,

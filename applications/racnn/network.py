@@ -25,6 +25,7 @@ def RACNN(
     min_half: float = 1 / 3,
     sharpness: float | None = None,
     sharpness_units: str = "pixels",
+    margin: float = 0.05,
     name: str = "racnn",
 ) -> ScaleClassifier:
     """Recurrent attention CNN: classifies, enlarges the part that it proposes, classifies again.
@@ -51,6 +52,7 @@ def RACNN(
         min_half: The least half side of a box, as a part of what the scale sees.
         sharpness: See `AttentionZoom`, as for `sharpness_units`; the paper has 10.
         sharpness_units: `"pixels"` or `"boxes"`.
+        margin: That of the loss that has each scale be surer than the one before it.
         name: The model's name.
 
     Returns:
@@ -121,7 +123,7 @@ def RACNN(
     head = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="predictions")
     outputs["probabilities"] = head(keras.layers.Concatenate(name="fused")(fused))
     outputs["boxes"] = NestedBoxes(name="boxes")(boxes)
-    return ScaleClassifier(image, outputs, name=name)
+    return ScaleClassifier(image, outputs, margin=margin, name=name)
 
 
 def _copy(backbone: keras.Model, name: str) -> keras.Model:

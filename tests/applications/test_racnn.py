@@ -137,7 +137,7 @@ def test_what_learns_from_what(images, output, reached):
 
 
 def test_it_trains_and_is_saved(images, tmp_path):
-    model = not_clamped(make(scales=2, sharpness=4.0, sharpness_units="boxes"))
+    model = not_clamped(make(scales=2, sharpness=4.0, sharpness_units="boxes", margin=0.1))
     model.compile(keras.optimizers.Adam(1e-2), metrics=["accuracy"])
     before = [ops.convert_to_numpy(w) for w in model.trainable_weights]
     many = np.tile(images, (50, 1, 1, 1)), np.tile(LABELS, 50)
@@ -147,7 +147,7 @@ def test_it_trains_and_is_saved(images, tmp_path):
         assert np.abs(ops.convert_to_numpy(weight) - old).max() > 0, weight.path
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert isinstance(loaded, ScaleClassifier)
+    assert isinstance(loaded, ScaleClassifier) and loaded.margin == 0.1
     expected = model.predict(images, verbose=0)
     for scale in ("scale1", "scale2"):
         assert (expected[scale].argmax(-1) == LABELS).all()
