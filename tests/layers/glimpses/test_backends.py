@@ -35,7 +35,7 @@ def test_the_same_tests_on(backend):
             "pytest",
             "-q",
             "-m",
-            "not backend and not slow",
+            "not backend and not slow and not thorough",
             "-p",
             "no:cacheprovider",
             *FILES,
