@@ -81,11 +81,11 @@ def commit() -> str:
 
 
 def command() -> str:
-    """How this process was called, without the folder that the repository is in."""
+    """How this process was called; of a path that is this machine's own, its last part."""
     spec = sys.modules["__main__"].__spec__
-    if spec is None:
-        return shlex.join(["python", *sys.argv])
-    return shlex.join(["python", "-m", spec.name.removesuffix(".__main__"), *sys.argv[1:]])
+    program = [sys.argv[0]] if spec is None else ["-m", spec.name.removesuffix(".__main__")]
+    given = [Path(each).name if Path(each).is_absolute() else each for each in sys.argv[1:]]
+    return shlex.join(["python", *program, *given])
 
 
 def save(
