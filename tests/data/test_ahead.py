@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -30,6 +31,17 @@ def test_the_same_batches_in_all_epochs_and_begun_anew():
         ahead.on_epoch_end()
     with pytest.raises(IndexError, match="from 0 to 4. Received: index=5"):
         ahead[5]
+
+
+def test_many_threads_draw_what_one_draws():
+    """PyTorch's beta distribution draws from a generator that all threads share."""
+    batches, steps = make(), range(100)
+    one_by_one = [batches.on_device(step) for step in steps]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(batches.on_device, steps))
+    for ours, theirs in zip(together, one_by_one, strict=True):
+        for part, expected in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(part, expected)
 
 
 def test_no_more_than_a_few_are_made_before():

@@ -24,6 +24,10 @@ from keras_attn.typing import Tensor
 
 CROP = "random_resized_crop"
 
+# Held while Keras draws numbers. Its layers keep what they draw from; and under PyTorch it draws
+# from a beta distribution by seeding the generator that all threads share, and setting it back.
+_DRAWING = threading.Lock()
+
 
 class TrainingSequence(keras.utils.PyDataset):
     """Training batches, each of which `seed` and its number alone decide.
@@ -92,7 +96,6 @@ class TrainingSequence(keras.utils.PyDataset):
         self._epoch = start_epoch
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, "int64"))
         self._keras_layers = KerasAugmentation(self._plan.augment)
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """How many batches there are in an epoch."""
@@ -137,12 +140,12 @@ class TrainingSequence(keras.utils.PyDataset):
         mixes = mixes_of(plan.augment)
         names = (*self._keras_layers.names, *mixes)
         draws = {name: _drawer(plan.seed, step, name) for name in names}
-        if self._keras_layers.names:
-            with self._lock:
+        with _DRAWING:
+            if self._keras_layers.names:
                 images = keras.ops.cast(images, "float32")
                 images, labels = self._keras_layers(images, labels, draws)
-        shape = (len(rows), *images.shape[1:3])
-        drawn = draw_mixes(mixes, shape, draws) if mixes else None
+            shape = (len(rows), *images.shape[1:3])
+            drawn = draw_mixes(mixes, shape, draws) if mixes else None
         return mix(images, labels, drawn, mixes)
 
     def _draws_on_pixels(self) -> bool:
