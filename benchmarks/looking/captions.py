@@ -18,7 +18,6 @@ Each run is a row of `results/looking_captions.csv`; what is there already isn't
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks.measuring import save
+from benchmarks.looking.runs import run_missing
 from keras_attn.applications import Captioner, ShowAttendTell
 from keras_attn.data.synthetic import caption_grid
 
@@ -74,8 +73,8 @@ def network(mode: str, seed: int) -> Captioner:
     )
 
 
-def run(mode: str, seed: int, steps: int) -> tuple[dict[str, Any], Captioner]:
-    """Trains one network; what it found on held-out grids, in percent, and the network."""
+def run(mode: str, seed: int, steps: int) -> dict[str, Any]:
+    """Trains one network; what it found on held-out grids, in percent."""
     keras.utils.set_random_seed(seed)
     model = network(mode, seed)
     model.compile(keras.optimizers.Adam(2e-3, global_clipnorm=5.0))
@@ -92,11 +91,13 @@ def run(mode: str, seed: int, steps: int) -> tuple[dict[str, Any], Captioner]:
     maps = found["attention"].reshape(*test.tokens.shape, CELLS**2)
     in_cell = np.take_along_axis(maps, np.maximum(test.cells, 0)[..., None], 2)[..., 0]
     written = model.generate(test.images, max_length=9, batch_size=250)["tokens"]
-    row: dict[str, Any] = {"mode": mode, "seed": seed, "steps": steps}
-    row["words"] = round(100 * float(right[is_word].mean()), 2)
-    row["captions"] = round(100 * float((written == test.tokens).all(axis=1).mean()), 2)
-    row["in_the_cell"] = round(100 * float(in_cell[is_word].mean()), 2)
-    return {**row, "parameters": model.count_params(), "minutes": round(minutes, 1)}, model
+    return {
+        "words": round(100 * float(right[is_word].mean()), 2),
+        "captions": round(100 * float((written == test.tokens).all(axis=1).mean()), 2),
+        "in_the_cell": round(100 * float(in_cell[is_word].mean()), 2),
+        "parameters": model.count_params(),
+        "minutes": round(minutes, 1),
+    }
 
 
 def main() -> None:
@@ -105,18 +106,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500, help="default: %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     arguments = parser.parse_args()
-    there = set()
-    if RESULTS.exists():
-        with open(RESULTS, newline="", encoding="utf-8") as file:
-            there = {
-                (row["mode"], int(row["seed"]), int(row["steps"])) for row in csv.DictReader(file)
-            }
-    for seed in arguments.seeds:
-        for mode in MODES:
-            if (mode, seed, arguments.steps) not in there:
-                row, _ = run(mode, seed, arguments.steps)
-                print(*row.values(), flush=True)
-                save(RESULTS, [row], "keras", "tensorflow", append=True)
+    runs = (
+        {"mode": mode, "seed": seed, "steps": arguments.steps}
+        for seed in arguments.seeds
+        for mode in MODES
+    )
+    run_missing(RESULTS, runs, run)
 
 
 if __name__ == "__main__":

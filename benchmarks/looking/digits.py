@@ -18,7 +18,6 @@ Each run is a row of `results/looking_digits.csv`; what is there already isn't r
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks.measuring import save
+from benchmarks.looking.runs import run_missing
 from keras_attn.applications import DeepRecurrentAttention, RecurrentAttention
 from keras_attn.data.synthetic import Scenes, cluttered_digits, digit_pairs
 
@@ -56,10 +55,10 @@ def canvases(task: str, count: int, digits: tuple[np.ndarray, np.ndarray], seed:
     return cluttered_digits(count, SIZE, clutter, digits=digits, seed=seed)
 
 
-def network(name: str, task: str, seed: int) -> keras.Model:
+def build(network: str, task: str, seed: int) -> keras.Model:
     """Not compiled."""
-    if name != "conv":
-        options: dict[str, Any] = {**GLIMPSES, "policy": name, "seed": seed}
+    if network != "conv":
+        options: dict[str, Any] = {**GLIMPSES, "policy": network, "seed": seed}
         if task == "pairs":
             return DeepRecurrentAttention((SIZE, SIZE, 1), 10, num_glimpses=4, **options)
         return RecurrentAttention((SIZE, SIZE, 1), 10, num_glimpses=8, **options)
@@ -78,15 +77,16 @@ def network(name: str, task: str, seed: int) -> keras.Model:
     )
 
 
-def run(name: str, task: str, seed: int, steps: int) -> dict[str, Any]:
+def run(task: str, network: str, seed: int, steps: int) -> dict[str, Any]:
     """Trains one network; its accuracy in percent and what it took."""
     keras.utils.set_random_seed(seed)
     pixels, labels = mnist()
     train, test = (pixels[:-1000], labels[:-1000]), (pixels[-1000:], labels[-1000:])
-    model = network(name, task, seed)
+    model = build(network, task, seed)
     rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
-    loss = "sparse_categorical_crossentropy" if name == "conv" else None
-    model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=["accuracy"])
+    loss = "sparse_categorical_crossentropy" if network == "conv" else None
+    optimizer, by_xla = keras.optimizers.Adam(rate), network != "conv"  # what each is faster with
+    model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=by_xla)
     start = time.perf_counter()
     for epoch in range(steps // STEPS_OF_EPOCH):
         drawn = canvases(task, BATCH * STEPS_OF_EPOCH, train, seed * 1_000_000 + epoch)
@@ -99,14 +99,13 @@ def run(name: str, task: str, seed: int, steps: int) -> dict[str, Any]:
         return round(100 * float((right.all(axis=1) if right.ndim == 2 else right).mean()), 2)
 
     found = model.predict(held_out.images, batch_size=250, verbose=0)
-    row: dict[str, Any] = {"task": task, "network": name, "seed": seed, "steps": steps}
-    if name == "conv":
-        row |= {"accuracy": accuracy(found), "of_8_samples": ""}
+    if network == "conv":
+        row = {"accuracy": accuracy(found), "of_8_samples": ""}
     else:
         batches = np.split(held_out.images.astype("float32"), HELD_OUT // 250)
         sampled = [keras.ops.convert_to_numpy(model.sample(batch, 8)) for batch in batches]
-        row |= {"accuracy": accuracy(found["probabilities"])}
-        row |= {"of_8_samples": accuracy(np.concatenate(sampled))}
+        of_8 = accuracy(np.concatenate(sampled))
+        row = {"accuracy": accuracy(found["probabilities"]), "of_8_samples": of_8}
     return {**row, "parameters": model.count_params(), "minutes": round(seconds / 60, 1)}
 
 
@@ -118,19 +117,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000, help="default: %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     arguments = parser.parse_args()
-    task, steps, there = arguments.task, arguments.steps, set()
-    if RESULTS.exists():
-        with open(RESULTS, newline="", encoding="utf-8") as file:
-            there = {
-                (row["task"], row["network"], int(row["seed"]), int(row["steps"]))
-                for row in csv.DictReader(file)
-            }
-    for seed in arguments.seeds:
-        for name in NETWORKS[: 3 if task == "pairs" else 4]:
-            if (task, name, seed, steps) not in there:
-                row = run(name, task, seed, steps)
-                print(*row.values(), flush=True)
-                save(RESULTS, [row], "keras", "tensorflow", append=True)
+    task = arguments.task
+    runs = (
+        {"task": task, "network": network, "seed": seed, "steps": arguments.steps}
+        for seed in arguments.seeds
+        for network in NETWORKS[: 3 if task == "pairs" else 4]
+    )
+    run_missing(RESULTS, runs, run)
 
 
 if __name__ == "__main__":
