@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_attn._checks import check_positive_int
 from keras_attn.layers import RecurrentGlimpses
+from keras_attn.losses._labels import class_shares
 from keras_attn.typing import Tensor
 
 
@@ -18,8 +19,10 @@ class GlimpseClassifier(keras.Model):
 
     Its output is that layer's dict; `fit` takes images and the numbers of their classes, (B,), or
     (B, S) of S targets in the order in which they are to be read, `classes` standing for the end
-    of an image that has fewer. Metrics are of the probabilities. With R_s = 1 where the most likely
-    class of target s is the right one, and 0 otherwise, the loss is the mean over the images of
+    of an image that has fewer. Of one target it takes the share of each class, too, (B, classes).
+    Metrics are of the probabilities. With R_s = 1 where the most likely class of target s is the
+    right one (of shares: that class's share), and 0 otherwise, the loss is the mean over the images
+    of
 
         -sum_s log p_sy + mean_t (b_t - G_t)^2 - sum_t log N(l_t; mu_t, std^2) (G_t - b_t),
 
@@ -36,19 +39,19 @@ class GlimpseClassifier(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        """The loss of a batch; raises a ValueError where `y` isn't the numbers of classes."""
+        """The loss of a batch; raises a ValueError where `y` has another shape."""
         probabilities, baselines = y_pred["probabilities"], y_pred["baselines"]
-        labels = self._labels(y, probabilities)  # (B, S)
+        shares = self._shares(y, probabilities)  # (B, S, K)
         if len(probabilities.shape) == 2:
             probabilities = probabilities[:, None]
-        counts = _until_the_end(labels, probabilities)
-        loss = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        counts = _until_the_end(shares)
+        loss = keras.losses.categorical_crossentropy(shares, probabilities)
         loss = ops.sum(loss * counts, axis=-1)
-        is_right = ops.equal(ops.cast(ops.argmax(probabilities, axis=-1), "int32"), labels)
-        rewards = ops.cast(is_right, counts.dtype) * counts
+        likeliest = ops.one_hot(ops.argmax(probabilities, axis=-1), shares.shape[-1])
+        rewards = ops.sum(ops.cast(likeliest, shares.dtype) * shares, axis=-1) * counts
         to_come = ops.flip(ops.cumsum(ops.flip(rewards, axis=1), axis=1), axis=1)
         steps, choices = baselines.shape[1], y_pred["log_densities"].shape[1]
-        each = steps // labels.shape[1]
+        each = steps // shares.shape[1]
         # A baseline is of the place that is chosen after it; the last place's has none.
         looked_at = [min(t + steps - choices, steps - 1) // each for t in range(steps)]
         returns = ops.cast(ops.take(to_come, looked_at, axis=1), baselines.dtype)
@@ -59,17 +62,17 @@ class GlimpseClassifier(keras.Model):
             loss = loss * ops.cast(sample_weight, loss.dtype)
         return sum(self.losses, ops.mean(loss))
 
-    def _labels(self, y: Any, probabilities: Tensor) -> Tensor:
-        """(B, S), of one target or several."""
-        targets = tuple(probabilities.shape[1:-1])
-        shapes = [targets] if targets else [(), (1,)]
-        if tuple(y.shape[1:]) not in shapes:
-            rule = f"(B, {targets[0]})" if targets else "(B,) or (B, 1)"
+    def _shares(self, y: Any, probabilities: Tensor) -> Tensor:
+        """The share of each class, (B, S, K), of one target or several."""
+        *targets, classes = probabilities.shape[1:]
+        if not targets:
+            return class_shares("y", y, classes, probabilities.dtype)[:, None]
+        if list(y.shape[1:]) != targets:
             raise ValueError(
-                f"`y` must be the numbers of the classes, {rule}. "
+                f"`y` must be the numbers of the classes, (B, {targets[0]}). "
                 f"Received: y with shape {tuple(y.shape)}"
             )
-        return ops.reshape(ops.cast(y, "int32"), (-1, *(targets or (1,))))
+        return ops.one_hot(ops.cast(y, "int32"), classes, dtype=probabilities.dtype)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Those of the probabilities."""
@@ -95,14 +98,13 @@ class GlimpseClassifier(keras.Model):
         return ops.mean(ops.stack(runs), axis=0)
 
 
-def _until_the_end(labels: Tensor, probabilities: Tensor) -> Tensor:
+def _until_the_end(shares: Tensor) -> Tensor:
     """1 for each target up to the first end, that included, and 0 after it: (B, S)."""
-    end = probabilities.shape[-1] - 1
-    if labels.shape[1] == 1:
-        return ops.ones_like(labels, dtype=probabilities.dtype)
-    ended = ops.cumsum(ops.cast(ops.equal(labels, end), "int32"), axis=1)
+    if shares.shape[1] == 1:
+        return ops.ones_like(shares[..., 0])
+    ended = ops.cumsum(shares[..., -1], axis=1)
     before = ops.pad(ended[:, :-1], ((0, 0), (1, 0)))
-    return ops.cast(ops.equal(before, 0), probabilities.dtype)
+    return ops.cast(ops.equal(before, 0), shares.dtype)
 
 
 def RecurrentAttention(
@@ -117,7 +119,8 @@ def RecurrentAttention(
 
     [Mnih et al., "Recurrent Models of Visual Attention", NIPS
     2014](https://arxiv.org/abs/1406.6247). It trains by plain `fit`, for which `compile` needs no
-    loss: the model has its own, see `GlimpseClassifier`.
+    loss: the model has its own, see `GlimpseClassifier`. Or by `keras_attn.training.train`, as by
+    `keras-attn train --model recurrent_attention`.
 
     Args:
         input_shape: (H, W, C) of the images.

@@ -44,15 +44,22 @@ def arguments_of(layer: keras.layers.Layer) -> tuple[tuple[Any, ...], dict[str, 
     return tuple(arguments.args), dict(arguments.kwargs)
 
 
-def build_for(model: keras.Model, images: keras.KerasTensor) -> None:
+def classified(model: keras.Model) -> Tensor:
+    """The symbolic probabilities of a classifier: its output, or the one of several so named."""
+    output = model.output
+    named = isinstance(output, dict) and "probabilities" in output
+    return output["probabilities"] if named else model.outputs[0]
+
+
+def build_for(model: keras.Model, images: keras.KerasTensor, labels: keras.KerasTensor) -> None:
     """Makes what `fit` under tf.distribute makes of its first batch, of one that is as it must be.
 
     Args:
-        model: A compiled classifier.
+        model: A compiled model.
         images: A symbolic batch.
+        labels: Its symbolic labels.
     """
     if model._distribute_strategy is not None:
-        labels = keras.KerasTensor((images.shape[0], *model.output_shape[1:]))
         model._symbolic_build(data_batch=(images, labels))
 
 

@@ -46,6 +46,21 @@ def _read() -> dict[str, Network]:
 NETWORKS: dict[str, Network] = _read()
 
 
+# What chooses where to look: networks that are trained by name, but have no row, as they have no
+# weights and no cost of their own. Name -> side of the images that it was made for.
+LOOKING = {"recurrent_attention": 28, "racnn": 32}
+
+
+def trained_name(name: str) -> str:
+    """The name of a network that is to be trained: one of the table or of `LOOKING`.
+
+    Raises:
+        ValueError: As `network_name`.
+    """
+    by_fold = {fold(each): each for each in LOOKING}
+    return by_fold.get(fold(str(name))) or network_name(name)
+
+
 def network_name(name: str) -> str:
     """The name in the table that is meant: capitals, `_`, `-` and spaces make no difference.
 

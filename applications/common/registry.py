@@ -19,10 +19,18 @@ from keras_attn.applications import resnet as resnet
 from keras_attn.applications import se_resnet as se_resnet
 from keras_attn.applications import timm as timm
 from keras_attn.applications import wide_resnet as wide_resnet
-from keras_attn.applications.common.names import NETWORKS, Network, network_name
+from keras_attn.applications.common.names import (
+    LOOKING,
+    NETWORKS,
+    Network,
+    network_name,
+    trained_name,
+)
 from keras_attn.applications.common.network import CONSTRUCTORS
 from keras_attn.applications.common.published import Published as Published
 from keras_attn.applications.common.published import printed_value as printed_value
+from keras_attn.applications.racnn import RACNN
+from keras_attn.applications.recurrent_attention import RecurrentAttention
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,36 @@ def _entry(network: Network) -> Entry:
 MODELS: dict[str, Entry] = {name: _entry(network) for name, network in NETWORKS.items()}
 
 
+def _racnn(
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    include_preprocessing: bool = False,
+    backbone: str = "resnet20_cifar",
+    **options: Any,
+) -> keras.Model:
+    """RA-CNN on a network of the table."""
+    network = MODELS[network_name(backbone)](
+        include_top=False, include_preprocessing=include_preprocessing, input_shape=input_shape
+    )
+    return RACNN(network, classes, input_shape=input_shape, **options)
+
+
+_LOOKING = {
+    "recurrent_attention": Entry(
+        RecurrentAttention, LOOKING["recurrent_attention"], "Mnih et al., NIPS 2014"
+    ),
+    "racnn": Entry(_racnn, LOOKING["racnn"], "Fu et al., CVPR 2017"),
+}
+
+
 def get_model(name: str) -> Entry:
     """Finds a network by its name.
 
     Args:
-        name: A key of `MODELS`; `"SEResNet50"` means `"se_resnet50"`.
+        name: A key of `MODELS`; `"SEResNet50"` means `"se_resnet50"`. Or `"recurrent_attention"`
+            or `"racnn"`, which choose where to look: the latter takes a key of `MODELS` as its
+            `backbone`.
 
     Returns:
         Its entry, which is called as its constructor is.
@@ -73,4 +106,5 @@ def get_model(name: str) -> Entry:
     >>> get_model("se_resnet20_cifar")(classes=7).output_shape
     (None, 7)
     """
-    return MODELS[network_name(name)]
+    found = trained_name(name)
+    return _LOOKING[found] if found in _LOOKING else MODELS[found]

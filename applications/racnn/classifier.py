@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_attn.losses import PairwiseRankingLoss
+from keras_attn.losses._labels import class_shares
 from keras_attn.typing import Tensor
 
 TERMS = ("classification", "ranking")
@@ -19,8 +20,8 @@ class ScaleClassifier(keras.Model):
 
     Its output is a dict: the classes' probabilities as `"scale1"`, `"scale2"`, ..., the coarsest
     first, and the fused ones as `"probabilities"`; and `"boxes"`. `fit` takes images and the
-    numbers of their classes, and metrics are of the fused probabilities. The loss is the mean over
-    the images of
+    numbers of their classes, or the share of each class; metrics are of the fused probabilities.
+    The loss is the mean over the images of
 
         sum_s -log p_s - log p_fused + sum_{s < S} max(0, p_s - p_{s+1} + margin),
 
@@ -56,7 +57,7 @@ class ScaleClassifier(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        """The loss of a batch; raises a ValueError where `y` isn't the numbers of classes."""
+        """The loss of a batch; raises a ValueError where `y` has another shape."""
         found = self.loss_terms(y, y_pred)
         loss: Tensor = sum(found[term] for term in self.terms)
         if sample_weight is not None:
@@ -67,27 +68,22 @@ class ScaleClassifier(keras.Model):
         """Each term of the loss for each image.
 
         Args:
-            y: (B,) or (B, 1), numbers of the classes.
+            y: (B,) or (B, 1), numbers of the classes; or (B, K), the share of each.
             y_pred: The model's output.
 
         Returns:
             `"classification"` and `"ranking"`, (B,) each.
 
         Raises:
-            ValueError: If `y` isn't the numbers of the classes.
+            ValueError: If `y` is neither the numbers of the classes nor their shares.
         """
-        if len(y.shape) > 1 and tuple(y.shape[1:]) != (1,):
-            raise ValueError(
-                "`y` must be the numbers of the classes, (B,) or (B, 1). "
-                f"Received: y with shape {tuple(y.shape)}"
-            )
-        labels = ops.reshape(ops.cast(y, "int32"), (-1,))
+        fused = y_pred["probabilities"]
+        shares = class_shares("y", y, fused.shape[-1], fused.dtype)
         scales = [y_pred[name] for name in scale_names(y_pred)]
         entropies = [
-            keras.losses.sparse_categorical_crossentropy(labels, probabilities)
-            for probabilities in (*scales, y_pred["probabilities"])
+            keras.losses.categorical_crossentropy(shares, each) for each in (*scales, fused)
         ]
-        ranking = PairwiseRankingLoss(self.margin).call(labels, ops.stack(scales, axis=1))
+        ranking = PairwiseRankingLoss(self.margin).call(shares, ops.stack(scales, axis=1))
         return {"classification": sum(entropies[1:], entropies[0]), "ranking": ranking}
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:

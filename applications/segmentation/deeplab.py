@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import keras
 
 from keras_attn._checks import check_int, check_positive_int
+from keras_attn.applications.common.backbone import image_and_features
 from keras_attn.applications.common.blocks import channel_axis
 from keras_attn.applications.segmentation.parts import (
     convolved,
-    image_and_features,
     of_pixels,
     scores,
 )

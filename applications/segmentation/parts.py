@@ -1,4 +1,4 @@
-"""What segmenters share: the backbone's check, the heads' steps, the end."""
+"""What segmenters share: the steps of heads, the end."""
 
 from __future__ import annotations
 
@@ -10,34 +10,6 @@ from keras_attn.applications.common.blocks import channel_axis, norm_relu
 from keras_attn.applications.common.construction import at_least_float32
 from keras_attn.applications.segmentation.resizing import ResizeLike
 from keras_attn.typing import Activation, Tensor
-
-
-def image_and_features(backbone: keras.Model) -> tuple[Tensor, Tensor]:
-    """The image that a backbone takes, and its last map; raises a ValueError where it has none.
-
-    Args:
-        backbone: A functional model from images to one map, or to a dict of maps, the coarsest
-            last.
-    """
-    inputs, outputs = getattr(backbone, "inputs", None), getattr(backbone, "outputs", None)
-    if not inputs or not outputs or len(inputs) != 1:
-        raise ValueError(
-            "`backbone` must be a functional or a built Sequential model of one input. "
-            f"Received: backbone={backbone!r}"
-        )
-    if len(outputs) > 1 and not isinstance(backbone.output, dict):
-        raise ValueError(
-            "`backbone` must give one map, or a dict of levels. "
-            f"Received: backbone {backbone.name!r} of {len(outputs)} outputs"
-        )
-    features = [*backbone.output.values()][-1] if len(outputs) > 1 else outputs[0]
-    if len(inputs[0].shape) != 4 or len(features.shape) != 4:
-        raise ValueError(
-            "`backbone` must give features (B, h, w, C) of images (B, H, W, C), as with "
-            f"include_top=False. Received: backbone {backbone.name!r} from {inputs[0].shape} to "
-            f"{features.shape}"
-        )
-    return inputs[0], features
 
 
 def channels_of(x: Tensor) -> int:

@@ -10,10 +10,10 @@ import keras
 from keras import ops
 
 from keras_attn._checks import check_int, check_positive_int
+from keras_attn.applications.common.backbone import image_and_features
 from keras_attn.applications.segmentation.parts import (
     channels_of,
     convolved,
-    image_and_features,
     of_pixels,
     scores,
 )

@@ -9,9 +9,10 @@ import keras
 from keras import ops
 
 from keras_attn._checks import check_int, check_positive_int
+from keras_attn.applications.common.backbone import image_and_features
 from keras_attn.applications.common.blocks import channel_axis
 from keras_attn.applications.common.construction import at_least_float32
-from keras_attn.applications.segmentation.parts import convolved, image_and_features, scores
+from keras_attn.applications.segmentation.parts import convolved, scores
 from keras_attn.layers import AttentionGate
 from keras_attn.losses import GatedCrossentropy
 from keras_attn.typing import Tensor

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_attn._hints import did_you_mean
+from keras_attn._keras import classified
 from keras_attn.applications import get_model
 from keras_attn.applications.imagenet import class_names_of_imagenet
 from keras_attn.applications.inputs import find_class_names, find_preprocessing
@@ -51,7 +52,10 @@ class NetworkClassifier(Classifier):
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Images as the network takes them, float32 `(B, H, W, C)` -> probabilities `(B, k)`."""
-        return np.asarray(self.model.predict_on_batch(images), "float32")
+        found = self.model.predict_on_batch(images)
+        if isinstance(found, dict):  # of what chooses where to look
+            found = found["probabilities"]
+        return np.asarray(found, "float32")
 
 
 def open_network(source: Source) -> NetworkClassifier:
@@ -114,7 +118,7 @@ def _of_file(place: str) -> NetworkClassifier:
             f"{place} must be a network of one image input (B, H, W, C). Received: inputs "
             f"{[tuple(each.shape) for each in model.inputs]}"
         )
-    classes = model.outputs[0].shape[-1]
+    classes = classified(model).shape[-1]
     names = find_class_names(model) or [str(label) for label in range(classes)]
     preprocessing, notes = find_preprocessing(model), []
     if preprocessing is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keras_attn._keras import classified
 from keras_attn.images import Preprocessing
 
 
@@ -58,7 +59,7 @@ class RunRecord(dict[str, Any]):
 
     def class_names(self, model: Any) -> tuple[str, ...]:
         """`data.class_names`, of which there must be as many as the model has classes."""
-        names, classes = self["data"]["class_names"], model.outputs[0].shape[-1]
+        names, classes = self["data"]["class_names"], classified(model).shape[-1]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError(
                 f"{self._file}: `data.class_names` must be strings. Received: {names!r}"

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.losses._labels import class_shares
 from keras_attn.typing import Tensor
 
 
@@ -26,12 +27,12 @@ class PairwiseRankingLoss(keras.losses.Loss):
         **kwargs: Arguments of `keras.losses.Loss`.
 
     Call arguments:
-        y_true: (B,) or (B, 1), numbers of classes.
+        y_true: (B,) or (B, 1), numbers of classes; or (B, K), the share of each.
         y_pred: (B, S, K), probabilities, the coarsest scale first.
 
     Raises:
-        ValueError: If `margin` is negative, `y_pred` isn't of two scales or more, or `y_true` isn't
-            the numbers of the classes.
+        ValueError: If `margin` is negative, `y_pred` isn't of two scales or more, or `y_true` is
+            neither the numbers of the classes nor their shares.
 
     Example:
 
@@ -56,20 +57,14 @@ class PairwiseRankingLoss(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The loss of each image, (B,)."""
-        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        y_pred = ops.convert_to_tensor(y_pred)
         if len(y_pred.shape) != 3 or y_pred.shape[1] < 2:
             raise ValueError(
                 "`y_pred` must be (B, S, K): the classes' probabilities at two scales or more. "
                 f"Received: y_pred with shape {tuple(y_pred.shape)}"
             )
-        if len(y_true.shape) > 1 and tuple(y_true.shape[1:]) != (1,):
-            raise ValueError(
-                "`y_true` must be the numbers of the classes, (B,) or (B, 1). "
-                f"Received: y_true with shape {tuple(y_true.shape)}"
-            )
-        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        is_right = ops.one_hot(labels, y_pred.shape[2], dtype=y_pred.dtype)[:, None, :]
-        right = ops.sum(y_pred * is_right, axis=-1)  # (B, S)
+        shares = class_shares("y_true", y_true, y_pred.shape[2], y_pred.dtype)
+        right = ops.sum(y_pred * shares[:, None, :], axis=-1)  # (B, S)
         return ops.sum(ops.relu(right[:, :-1] - right[:, 1:] + self.margin), axis=-1)
 
     def get_config(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn._keras import classified
 from keras_attn.data.image_dataset import ImageDataset
 
 _LOG = logging.getLogger(__name__)
@@ -42,7 +43,9 @@ def check_model(model: Any, dataset: ImageDataset) -> None:
     if not isinstance(model, keras.Model):
         raise ValueError(f"`build_model` must return a keras.Model. Received: {model!r}")
     output = getattr(model, "output_shape", None)
-    if not isinstance(output, tuple) or len(output) != 2 or output[1] != dataset.num_classes:
+    if has_own_loss(model):
+        output = tuple(classified(model).shape)
+    if not isinstance(output, tuple) or output[1:] != (dataset.num_classes,):
         raise ValueError(
             f"The model must end in the probabilities of the {dataset.num_classes} classes of "
             f"{dataset.name!r}, an output (B, {dataset.num_classes}). Received: model "
@@ -65,6 +68,17 @@ def check_model(model: Any, dataset: ImageDataset) -> None:
             f"{model.name!r}, whose last layer's activation is "
             f"{getattr(activation, '__name__', activation)!r}"
         )
+
+
+def has_own_loss(model: keras.Model) -> bool:
+    """Whether it is a classifier that gives more than probabilities, and its own loss for that.
+
+    As `keras_attn.applications.RecurrentAttention` and `RACNN` make it: a dict of outputs, among
+    them "probabilities".
+    """
+    output = getattr(model, "output", None)
+    own = type(model).compute_loss is not keras.Model.compute_loss
+    return own and isinstance(output, dict) and "probabilities" in output
 
 
 def warn_of_raw_pixels(model: keras.Model) -> None:

@@ -12,7 +12,13 @@ from keras_attn.data.batches.ahead import InputClock
 from keras_attn.data.given import Images, as_dataset
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.callbacks import InputProfile, Progress, StopAtNaN
-from keras_attn.training.checks import check_call, check_finite, check_model, warn_of_raw_pixels
+from keras_attn.training.checks import (
+    check_call,
+    check_finite,
+    check_model,
+    has_own_loss,
+    warn_of_raw_pixels,
+)
 from keras_attn.training.config import TrainingConfig
 from keras_attn.training.evaluation import LOSS, metrics
 from keras_attn.training.optimizers import make_optimizer
@@ -41,7 +47,8 @@ def train(
 ) -> TrainResult:
     """Trains a classifier and writes it, its history and a record of the run into a folder.
 
-    The loss is cross-entropy. What is kept is the last epoch's model: none is chosen by its
+    The loss is cross-entropy, or the model's own where it has one, as those that choose where to
+    look. What is kept is the last epoch's model: none is chosen by its
     accuracy on the held-out images. Seeds Python's, NumPy's and Keras's generators with `seed`.
 
     A training that was stopped, at any moment, goes on when it is called again with the same
@@ -54,8 +61,9 @@ def train(
 
     Args:
         build_model: Function that makes a new `keras.Model`, from float32 images `(B, H, W, C)`
-            with values 0..255 to probabilities `(B, classes)`. Called once, inside the strategy's
-            scope.
+            with values 0..255 to probabilities `(B, classes)`, or to a dict that has them as
+            `"probabilities"` where the model has a loss of its own. Called once, inside the
+            strategy's scope.
         dataset: Images to train on; its test images are the validation data. Or a pair, the
             held-out images second: of `tf.data.Dataset`s as `image_dataset_from_directory` gives
             them, or of `(images, labels)` as `keras.datasets` does. See `ImageDataset.from_tf_data`
@@ -161,7 +169,7 @@ def _compile(
     steps = config.epochs * steps_per_epoch // config.accumulation_steps
     model.compile(
         make_optimizer(config, network, steps=steps),
-        loss=LOSS,
+        loss=None if has_own_loss(network) else LOSS,
         metrics=metrics(),
         jit_compile=config.jit_compile,
         steps_per_execution=config.steps_per_execution,

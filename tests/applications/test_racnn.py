@@ -53,6 +53,8 @@ def test_the_loss_by_hand(sample_weight):
         model.terms = terms
         loss = model.compute_loss(y=np.array([1, 1]), y_pred=given, sample_weight=sample_weight)
         assert float(loss) == pytest.approx((weights * expected).mean(), rel=1e-5)
+        one_hot = model.compute_loss(y=np.eye(3)[[1, 1]], y_pred=given, sample_weight=sample_weight)
+        assert float(one_hot) == float(loss)
 
 
 def test_its_graph_in_numpy(images):
@@ -252,8 +254,8 @@ def test_wrong_backbones_and_labels(images):
         RACNN(pooled, 3)
     model = make(scales=2)
     model.compile("sgd")
-    with pytest.raises(ValueError, match=r"`y` must be the numbers of the classes.*shape \(6, 3\)"):
-        model.fit(images, np.eye(3)[LABELS], batch_size=6, verbose=0)
+    with pytest.raises(ValueError, match=r"`y` must be the numbers of the classes.*shape \(6, 4\)"):
+        model.fit(images, np.eye(4)[LABELS], batch_size=6, verbose=0)
 
 
 def test_boxes_within_boxes_by_hand():

@@ -45,6 +45,24 @@ def test_the_loss_by_hand(sample_weight):
     assert float(loss) == pytest.approx((weights * [first, second]).mean(), rel=1e-6)
 
 
+def test_the_loss_of_shares_by_hand():
+    """Of one-hot labels as of their numbers; of shares, the likeliest class's is the reward."""
+    given = {
+        "probabilities": np.array([[0.2, 0.7, 0.1]], "float32"),
+        "baselines": np.array([[0.5, 0.25, 1.0]], "float32"),
+        "log_densities": np.array([[-1.0, 2.0]], "float32"),
+        "locations": np.zeros((1, 3, 2), "float32"),
+    }
+    given = {name: ops.convert_to_tensor(value) for name, value in given.items()}
+    model = make()
+    one_hot = model.compute_loss(y=np.array([[0, 1, 0]]), y_pred=given)
+    assert float(one_hot) == float(model.compute_loss(y=np.array([1]), y_pred=given))
+    expected = -0.4 * np.log(0.2) - 0.6 * np.log(0.7)
+    expected += (0.1**2 + 0.35**2 + 0.4**2) / 3 - (-1 * 0.1 + 2 * 0.35)
+    mixed = model.compute_loss(y=np.array([[0.4, 0.6, 0]], "float32"), y_pred=given)
+    assert float(mixed) == pytest.approx(expected, rel=1e-6)
+
+
 def test_it_trains_and_is_saved(images, tmp_path):
     model = make()
     model.compile(keras.optimizers.Adam(1e-2), metrics=["accuracy"])
@@ -77,8 +95,8 @@ def test_samples_are_means_over_runs(images):
 def test_wrong_labels_and_numbers(images):
     model = make()
     model.compile("sgd")
-    with pytest.raises(ValueError, match=r"`y` must be the numbers of the classes.*shape \(6, 3\)"):
-        model.fit(images, np.eye(3)[LABELS], batch_size=6, verbose=0)
+    with pytest.raises(ValueError, match=r"`y` must be the numbers of the classes.*shape \(6, 4\)"):
+        model.fit(images, np.eye(4)[LABELS], batch_size=6, verbose=0)
     with pytest.raises(
         ValueError, match="`num_samples` must be a positive integer. Received: .*=0"
     ):

@@ -56,7 +56,7 @@ def test_its_config_makes_it_again():
         (lambda: PairwiseRankingLoss(-0.1), "`margin` must be 0 or more. Received: margin=-0.1"),
         (lambda: PairwiseRankingLoss()(LABELS, PROBABILITIES[:, 0]), r"`y_pred` must be \(B, S, K"),
         (lambda: PairwiseRankingLoss()(LABELS, PROBABILITIES[:, :1]), r"`y_pred` .*\(2, 1, 3\)"),
-        (lambda: PairwiseRankingLoss()(np.eye(3)[LABELS], PROBABILITIES), r"`y_true` .*\(2, 3\)"),
+        (lambda: PairwiseRankingLoss()(np.eye(4)[LABELS], PROBABILITIES), r"`y_true` .*\(2, 4\)"),
     ],
 )
 def test_wrong_arguments(call, message):

@@ -51,6 +51,22 @@ def network(dropout=0.0):
     return keras.Model(inputs, outputs)
 
 
+class OwnLoss(keras.Model):
+    """Gives features, too, whose size is a part of its loss."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        each = keras.losses.categorical_crossentropy(y, y_pred["probabilities"])
+        return keras.ops.mean(each + keras.ops.sum(y_pred["features"] ** 2, axis=-1))
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
+
+
+def with_own_loss(network):
+    outputs = {"features": network.layers[-2].output, "probabilities": network.output}
+    return OwnLoss(network.input, outputs)
+
+
 def sgd(**options):
     return keras.optimizers.SGD(0.3, momentum=0.9, **options)
 
@@ -77,6 +93,7 @@ CASES = {
         weight_decay_factors={"conv/kernel": 5.0}), 64, {}),
     "steps_per_execution": (sgd, 64, {"steps_per_execution": 2}),
     "ragged": (sgd, 57, {}),
+    "own_loss": (sgd, 57, {"loss": None}),
     "float16": (sgd, 64, {}),
     "float16_clip": (lambda: sgd(global_clipnorm=0.05), 64, {}),
 }  # fmt: skip
@@ -91,16 +108,21 @@ def train(name):
         weights[BATCH + BATCH // 2 : 2 * BATCH] = 1e4
     with STRATEGY.scope():
         model = network()
+        if name == "own_loss":
+            model = with_own_loss(model)
         if MODE != "one":
             model = DistributedModel(model)
         optimizer = optimizer()
         if "float16" in name and MODE == "one":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], **options)
+        options = {"loss": "categorical_crossentropy", **options}
+        model.compile(optimizer, metrics=["accuracy"], **options)
     history = model.fit(batches(IMAGES[:size], LABELS[:size], weights), epochs=2, verbose=0).history
     scores = model.evaluate(batches(IMAGES[:61], LABELS[:61]), verbose=0)
     # 49 images: the last batch has one, and leaves a replica without
     predicted = model.predict(batches(IMAGES[:49]), verbose=0)
+    if isinstance(predicted, dict):
+        predicted = predicted["probabilities"]
     few = model.evaluate(batches(IMAGES[:49], LABELS[:49]), verbose=0)
     results = {f"weight{i}": w for i, w in enumerate(model.get_weights())}
     results |= {key: np.array(value) for key, value in history.items()}

@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        help="Name of the network, see `keras-attn models`. By default the recipe's, or "
-        f"{NETWORK}.",
+        help="Name of the network, see `keras-attn models`; or recurrent_attention or racnn, which "
+        f"choose where to look. By default the recipe's, or {NETWORK}.",
     )
     parser.add_argument(
         "--out",

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn._keras import classified
 from keras_attn.explain.maps import attention_layers, check_images
 from keras_attn.explain.watching import (
     attention_layers_by_name,
@@ -74,7 +75,7 @@ def class_profiles(
     ((10, 64), array([1, 2, 1, 0]))
     """
     names = _names_of_gates(model, layers)
-    classes = int(model.outputs[0].shape[-1]) if classes is None else classes
+    classes = int(classified(model).shape[-1]) if classes is None else classes
     probe = _Probe(model, names)
     probe.compile(jit_compile=False)
     sums: dict[str, _Sums] = {}

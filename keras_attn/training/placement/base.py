@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 
+from keras_attn._keras import classified
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.run_folder.ownership import owned
 
@@ -83,7 +84,7 @@ class Placement(abc.ABC):
 
     def model_to_evaluate(self, network: keras.Model) -> keras.Model:
         """A model to compile and evaluate: it shares the network's weights, not its settings."""
-        return keras.Model(network.inputs, network.outputs[0], name=network.name)
+        return keras.Model(network.inputs, classified(network), name=network.name)
 
     @abc.abstractmethod
     def training_batches(

@@ -10,6 +10,7 @@ from typing import Any, cast
 import keras
 import tensorflow as tf
 
+from keras_attn.training.checks import has_own_loss
 from keras_attn.training.placement.replica_optimizer import TakenOver, take_over
 from keras_attn.training.placement.replica_state import merge_statistics
 from keras_attn.training.placement.replica_steps import (
@@ -68,7 +69,10 @@ class DistributedModel(keras.Model):
                 "`network` must be a functional model, whose inputs and outputs are known. "
                 f"Received: network={network!r}"
             )
-        super().__init__(network.inputs, network.outputs, name=network.name)
+        has_own = has_own_loss(network)
+        outputs = network.output if has_own else network.outputs
+        super().__init__(network.inputs, outputs, name=network.name)
+        self._own_loss: Callable[..., Any] | None = network.compute_loss if has_own else None
         if network.distribute_strategy is not self.distribute_strategy:
             raise ValueError(
                 "`network` must be made in the scope in which its DistributedModel is made: made "
@@ -124,6 +128,17 @@ class DistributedModel(keras.Model):
                 f"({steps}). Received: ema_overwrite_frequency={taken.ema_overwrite_frequency}"
             )
         super().compile(optimizer, *args, **{**kwargs, "steps_per_execution": steps})
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """The network's own where it has one, as Keras's a replica's part of the mean."""
+        if self._own_loss is None:
+            return super().compute_loss(*args, **kwargs)
+        return self._own_loss(*args, **kwargs) / self.distribute_strategy.num_replicas_in_sync
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Those of the probabilities."""
+        classified = y_pred if self._own_loss is None else y_pred["probabilities"]
+        return super().compute_metrics(x, y, classified, sample_weight)
 
     def train_step(self, data: Any) -> Logs:
         """One update, from one batch, or from a list of as many as are accumulated."""

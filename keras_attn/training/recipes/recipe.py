@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_attn.applications.common.names import network_name
+from keras_attn.applications.common.names import trained_name
 from keras_attn.data.options import DATA_OPTIONS, check_data_options
 from keras_attn.training.config import OPTIONS, TrainingConfig
 from keras_attn.training.options import meant
@@ -17,7 +17,7 @@ class Recipe:
     """A training as data.
 
     Attributes:
-        model: Name of the network in `keras_attn.applications.MODELS`.
+        model: Name of the network, as `keras_attn.applications.get_model` takes it.
         data: Data set, as `load_dataset` takes it.
         training: Options of the training.
         data_options: Further arguments of `load_dataset`.
@@ -39,7 +39,7 @@ class Recipe:
     model_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "model", network_name(self.model))
+        object.__setattr__(self, "model", trained_name(self.model))
         _check_keys("data_options", self.data_options, DATA_OPTIONS)
         check_data_options(**self.data_options)
         if not isinstance(self.training, TrainingConfig):

@@ -16,7 +16,7 @@ FAST = ("sgd", "global_clipnorm", "accumulation", "layerwise", "float16")
 ALL = (
     *FAST, "adamw", "schedule", "clipnorm", "clipvalue", "ema", "ema_overwrite",
     "accumulation_clip", "accumulation_schedule", "steps_per_execution", "ragged",
-    "float16_clip",
+    "own_loss", "float16_clip",
 )  # fmt: skip
 BOUNDS = {"adamw": 1e-5, "float16": 2e-3, "float16_clip": 2e-3}  # else 1e-6
 

@@ -67,7 +67,7 @@ class Mirrored(OneDevice):
 
     def model_to_evaluate(self, network: keras.Model) -> keras.Model:
         """A `DistributedModel`, too."""
-        return self.model_to_fit(network)
+        return self.model_to_fit(super().model_to_evaluate(network))
 
     def merge_statistics(self, network: keras.Model) -> None:
         """Gives all replicas the mean of what each has for itself, as BatchNormalization has."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_attn._keras import build_for
+from keras_attn._keras import build_for, classified
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.placement.base import Placement
 
@@ -106,7 +106,8 @@ def steps_begin_with(finish: Callable[..., Any], model: keras.Model) -> Iterator
         several = isinstance(data, list)
         return step([finish(*batch) for batch in data] if several else finish(*data))
 
-    build_for(model, keras.KerasTensor((2, *model.input_shape[1:])))
+    sides = (model.inputs[0], classified(model))
+    build_for(model, *(keras.KerasTensor((2, *side.shape[1:])) for side in sides))
     model.train_step = finished_step
     try:
         yield
