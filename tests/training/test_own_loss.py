@@ -21,8 +21,9 @@ def looking(classes=3):
 
 def test_train_by_its_loss_and_evaluate_by_cross_entropy(tmp_path):
     data = make_dataset()
-    options = {**QUICK, "epochs": 8, "augment": ("mixup",), "label_smoothing": 0.1}
-    result = train(looking, data, tmp_path / "run", optimizer="adamw", learning_rate=0.02, **options)
+    options = {**QUICK, "epochs": 8, "optimizer": "adamw", "learning_rate": 0.02}
+    options |= {"augment": ("mixup",), "label_smoothing": 0.1}
+    result = train(looking, data, tmp_path / "run", **options)
     assert result.history["accuracy"][-1] > 0.6
     model = keras.saving.load_model(tmp_path / "run" / "model.keras")
     assert isinstance(model, GlimpseClassifier)
