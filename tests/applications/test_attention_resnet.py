@@ -41,32 +41,38 @@ class OfPapers(NetworkChecks):
     channels = 1024
 
 
+@pytest.mark.thorough
 class TestCBAMResNet(OfPapers):
     # As the authors have it, gammas of 0 keep the gradient from the spatial kernels in step one.
     make = staticmethod(partial(CBAMResNet18, zero_gamma=False))
     channels = 256
 
 
+@pytest.mark.thorough
 class TestBAMResNet(OfPapers):
     make = staticmethod(BAMResNet18)
     channels = 256
     no_gradient = ("channel_reduce/bias", "spatial_reduce/bias", "conv1/bias", "conv2/bias")
 
 
+@pytest.mark.thorough
 class TestGEResNet(OfPapers):
     make = staticmethod(partial(GEResNet50, mode="theta_plus", extent=2))
 
 
+@pytest.mark.thorough
 class TestECAResNet(OfPapers):
     make = staticmethod(ECAResNet50)
 
 
+@pytest.mark.thorough
 class TestGCResNet(OfPapers):
     # Where it adds, its last kernel starts at 0.
     make = staticmethod(partial(GCResNet50, fusion="scale"))
     no_gradient = ("logit/bias",)
 
 
+@pytest.mark.thorough
 class TestSKResNet(OfPapers):
     make = staticmethod(SKResNet50)
 

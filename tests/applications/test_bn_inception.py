@@ -20,6 +20,7 @@ def narrow(module):
     return dataclasses.replace(module, **widths)
 
 
+@pytest.mark.thorough
 class TestSEBNInception(NetworkChecks):
     make = staticmethod(SEBNInception)
     slim = {

@@ -40,6 +40,7 @@ class TestAACIFARResNet(OfCIFAR):
         self.check_keras_file(model, tmp_path)
 
 
+@pytest.mark.thorough
 class TestResidualAttentionCIFAR(OfCIFAR):
     make = staticmethod(ResidualAttentionCIFAR)
     channels = 256

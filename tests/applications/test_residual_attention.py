@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from helpers.layer_contract import assert_close
+from helpers.marks import rest_thorough
 from helpers.network_checks import (
     NetworkChecks,
     as_trained,
@@ -33,6 +34,7 @@ from keras_attn.layers import (
 )
 
 
+@pytest.mark.thorough
 class TestResidualAttention(NetworkChecks):
     make = staticmethod(applications.ResidualAttention56)
     slim = {
@@ -68,7 +70,7 @@ def test_parameters_and_names(name, counts, built):
     ]
 
 
-@pytest.fixture(scope="module", params=["56", "next56"])
+@pytest.fixture(scope="module", params=rest_thorough(["56", "next56"]))
 def prototxt_and_model(request):
     constructor = {
         "56": applications.ResidualAttention56,
@@ -274,6 +276,7 @@ def test_wrong_arguments(kwargs, message):
     assert message in str(error.value)
 
 
+@pytest.mark.thorough
 def test_a_checkpoint_of_another_variant(tmp_path, monkeypatch):
     for (module, name), value in TestResidualAttention.slim.items():
         monkeypatch.setattr(module, name, value)

@@ -47,12 +47,14 @@ class TestSEResNet(NetworkChecks):
     channels = 256
 
 
+@pytest.mark.thorough
 class TestAAResNet(NetworkChecks):
     make = staticmethod(AAResNet34)
     slim = NARROW
     channels = 256
 
 
+@pytest.mark.thorough
 class TestSEResNeXt(NetworkChecks):
     make = staticmethod(SEResNeXt50)
     slim = NARROW

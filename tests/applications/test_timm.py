@@ -36,24 +36,28 @@ def narrowed(name):
     return {**VARIANTS, name: dataclasses.replace(variant, stages=stages)}
 
 
+@pytest.mark.thorough
 class TestResNeSt(NetworkChecks):
     make = staticmethod(partial(TimmResNet, "resnest50d"))
     slim = {(resnet, "VARIANTS"): narrowed("resnest50d")}
     channels = 256
 
 
+@pytest.mark.thorough
 class TestHaloNet(NetworkChecks):
     make = staticmethod(partial(TimmResNet, "halonet26t"))
     slim = {(resnet, "VARIANTS"): narrowed("halonet26t")}
     channels = 256
 
 
+@pytest.mark.thorough
 class TestBoTNet(NetworkChecks):
     make = staticmethod(partial(TimmResNet, "botnet26t_256"))
     slim = {(resnet, "VARIANTS"): narrowed("botnet26t_256")}
     channels = 256
 
 
+@pytest.mark.thorough
 class TestVoVNet(NetworkChecks):
     make = staticmethod(partial(VoVNet, "ese_vovnet19b_dw"))
     channels = 1024

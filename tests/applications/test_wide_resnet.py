@@ -11,6 +11,7 @@ from keras_attn.applications import AAWideResNet28x10, WideResNet28x10, wide_res
 from keras_attn.layers import AugmentedConv2D
 
 
+@pytest.mark.thorough
 class TestAAWideResNet(NetworkChecks):
     make = staticmethod(AAWideResNet28x10)
     slim = {(wide_resnet, "BLOCKS"): 2, (wide_resnet, "FILTERS"): (80, 112, 160)}

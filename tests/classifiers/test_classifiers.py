@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.marks import rest_thorough
 from keras_attn.classifiers import networks, open_classifier
 from keras_attn.classifiers.evaluation import evaluate_classifier
 from keras_attn.classifiers.kinds import Source
@@ -66,7 +65,8 @@ def forms(photos, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("form", rest_thorough(FORMS, fast=2))
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.thorough
 def test_the_same_probabilities_from_each_form(forms, photos, form):
     files = [photos / "red/0.png", photos / "blue/3.png"]
     classifier = open_classifier(forms / form)
@@ -79,6 +79,7 @@ def test_the_same_probabilities_from_each_form(forms, photos, form):
     )
 
 
+@pytest.mark.thorough
 def test_a_crop_is_cut_once(forms, photos):
     """What was read from a file is not fitted again."""
     file = photos / "red/0.png"
@@ -92,6 +93,7 @@ def test_a_crop_is_cut_once(forms, photos):
 
 
 @pytest.mark.parametrize("form", ["run", "served", "net.onnx"])
+@pytest.mark.thorough
 def test_the_same_accuracy_from_each_form(forms, photos, form):
     data = load_dataset(photos, image_size=16)
     expected = evaluate(keras.saving.load_model(forms / "run/model.keras"), data)
@@ -100,6 +102,7 @@ def test_the_same_accuracy_from_each_form(forms, photos, form):
     assert measured["loss"] == pytest.approx(expected["loss"], abs=1e-4)
 
 
+@pytest.mark.thorough
 def test_classes_are_matched_by_name(forms, photos):
     data = load_dataset(photos, image_size=16)
     images, labels = data.test.images, data.test.labels
@@ -110,6 +113,7 @@ def test_classes_are_matched_by_name(forms, photos):
     assert evaluate_classifier(classifier, turned) == evaluate_classifier(classifier, data)
 
 
+@pytest.mark.thorough
 def test_other_classes_are_matched_by_their_order(forms, photos, caplog):
     data = load_dataset(photos, image_size=16)
     pair = (data.test.images, data.test.labels)
@@ -165,6 +169,7 @@ def test_a_file_that_does_not_say_what_it_takes(tmp_path):
         (lambda folder: (folder / "net.onnx.report.json").write_text("{}"), "does not say which"),
     ],
 )
+@pytest.mark.thorough
 def test_an_export_without_its_report(forms, tmp_path, change, message):
     for name in ("net.onnx", "net.onnx.report.json"):
         (tmp_path / name).write_bytes((forms / name).read_bytes())
@@ -173,12 +178,14 @@ def test_an_export_without_its_report(forms, tmp_path, change, message):
         open_classifier(tmp_path / "net.onnx")
 
 
+@pytest.mark.thorough
 def test_what_travels_with_an_export(forms):
     report = json.loads((forms / "net.tflite.report.json").read_text())
     assert report["class_names"] == ["blue", "green", "red"]
     assert report["preprocessing"]["size"] == [16, 16]
 
 
+@pytest.mark.thorough
 def test_a_run_says_how_its_photographs_were_read(forms, tmp_path):
     record = json.loads((forms / "run/run.json").read_text())
     assert record["data"]["preprocessing"] == {"crop": 0.875, "interpolation": "bilinear"}

@@ -111,6 +111,7 @@ def test_a_finished_run_is_not_replaced(run_folder, capsys):
     assert {path: path.read_bytes() for path in run_folder.rglob("*.*")} == before
 
 
+@pytest.mark.thorough
 def test_plots_that_a_kill_prevented_are_drawn_later(run_folder, capsys):
     """The last one is missing: the run is finished, and its plots are not."""
     plot = run_folder / "plots" / "reliability.png"

@@ -120,6 +120,7 @@ def test_what_a_network_needs_is_said(run):
     assert "keras_attn needs Keras 3 with a backend" in done.stderr
 
 
+@pytest.mark.thorough
 def test_stderr_has_our_lines_alone_and_the_layers_are_registered(tmp_path):
     """In a process with TensorFlow, which reads the run that this one has trained."""
     train = "train --recipe digits_se_resnet8 --limit 64 --image-size 8 --batch-size 32 --epochs 1"

@@ -384,6 +384,7 @@ def test_models_without_a_match(capsys):
     assert "did you mean se_resnet" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_the_docstrings_example():
     names = {"keras": keras, "count_cost": count_cost}
     assert doctest.testmod(cost_module, extraglobs=names).failed == 0

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from helpers.marks import rest_thorough
 from helpers.paths import WITH_HELPERS
 from keras_attn.data import splits
 from keras_attn.data.batches.boxes import NUMBERS, draw_box
@@ -114,7 +115,7 @@ def write_records(folder, kind):
     )
 
 
-@pytest.fixture(params=["files", "tfrecord", "array_record"])
+@pytest.fixture(params=rest_thorough(["files", "tfrecord", "array_record"]))
 def photographs(request, folder, monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_ATTN_CACHE", str(tmp_path / "cache"))
     data = load(folder)
@@ -236,6 +237,7 @@ def test_passes_restarts_and_replicas(photographs, augment, monkeypatch):
     assert (other[0][0] != whole[0][0]).any()
 
 
+@pytest.mark.thorough
 def test_the_same_photograph_in_a_file_and_in_a_record(folder):
     files = load(folder)
     records = write_records(folder, "tfrecord")

@@ -118,7 +118,15 @@ def test_randaugment_in_tf_data():
     assert all((a != b).any() for (a, _), (b, _) in zip(once, plain, strict=True))
 
 
-@pytest.mark.parametrize("augment", [(), EXACT, ("crop", *FAST_LAYERS)], ids=len)
+@pytest.mark.parametrize(
+    "augment",
+    [
+        EXACT,
+        pytest.param((), marks=pytest.mark.thorough),
+        pytest.param(("crop", *FAST_LAYERS), marks=pytest.mark.thorough),
+    ],
+    ids=len,
+)
 def test_a_seed_fixes_every_batch(augment):
     def run(seed, global_seed=None):
         tf.random.set_seed(global_seed)
@@ -155,6 +163,7 @@ def test_repeats_that_no_batch_divides_by():
         assert sorted(np.bincount(rows.ravel(), minlength=11)) == [2, *[3] * 10]
 
 
+@pytest.mark.thorough
 def test_each_time_is_augmented_anew_and_on_another_replica():
     options = {"augment": EXACT, "repeats": 3, "seed": 2}
     one = [

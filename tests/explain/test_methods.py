@@ -92,6 +92,7 @@ def test_every_method_leaves_the_model_as_it_was(images, method):
     assert not [layer for layer in model.layers if "call" in vars(layer)]
 
 
+@pytest.mark.thorough
 def test_integrated_gradients_are_complete(images):
     keras.utils.set_random_seed(0)
     model = CIFARResNet(8, attention="se", input_shape=(32, 32, 3))

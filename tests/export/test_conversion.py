@@ -171,6 +171,7 @@ def test_what_xnnpack_refuses_is_said(fixed, tmp_path, monkeypatch):
     assert "XNNPACK" in path.notes[0] and path.notes[0].endswith(": node 7")
 
 
+@pytest.mark.thorough
 def test_the_checker_s_reason_is_one_line(fixed, tmp_path, monkeypatch):
     def refuses(*_, **__):
         raise onnx.checker.ValidationError("Nodes in a graph\n\n==> Context: ...")

@@ -205,6 +205,7 @@ def test_attention_is_that_of_the_layers(found, model):
     np.testing.assert_allclose(answer["attention_mask"], maps["mask"].mean(-1), atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_grey_images(tmp_path, one_loader):
     model = network(channels=1, attention=False)
     pixels = picture(*SIZE, 1)
@@ -215,6 +216,7 @@ def test_grey_images(tmp_path, one_loader):
     np.testing.assert_allclose(answer["scores"][0, 0], expected.max(), atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_preprocessing_as_the_weights_ask():
     """Short side to floor(size / crop), the centre cut out, then normalised: by Pillow."""
     model = network((16, 16), pixels=False)
@@ -231,6 +233,7 @@ def test_preprocessing_as_the_weights_ask():
     np.testing.assert_allclose(255 * image[0], cut, rtol=0, atol=1.01)
 
 
+@pytest.mark.thorough
 def test_weights_say_what_they_ask_for(tmp_path, one_loader):
     """Crop, interpolation, mean and names go with them; a network that takes pixels has no mean."""
     asks = keras_attn.weights.Metadata(
@@ -254,6 +257,7 @@ def test_weights_say_what_they_ask_for(tmp_path, one_loader):
     assert (of_pixels.mean, of_pixels.crop) == (None, 0.5)
 
 
+@pytest.mark.thorough
 def test_what_can_not_be_is_left_out_and_said(tmp_path, one_loader):
     def left_out(model, preprocessing=None):
         made, missing = make_signatures(model, preprocessing or find_preprocessing(model), None)
@@ -318,6 +322,7 @@ def test_the_report_has_every_check(folder, found):
     assert any(check["max_difference"] > 0 for check in checks)
 
 
+@pytest.mark.thorough
 def test_one_loader_that_differs_leaves_nothing(tmp_path, one_loader, monkeypatch):
     session = LOADERS["session"]
 
@@ -353,6 +358,7 @@ def test_what_the_network_makes_of_a_rounding_is_in_the_limit(noise, limit, monk
     assert ("moves the network's own by 0.5" in str(error.value)) == (noise == 0.5)
 
 
+@pytest.mark.thorough
 def test_wrong_labels_are_found(tmp_path, one_loader, monkeypatch):
     session = LOADERS["session"]
 

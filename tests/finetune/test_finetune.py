@@ -192,6 +192,7 @@ class KillAt(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("epochs", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3))])
+@pytest.mark.thorough
 def test_a_killed_one_goes_on(dataset, tmp_path, epochs):
     options = {"epochs": 4, "through": "stage1", "unfreeze_every": 2, "layer_decay": 0.5, **QUICK}
     # phases of 2 epochs each: the head, stage2
@@ -204,6 +205,7 @@ def test_a_killed_one_goes_on(dataset, tmp_path, epochs):
     assert not (tmp_path / "cut" / "phases").exists()
 
 
+@pytest.mark.thorough
 def test_other_arguments_in_the_same_folder_are_refused(dataset, tmp_path):
     options = {"epochs": 3, "through": "stem", "unfreeze_every": 1, **QUICK}
     with pytest.raises(Killed):
@@ -220,11 +222,13 @@ def test_other_arguments_in_the_same_folder_are_refused(dataset, tmp_path):
     assert not (tmp_path / "phases" / "1" / "run.json").exists()
 
 
+@pytest.mark.thorough
 def test_averages_of_weights(dataset, tmp_path):
     result = finetune(pretrained, dataset, tmp_path, epochs=1, ema=0.9, **QUICK)
     assert "best" not in result.run.paths
 
 
+@pytest.mark.thorough
 def test_the_best_epoch_is_kept(dataset, tmp_path):
     result = finetune(pretrained, dataset, tmp_path, epochs=4, **QUICK)
     record = load_run(tmp_path)[1]
@@ -248,6 +252,7 @@ def tuned(dataset, tmp_path_factory):
     return out, finetune(pretrained, dataset, out, **GRADUAL)
 
 
+@pytest.mark.thorough
 def test_the_same_fine_tuning_again_does_nothing(tuned, dataset):
     out, result = tuned
     before = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -290,6 +295,7 @@ def test_overwriting_a_fine_tuning_keeps_other_files(tuned, dataset, tmp_path):
     assert [path.name for path in (tmp_path / "phases").iterdir()] == ["notes"]
 
 
+@pytest.mark.thorough
 def test_one_owner_over_all_phases(dataset, tmp_path):
     from threading import Thread
 

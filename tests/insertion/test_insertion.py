@@ -143,6 +143,7 @@ def test_every_kind(kind, model, tmp_path):
 @pytest.mark.parametrize(
     "kinds", [ONE_OF_EACH_FORM, pytest.param(tuple(KINDS), marks=pytest.mark.slow)], ids=len
 )
+@pytest.mark.thorough
 def test_kinds_one_behind_another(kinds, tmp_path):
     """Exact in a graph, too; and saved, exported, loaded."""
     model = tiny(places=kinds)
@@ -269,6 +270,7 @@ SHARES = {
 }
 
 
+@pytest.mark.thorough
 def test_what_a_fresh_layer_does_to_its_map():
     """The table of `keras_attn.insertion`, and the scalar that makes all of them 1."""
     keras.utils.set_random_seed(0)

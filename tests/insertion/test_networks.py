@@ -85,6 +85,7 @@ def check(network, kind, *, compiled=True):
     return attending
 
 
+@pytest.mark.thorough
 def test_one_kind_in_a_network():
     check("MobileNetV2", "sse", compiled=False)
 

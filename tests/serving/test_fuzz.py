@@ -313,6 +313,7 @@ def still_answers(server):
     assert server.predict(message(np.zeros((1, 2, 2, 3), np.float32)).SerializeToString())
 
 
+@pytest.mark.thorough
 def test_each_kind_is_refused(server):
     fuzz(server, 10 * (len(REST) + len(GRPC)), np.random.default_rng(0))
     still_answers(server)

@@ -105,6 +105,7 @@ def test_evaluate_by_hand(dataset):
 
 
 @pytest.mark.parametrize("mixed_precision", rest_thorough([None, "float16"]))
+@pytest.mark.thorough
 def test_there_is_one_loss(dataset, tmp_path, mixed_precision):
     quick = {**QUICK, "learning_rate": 1e-6, "mixed_precision": mixed_precision}
     result = train(sure_model, dataset, tmp_path, **quick, keep_best=True)
@@ -168,6 +169,7 @@ def test_step_schedule_by_hand():
         StepDecay(0.5, [2, 1])
 
 
+@pytest.mark.thorough
 def test_two_batches_accumulated_are_one_of_both(tmp_path):
     # 24 images: the passes of both are the same three updates.
     dataset, quick = make_dataset(train_size=24), {**QUICK, "epochs": 3}
@@ -178,6 +180,7 @@ def test_two_batches_accumulated_are_one_of_both(tmp_path):
     np.testing.assert_allclose(weights_of(whole), weights_of(halves), rtol=0, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_the_average_of_the_weights_is_kept(dataset, tmp_path):
     seen = []
 
@@ -249,6 +252,7 @@ def test_patience_ends_a_training_where_keras_would(dataset, tmp_path, patience,
 
 
 @pytest.mark.parametrize("stopped_in", rest_thorough(["epoch", "end"]))
+@pytest.mark.thorough
 def test_patience_is_the_same_after_a_stop(dataset, tmp_path, stopped_in):
     def fails(logs=None):
         raise KeyboardInterrupt
@@ -278,6 +282,7 @@ def test_an_unfinished_training_can_be_discarded(dataset, tmp_path):
     assert epochs == [0, 1]
 
 
+@pytest.mark.thorough
 def test_tensorboard(dataset, tmp_path):
     train(build_model, dataset, tmp_path, **QUICK, tensorboard=True)
     assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))

@@ -121,6 +121,7 @@ def test_a_path_of_a_known_format_brings_the_geometry(file):
     assert metadata.std == (0.229, 0.224, 0.225)
 
 
+@pytest.mark.thorough
 def test_metadata_goes_where_the_network_goes(pretrained, tmp_path):
     pretrained.save(tmp_path / "a.keras")
     loaded = keras.saving.load_model(tmp_path / "a.keras")

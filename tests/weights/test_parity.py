@@ -113,7 +113,7 @@ FAST = (
 )
 
 
-@pytest.mark.parametrize("name", rest_thorough(FAST, fast=4))
+@pytest.mark.parametrize("name", rest_thorough(FAST))
 def test_small_networks(name, small):
     check(name, f"{name}_small")
 

@@ -239,6 +239,7 @@ def test_every_kind_in_every_family(kind, family, small_families, no_values):
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("kind", ["se", "bot"])
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.thorough
 def test_every_place_in_every_family(family, kind, placement, small_families, no_values):
     def construct():
         return small_families[family](attention=kind, placement=placement, stages=[3])

@@ -13,6 +13,7 @@ from keras_attn.applications.mobile import mnasnet
 from keras_attn.layers import AugmentedConv2D, SqueezeExcite
 
 
+@pytest.mark.thorough
 class TestAAMnasNet(NetworkChecks):
     make = staticmethod(partial(AAMnasNet, 0.25))
     slim = {(mnasnet, "HEAD_FILTERS"): 320}

@@ -13,6 +13,7 @@ from keras_attn.applications.mobile import shufflenet
 from keras_attn.layers import ChannelShuffle2D, GroupedConv2D, SqueezeExcite
 
 
+@pytest.mark.thorough
 class TestSEShuffleNet(NetworkChecks):
     make = staticmethod(SEShuffleNet)
     slim = {(shufflenet, "STAGES"): {2: (120, 2), 3: (240, 2), 4: (480, 2)}}

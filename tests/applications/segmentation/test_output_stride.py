@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.layer_contract import assert_close
+from helpers.marks import rest_thorough
 from helpers.network_checks import image
 from keras_attn import applications
 from keras_attn.applications import pyramid_outputs
@@ -47,14 +48,16 @@ def check_same_weights(model, dilated):
 # Strides in the first 1x1 and in the 3x3 of bottlenecks, groups, 3x3 projections, basic blocks.
 @pytest.mark.parametrize(
     ("name", "options"),
-    [
-        ("ResNet18", {}),
-        ("ResNet50", {}),
-        ("ResNet50", {"geometry": "caffe"}),
-        ("ResNet50", {"geometry": "tiered"}),
-        ("SEResNet18", {"attention": None, "geometry": "legacy"}),
-        ("SEResNeXt50", {"attention": None}),
-    ],
+    rest_thorough(
+        [
+            ("ResNet18", {}),
+            ("ResNet50", {}),
+            ("ResNet50", {"geometry": "caffe"}),
+            ("ResNet50", {"geometry": "tiered"}),
+            ("SEResNet18", {"attention": None, "geometry": "legacy"}),
+            ("SEResNeXt50", {"attention": None}),
+        ]
+    ),
 )
 def test_the_same_numbers_where_the_strided_network_has_places(narrow, name, options):
     """Borders too: beyond the map both pad with zeros, at the same places."""
@@ -100,7 +103,9 @@ def test_levels_keep_their_strides(narrow, stride, levels):
 
 @pytest.mark.parametrize(
     "name",
-    ["SEResNet18", "CBAMResNet18", "BAMResNet18", "ECAResNet50", "GCResNet50", "GEResNet50"],
+    rest_thorough(
+        ["SEResNet18", "CBAMResNet18", "BAMResNet18", "ECAResNet50", "GCResNet50", "GEResNet50"]
+    ),
 )
 def test_networks_with_attention(narrow, name):
     model, dilated = narrow(name), narrow(name, output_stride=8, include_top=True, classes=7)

@@ -98,6 +98,7 @@ def test_extra_supervision_reaches_a_scale_that_is_not_believed(backbone, bright
 
 # Keras's MeanIoU asks JAX for 64 bits.
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")
+@pytest.mark.thorough
 def test_it_trains_and_is_saved(backbone, bright, tmp_path, no_xla):
     images, masks = bright
     model = make(backbone, scales=(1.0, 0.5), dropout=0.0)

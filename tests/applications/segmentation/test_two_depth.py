@@ -95,6 +95,7 @@ def test_a_closed_gate_is_a_loss_of_zero(backbone, bright, labels):
     assert not to_numpy(model.loss_terms(labels, outputs)["fine"]).any()
 
 
+@pytest.mark.thorough
 def test_it_trains_and_is_saved(backbone, bright, labels, tmp_path, no_xla):
     model = make(backbone)
     model.compile(keras.optimizers.Adam(0.03), metrics={"coarse": "sparse_categorical_accuracy"})

@@ -68,6 +68,7 @@ def test_gradients(chunk):
     "chunk", [Chunk(2, 13), Chunk(5, 7, by_head=True)], ids=["batched", "head"]
 )
 @pytest.mark.parametrize("jit_compile", rest_thorough([False, True]))
+@pytest.mark.thorough
 def test_inside_a_graph(jit_compile, chunk):
     q, keys, v, places = problem(dtype="float32")
 

@@ -158,6 +158,7 @@ def test_a_mirrored_run_loads_and_evaluates(two_replicas):
     assert two_replicas["again"] < 1e-6
 
 
+@pytest.mark.thorough
 def test_what_several_replicas_refuse(two_replicas):
     assert two_replicas["odd"] == (
         "`batch_size` must divide by the strategy's 2 replicas. Received: batch_size=15"

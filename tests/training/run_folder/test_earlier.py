@@ -109,6 +109,7 @@ def test_overwrite_replaces_it_at_the_end(finished, out, dataset):
 @pytest.mark.parametrize(
     "killed_at", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3, 4))]
 )
+@pytest.mark.thorough
 def test_killed_while_the_files_are_moved(finished, tmp_path, dataset, monkeypatch, killed_at):
     """The run is finished, or the same call ends it: never one's model with another's record."""
     from keras_attn.training.run_folder import runs
@@ -170,6 +171,7 @@ def test_a_damaged_run_is_named(out, dataset, name, content, message):
         again(out, dataset)
 
 
+@pytest.mark.thorough
 def test_an_image_that_is_replaced_between_stop_and_go_on(tmp_path):
     for name in ("low", "high"):
         for i in range(8):

@@ -51,6 +51,7 @@ def test_a_finished_run_loads(earlier):
         train(build_model, make_dataset(), earlier / "finished", **changed)
 
 
+@pytest.mark.thorough
 def test_an_unfinished_one_goes_on(earlier):
     epochs = []
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))

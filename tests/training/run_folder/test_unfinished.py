@@ -22,6 +22,7 @@ def digits():
     return load_dataset("digits", image_size=8, limit=48)
 
 
+@pytest.mark.thorough
 def test_a_stopped_training_gives_its_network(tmp_path, digits):
     kept = {}
 
