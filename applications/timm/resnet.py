@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
 
@@ -66,7 +67,7 @@ def _body(variant: Variant, x: Tensor) -> Tensor:
     for number, stage in enumerate(variant.stages, start=1):
         for i in range(1, stage.blocks + 1):
             block = Block(number, i, stage.blocks, OF_TIMM.size >> (number + 1))
-            strides = 2 if number > 1 and i == 1 else 1
+            strides = 2 if i == 1 and (number > 1 or _stem_strides(variant) == 2) else 1
             x = _block(x, block, strides, variant, stage)
         if number == len(variant.stages) and variant.last_filters:
             x = convolution(x, variant.last_filters, 1, name="last_conv")
@@ -75,8 +76,13 @@ def _body(variant: Variant, x: Tensor) -> Tensor:
     return x
 
 
+def _stem_strides(variant: Variant) -> int:
+    """4, or 2 where the stem is one convolution and no pool."""
+    return 2 if len(variant.stem) == 1 and variant.pool is None else 4
+
+
 def _stem(variant: Variant, x: Tensor) -> Tensor:
-    """From the image to a map of a quarter of its sides."""
+    """From the image to a map of a quarter, or a half, of its sides."""
     if not variant.stem:
         x = _norm_act(convolution(x, 64, 7, strides=2, name="stem_conv"), variant, "stem")
     for i, filters in enumerate(variant.stem, start=1):
@@ -93,9 +99,12 @@ def _stem(variant: Variant, x: Tensor) -> Tensor:
 
 
 def _block(x: Tensor, block: Block, strides: int, variant: Variant, stage: Stage) -> Tensor:
-    """activation(branch(x) + shortcut(x))."""
+    """activation(branch(x) + shortcut(x)); an inverted block is branch(x), or branch(x) + x."""
     prefix, shortcut = block.prefix, x
-    if strides > 1 or x.shape[channel_axis()] != stage.filters:
+    if block.number == 1 and stage.first is not None:
+        stage = replace(stage, width=stage.first[0], groups=stage.first[1])
+    changes = strides > 1 or x.shape[channel_axis()] != stage.filters
+    if changes and not variant.inverted:
         shortcut = _projection(x, prefix, strides, variant, stage.filters)
     if variant.bottleneck:
         x = convolution(x, stage.width, 1, name=f"{prefix}_conv1")
@@ -108,6 +117,8 @@ def _block(x: Tensor, block: Block, strides: int, variant: Variant, stage: Stage
     x = norm(convolution(x, stage.filters, size, name=f"{prefix}_conv{last}"), f"{prefix}_bn{last}")
     if variant.placement == "standard":
         x = _gate(x, block, variant)
+    if variant.inverted:
+        return x if changes else layers.Add(name=f"{prefix}_add")([x, shortcut])
     x = layers.Add(name=f"{prefix}_add")([x, shortcut])
     return layers.Activation(variant.activation, name=f"{prefix}_{variant.activation}{last}")(x)
 
@@ -138,14 +149,20 @@ def _spatial(
 def _self_attention(
     x: Tensor, block: Block, strides: int, variant: Variant, attention: Part
 ) -> Tensor:
-    """Self-attention, BatchNormalization and activation; halo attention strides by its queries."""
-    kind, prefix = attention[0], block.prefix
-    if kind == "halo":
+    """Self-attention, BatchNormalization and activation.
+
+    Halo attention strides by its queries, where their number in a block allows it.
+    """
+    (kind, options), prefix = attention, block.prefix
+    if variant.key_share > 1:
+        keys = x.shape[channel_axis()] // variant.key_share
+        attention = (kind, {**options, "key_depth": keys})
+    if kind == "halo" and options["block_size"] % strides == 0:
         x = _made(x, block, attention, query_strides=strides)
     else:
         # The map before the pool, for images of the default size.
         side = block.side * strides
-        whole = kind == "bot" or attention[1].get("scope", 0) is None
+        whole = kind == "bot" or options.get("scope", 0) is None
         x = _made(x, block, attention, **({"table_size": side} if whole else {}))
         if strides > 1:
             pool = layers.AveragePooling2D(2, strides, "same", name=f"{prefix}_{kind}_pool")

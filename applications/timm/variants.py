@@ -24,6 +24,7 @@ class Stage:
         groups: Groups of the 3x3 convolutions.
         attention: Self-attention instead of the 3x3 convolution in some blocks.
         attended: The numbers, from 1 on, of these blocks.
+        first: Width and groups of the first block, where they are others.
     """
 
     blocks: int
@@ -32,6 +33,7 @@ class Stage:
     groups: int = 1
     attention: Part | None = None
     attended: tuple[int, ...] = ()
+    first: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Variant:
         stages: Its stages.
         stem: Filters of the stem's 3x3 convolutions; none means one 7x7 of 64.
         pool: How the stem halves the map the second time: by a 3x3 maximum, by a 2x2 average,
-            or, with `None`, in its last convolution.
+            or, with `None`, in its last convolution. Where that is its only one, the first stage
+            halves the map instead.
         activation: The activation of all blocks.
         gate: Attention in each block that has a convolution.
         placement: Where that stands: at the end of the branch, or behind the 3x3 convolution.
@@ -50,6 +53,9 @@ class Variant:
         pooling: How a block strides: by the convolution (`None`), by a 3x3 average pool before or
             after it, or by a 2x2 average pool behind it (`"blur"`).
         average_projections: Whether a 2x2 average pool strides before a projection.
+        inverted: Whether a block has no activation behind its sum, and no shortcut where it
+            changes the map's shape.
+        key_share: Self-attention has as many channels of values as of keys, or so many times them.
         bottleneck: Whether a block is 1x1-3x3-1x1, or 3x3-3x3.
         last_filters: Filters of a 1x1 convolution behind the stages; 0 is none.
     """
@@ -64,6 +70,8 @@ class Variant:
     pooling: Literal["before", "after", "blur"] | None = None
     average_projections: bool = False
     bottleneck: bool = True
+    inverted: bool = False
+    key_share: int = 1
     last_filters: int = 0
 
 
@@ -172,6 +180,22 @@ def _halo(halo_size: int, **more: Any) -> Part:
     return "halo", {"block_size": 8, "halo_size": halo_size, "mask_edges": False, **more}
 
 
+def _inverted(
+    blocks: tuple[int, ...], filters: tuple[int, ...], stem: int, ratio: int, size: int
+) -> tuple[Stage, ...]:
+    """Blocks that widen what they get by a ratio; their convolutions have groups of one size."""
+    return tuple(
+        Stage(
+            number,
+            each,
+            ratio * each,
+            ratio * each // size,
+            first=(ratio * before, ratio * before // size),
+        )
+        for number, each, before in zip(blocks, filters, (stem, *filters), strict=False)
+    )
+
+
 def _lambda(scope: int | None) -> Part:
     return "lambda", {"scope": scope}
 
@@ -215,6 +239,9 @@ VARIANTS: dict[str, Variant] = {
     "resnetrs101": _of_resnet_rs(_101),
     "resnetrs152": _of_resnet_rs((3, 8, 36, 3)),
     "resnetrs200": _of_resnet_rs((3, 24, 36, 3)),
+    "resnetrs270": _of_resnet_rs((4, 29, 53, 4)),
+    "resnetrs350": _of_resnet_rs((4, 36, 72, 4)),
+    "resnetrs420": _of_resnet_rs((4, 44, 87, 4)),
     # SENet with anti-aliasing by average pools.
     "seresnextaa101d_32x8d": _of_resnet(
         DEEP, (3, 4, 23, 3), SE, base=8, groups=32, pool="average", pooling="blur"
@@ -276,6 +303,24 @@ VARIANTS: dict[str, Variant] = {
     ),
     "halo2botnet50ts_256": _of_byobnet(
         _attend(_stages(_50), _in_50(_halo(3), _halo(3), BOT, often=True)), pool=None
+    ),
+    # RegNetZ, whose attention strides by an average pool behind it, as 2 doesn't divide 7.
+    "haloregnetz_b": Variant(
+        _attend(
+            _inverted((2, 6, 12, 2), (48, 96, 192, 288), 32, 3, 16),
+            {
+                3: (_halo(2, block_size=7), (4, 8, 12)),
+                4: (_halo(2, block_size=7), (1, 2)),
+            },
+        ),
+        (32,),
+        None,
+        "silu",
+        gate=WIDE_SE,
+        placement="3x3",
+        inverted=True,
+        key_share=3,
+        last_filters=1536,
     ),
     # Selective Kernels (Li et al., CVPR 2019), each path with half of the channels.
     "skresnet18": Variant(_basic((2, 2, 2, 2)), convolution=SK, bottleneck=False),

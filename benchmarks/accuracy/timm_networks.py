@@ -10,6 +10,7 @@ timm's parameters nothing reads there: rows at the start of HaloNet's tables of 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 
 from benchmarks.measuring import save
 from keras_attn import applications
+from keras_attn.layers import HaloAttention2D
 from keras_attn.weights import SETS, WeightSet, convert
 
 ROOT = Path(__file__).parent.parent.parent
@@ -55,7 +57,7 @@ def compare(name: str, each: WeightSet) -> dict[str, Any]:
         "tag": each.metadata.tag,
         "parameters": theirs,
         "ours": ours,
-        "unread": _unread(tensors),
+        "unread": _unread(model, tensors),
     }
     row["equal"] = "yes" if theirs - row["unread"] == ours else "no"
     for place, (size, expected) in zip(("own", "other"), logits.items(), strict=True):
@@ -67,15 +69,15 @@ def compare(name: str, each: WeightSet) -> dict[str, Any]:
     return row
 
 
-def _unread(tensors: dict[str, np.ndarray]) -> int:
+def _unread(model: keras.Model, tensors: dict[str, np.ndarray]) -> int:
     """Parameters of HaloNet's tables that belong to no query."""
     unread = 0
-    for key, table in tensors.items():
-        block, _, end = key.rpartition(".pos_embed.")
-        if not end or f"{block}.kv.weight" not in tensors:
-            continue
-        queries = 4 if block == "stages.3.0.self_attn" else 8
-        unread += ((len(table) + 1) // 2 - queries) * table.shape[1]
+    for layer in model.layers:
+        if isinstance(layer, HaloAttention2D):
+            stage, block = map(int, re.findall(r"\d+", layer.name))
+            theirs = f"stages.{stage - 1}.{block - 1}.self_attn.pos_embed"
+            for half, ours in (("width", layer.relative_width), ("height", layer.relative_height)):
+                unread += tensors[f"{theirs}.{half}_rel"].size - int(np.prod(ours.shape))
     return unread
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from keras_attn.layers import attention_form, attention_layers
 
 LABELS_FILE = "labels.txt"
 CARD_FILE = "model_card.md"
+MOST_CONSTANTS = 2**30
 REPORT_FILE = "assets.extra/export_report.json"
 
 
@@ -45,6 +47,7 @@ def export_saved_model(
     version: int | None = None,
     preprocessing: Preprocessing | None = None,
     fold: bool = True,
+    constants: bool = False,
     record: Mapping[str, Any] | None = None,
     samples: Samples | None = None,
 ) -> ExportedPath:
@@ -77,6 +80,9 @@ def export_saved_model(
             for, or what it begins with; see `find_preprocessing`.
         fold: Whether BatchNormalization is folded into the convolutions before it, where the
             outputs stay within the bound.
+        constants: Whether the network's variables are constants of the graph, too, which its
+            answers are then computed from: faster at one image where `tf.saved_model.load` runs it,
+            and the weights stand in the folder twice. At most 1 GiB of them.
         record: The record of the training, for the card: a run's `run.json`.
         samples: Images for the page of a server to show: a folder of files, or a list of files or
             of uint8 arrays `(H, W)`, `(H, W, 1)` or `(H, W, 3)`, 1 to 16 of them. They are stored
@@ -108,6 +114,8 @@ def export_saved_model(
         )
     need("PIL", "tensorflow_serving")
     check_image_model(model)
+    if constants:
+        _check_constants(model)
     if class_names is None:
         class_names = find_class_names(model)
     labels = _checked_labels(class_names, class_output(model).shape)
@@ -132,8 +140,8 @@ def export_saved_model(
         [image] = cases[0].feeds.values()
         precision = compare_precisions(trained, model, image, policies)
     written, folded, refused = _folded(model, cases) if fold else (model, 0, False)
-    if folded:
-        signatures, _ = make_signatures(written, preprocessing, labels)
+    if folded or constants:
+        signatures, _ = make_signatures(written, preprocessing, labels, constants=constants)
     card = model_card(
         model, signatures, preprocessing=preprocessing, class_names=labels, record=record
     )
@@ -143,7 +151,8 @@ def export_saved_model(
         if labels is not None:
             texts[LABELS_FILE] = "\n".join(labels) + "\n"
         with _errors_of(base):
-            _write(folder, written, signatures, assets=_text_files(work, texts))
+            files = _text_files(work, texts)
+            _write(folder, written, signatures, assets=files, gradients=not constants)
             write_warmup(folder, base.resolve().name, cases)
             if pictures:
                 write_samples(folder, pictures)
@@ -159,6 +168,7 @@ def export_saved_model(
             "precision": precision,
             "batch_normalizations_folded": folded,
             "folding_refused": refused,
+            "constants": constants,
             "left_out": missing,
             "attention": {layer.name: attention_form(layer) for layer in attention_layers(model)},
             "checks": check_saved_model(folder, cases),
@@ -195,6 +205,16 @@ def _errors_of(base: pathlib.Path) -> Iterator[None]:
         raise OSError(f"The SavedModel can't be written into {base}: {reason_of(error)}") from error
 
 
+def _check_constants(model: keras.Model) -> None:
+    """A graph is one message of protobuf's, which has 2 GiB at most."""
+    size = sum(math.prod(w.shape) * tf.as_dtype(w.dtype).size for w in model.weights)
+    if size > MOST_CONSTANTS:
+        raise ValueError(
+            f"`constants` must be False where a network's weights are over {MOST_CONSTANTS} bytes, "
+            f"which no graph holds. Received: constants=True, weights of {size} bytes"
+        )
+
+
 def _folded(model: keras.Model, cases: Sequence[Case]) -> tuple[keras.Model, int, bool]:
     """The network with BatchNormalization folded, if what it gives stays within half the limits.
 
@@ -222,6 +242,7 @@ def _write(
     signatures: Mapping[str, Signature],
     *,
     assets: Sequence[pathlib.Path],
+    gradients: bool,
 ) -> None:
     module = cast(Any, tf.Module())
     module.network = [variable.value for variable in model.variables]
@@ -231,7 +252,9 @@ def _write(
         function = tf.function(_named(signature), autograph=False)
         functions[name] = function.get_concrete_function(signature.spec)
     module.functions = list(functions.values())
-    tf.saved_model.save(module, str(folder), signatures=functions)
+    # Of a graph of constants TensorFlow can't save the gradients that operations define themselves.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=gradients)
+    tf.saved_model.save(module, str(folder), signatures=functions, options=options)
 
 
 def _named(signature: Signature) -> Callable[..., dict[str, tf.Tensor]]:

@@ -78,7 +78,9 @@ def test_layer_names(name, no_values):
     + [("ecaresnet269d", 102.1), ("skresnet18", 12.0), ("skresnet34", 22.3)]
     + [("seresnextaa101d_32x8d", 93.6), ("seresnextaa201d_32x8d", 149.4)]
     + [("seresnext26d_32x4d", 16.8), ("seresnext101_32x8d", 93.6), ("seresnext101_64x4d", 88.2)]
-    + [("resnetrs50", 35.7), ("resnetrs101", 63.6), ("resnetrs152", 86.6), ("resnetrs200", 93.2)],
+    + [("resnetrs50", 35.7), ("resnetrs101", 63.6), ("resnetrs152", 86.6), ("resnetrs200", 93.2)]
+    + [("resnetrs270", 129.9), ("resnetrs350", 164.0), ("resnetrs420", 191.9)]
+    + [("haloregnetz_b", 11.7)],
 )
 def test_parameters(name, millions):
     assert round(read_costs()[name].trainable / 1e6, 1) == millions
@@ -92,6 +94,7 @@ def test_parameters(name, millions):
         ("lambda_resnet26t", "lambda", {3: [2], 4: [1, 2]}),
         ("halo2botnet50ts_256", "halo", {2: [2, 4], 3: [2, 4, 6]}),
         ("halo2botnet50ts_256", "bot", {4: [2]}),
+        ("haloregnetz_b", "halo", {3: [4, 8, 12], 4: [1, 2]}),
     ],
 )
 def test_where_attention_stands(name, kind, stages, no_values):
@@ -109,6 +112,23 @@ def test_strided_halo_attention_is_in_the_last_stage(no_values):
         (2, 12 + 4 - 1),
         (1, 12 + 8 - 1),
     ]
+
+
+def test_halo_attention_whose_blocks_no_stride_divides_is_pooled(no_values):
+    model = TimmResNet("haloregnetz_b", include_top=False, input_shape=(224, 224, 3))
+    halo = [x for x in model.layers if isinstance(x, layers.HaloAttention2D)]
+    assert {x.query_strides for x in halo} == {1}
+    assert [x.output.shape[1] for x in halo] == [14, 14, 14, 14, 7]
+    assert [(x.key_depth, x.value_depth) for x in halo[-2:]] == [(192, 576), (288, 864)]
+    assert model.output_shape == (None, 7, 7, 1536)
+
+
+def test_inverted_blocks_have_a_shortcut_where_the_shape_stays(no_values):
+    model = TimmResNet("haloregnetz_b", include_top=False)
+    sums = [layer.name for layer in model.layers if layer.name.endswith("_add")]
+    stages = {1: 2, 2: 6, 3: 12, 4: 2}
+    assert sums == [f"stage{s}_block{b}_add" for s, n in stages.items() for b in range(2, n + 1)]
+    assert not [layer.name for layer in model.layers if "projection" in layer.name]
 
 
 def test_a_pool_behind_silu_is_padded_with_no_zeros():

@@ -79,7 +79,9 @@ def test_the_table_of_kinds_has_no_gap():
     for row in rows:
         assert float(row["difference"]) <= 1e-5, row
         assert float(row["jax"]) <= 1e-5 and float(row["torch"]) <= 1e-5, row
+        assert row["saved_model"] == row["onnx"] == "yes", row
         assert row["step_0"] == "equal" and row["explained"] in ("by place", "by channel"), row
+    assert [row["kind"] for row in rows if row["tflite"] != "yes"] == ["outlook", "cot"]
     own = [row["kind"] for row in rows if row["oracle"].startswith("NumPy")]
     assert own == ["ge_theta_plus", "cse", "sse", "scse", "double", "sagan", "self_attention", "aa"]
 

@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 
@@ -11,6 +12,8 @@ from helpers.marks import rest_thorough
 from keras_attn.applications import RACNN, RecurrentAttention
 from keras_attn.explain import attention_maps
 from keras_attn.export import export_saved_model, find_versions, saved_model
+from keras_attn.images import Preprocessing
+from keras_attn.layers import SelfAttention2D
 
 
 def classifier(size=(None, None), *, classes=3, dtype=None, end="dense"):
@@ -81,6 +84,46 @@ def test_equals_the_model_at_sizes_it_takes(tmp_path, size):
         np.testing.assert_allclose(
             serve(image=tf.constant(x))["probabilities"], model(x), rtol=0, atol=1e-6
         )
+
+
+def variables_read_by(folder, signature):
+    """How many variables a signature's graph reads, with all functions that it calls."""
+    graph = load(folder, signature).graph.as_graph_def()
+    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+    return sum(node.op == "ReadVariableOp" for node in nodes)
+
+
+def test_constants(tmp_path, one_loader):
+    """They answer for the variables, which stay, in what takes images and what takes pixels."""
+    image = keras.Input((7, 11, 3))
+    x = keras.layers.Conv2D(6, 3, padding="same", use_bias=False)(image)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = SelfAttention2D(num_heads=2, key_depth=4, value_depth=6, implementation="chunked")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(x))
+    folder = export_saved_model(
+        model, tmp_path / "m", preprocessing=Preprocessing(size=(7, 11)), constants=True
+    )
+    for signature in ("serving_default", "serve_uint8"):
+        assert variables_read_by(folder, signature) == 0
+    assert variables_read_by(folder, "serve_attention") > 0
+    for count in (0, 5):
+        batch = images(count, channels=3)
+        given = load(folder)(image=tf.constant(batch))
+        assert given["logits"].shape == (count, 3)
+        if count:
+            np.testing.assert_allclose(given["probabilities"], model(batch), rtol=0, atol=1e-5)
+    kept = tf.saved_model.load(str(folder)).network
+    assert any(np.array_equal(each, model.layers[-1].kernel) for each in kept)
+    report = (folder / saved_model.REPORT_FILE).read_text(encoding="utf-8")
+    assert json.loads(report)["constants"] is True
+
+
+def test_constants_that_no_graph_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved_model, "MOST_CONSTANTS", 100)
+    with pytest.raises(ValueError, match="`constants` must be False where .* Received: const"):
+        export_saved_model(classifier(), tmp_path / "m", constants=True)
+    assert everything_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("end", ["dense", "no bias", "activation", "softmax"])

@@ -32,15 +32,15 @@ SIZES = {"": ((224, 224), (193, 161)), "_small": ((64, 64), (107, 75))}
 SQUARE = {"": ((224, 224), (192, 192)), "_small": ((64, 64), (96, 96))}
 
 # timm's networks of `TimmResNet` and `VoVNet`, and a size beside their own. Average pools that
-# round down need even maps; halo attention and BAT need maps of 8 n; tables of positions have
-# their own size, and the middle of them another.
+# round down need even maps; halo attention and BAT need maps of 8 n or 7 n; tables of positions
+# have their own size, and the middle of them another.
 ANY, EVEN, OF_BLOCKS, OF_TABLES = (193, 161), (192, 160), (256, 512), (128, 256)
 TIMM_ATTENTION = {
     **dict.fromkeys(("ecaresnet26t", "ecaresnet269d", "ecaresnetlight"), ANY),
     **dict.fromkeys(("seresnextaa101d_32x8d", "seresnextaa201d_32x8d"), EVEN),
     **dict.fromkeys(("seresnext26d_32x4d", "seresnext26t_32x4d", "seresnext101_32x8d"), ANY),
     **dict.fromkeys(("seresnext101_64x4d", "seresnext101d_32x8d"), ANY),
-    **dict.fromkeys((f"resnetrs{x}" for x in (50, 101, 152, 200)), ANY),
+    **dict.fromkeys((f"resnetrs{x}" for x in (50, 101, 152, 200, 270, 350, 420)), ANY),
     **dict.fromkeys((f"resnest{x}" for x in ("14d", "26d", "50d", "101e", "200e", "269e")), ANY),
     **dict.fromkeys(("resnest50d_1s4x24d", "resnest50d_4s2x40d"), ANY),
     **dict.fromkeys(("resnext26ts", "seresnext26ts", "gcresnext26ts", "eca_resnext26ts"), ANY),
@@ -49,6 +49,7 @@ TIMM_ATTENTION = {
     **dict.fromkeys(("lambda_resnet26t", "lambda_resnet50ts"), EVEN),
     **dict.fromkeys(("halonet26t", "sehalonet33ts", "halonet50ts", "eca_halonext26ts"), OF_BLOCKS),
     "bat_resnext26ts": OF_BLOCKS,
+    "haloregnetz_b": (224, 448),  # blocks of 7 x 7, on a map of a 32nd, too
     **dict.fromkeys(("botnet26t_256", "sebotnet33ts_256", "eca_botnext26ts_256"), OF_TABLES),
     **dict.fromkeys(("lambda_resnet26rpt_256", "lamhalobotnet50ts_256"), OF_TABLES),
     "halo2botnet50ts_256": OF_TABLES,
@@ -59,6 +60,7 @@ SMALL_SIZES = {
     **dict.fromkeys(("resnest50d_4s2x40d", "resnest50d_1s4x24d"), SIZES["_small"]),
     **dict.fromkeys(("seresnet33ts", "skresnet18", "resnetrs50"), SIZES["_small"]),
     **dict.fromkeys(("eca_halonext26ts", "bat_resnext26ts"), ((256, 256), (256, 512))),
+    "haloregnetz_b": ((224, 224), (448, 224)),
     **dict.fromkeys(("eca_botnext26ts_256", "lambda_resnet26rpt_256"), ((256, 256), (128, 64))),
 }
 

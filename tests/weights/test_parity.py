@@ -108,6 +108,7 @@ FAST = (
     "bat_resnext26ts",
     "eca_botnext26ts_256",
     "eca_halonext26ts",
+    "haloregnetz_b",
     "lambda_resnet26t",
     "lambda_resnet26rpt_256",
 )

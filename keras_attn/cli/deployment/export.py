@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Leave BatchNormalization as it is, rather than fold it into the convolutions.",
     )
     parser.add_argument(
+        "--constants",
+        action="store_true",
+        help="Have the weights in the graph, too, as constants: faster by tf.saved_model.load.",
+    )
+    parser.add_argument(
         "--samples",
         metavar="FOLDER",
         help="Folder of 1 to 16 image files that the page of a server shows to try.",
@@ -94,7 +99,12 @@ def run(args: argparse.Namespace) -> None:
 
     images: Any = _read_images(args.calibrate, network) if args.calibrate else None
     saved_model = export_network(
-        network, args.out, version=args.version, fold=not args.no_fold, samples=args.samples
+        network,
+        args.out,
+        version=args.version,
+        fold=not args.no_fold,
+        constants=args.constants,
+        samples=args.samples,
     )
     _say("exported, loaded back and compared", saved_model)
     if args.onnx:
@@ -117,6 +127,7 @@ def export_network(
     *,
     version: int | None = None,
     fold: bool = True,
+    constants: bool = False,
     samples: str | None = None,
 ) -> ExportedPath:
     """Writes a version folder into a base folder."""
@@ -131,6 +142,7 @@ def export_network(
             version=version,
             preprocessing=network.preprocessing,
             fold=fold,
+            constants=constants,
             record=record,
             samples=samples,
         )

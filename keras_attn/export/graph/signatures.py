@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from keras_attn.export.graph.attention import attention_endpoint
-from keras_attn.export.graph.endpoint import class_output, image_endpoint
+from keras_attn.export.graph.endpoint import class_output, image_endpoint, with_constants
 from keras_attn.images import Preprocessing
 from keras_attn.images.graph.pixels import decode, normalise, resize
 from keras_attn.typing import Tensor
@@ -67,6 +67,8 @@ def make_signatures(
     preprocessing: Preprocessing | None,
     class_names: Sequence[str] | None,
     top_k: int = TOP_K,
+    *,
+    constants: bool = False,
 ) -> tuple[dict[str, Signature], dict[str, str]]:
     """Makes what a network can be asked for.
 
@@ -75,12 +77,15 @@ def make_signatures(
         preprocessing: The steps between pixels and the network; `None` where they aren't known.
         class_names: The names of the classes; their numbers where there are none.
         top_k: How many labels `serve_bytes` gives.
+        constants: Whether the network's variables are constants in all but `serve_attention`.
 
     Returns:
         The signatures by their names, and for each that can't be, the reason.
     """
     shape = tuple(model.inputs[0].shape[1:])
     predict = image_endpoint(model)
+    if constants:
+        predict = with_constants(predict, shape)
     image = tf.TensorSpec((None, *shape), tf.float32, name="image")
     made = [Signature(DEFAULT, image, tf.convert_to_tensor, predict)]
     missing = _missing(model, preprocessing)

@@ -284,6 +284,14 @@ LAMBDA_TABLE = _byobnet(
 )
 # HaloNet-50 has 4 heads in its second stage, where halo2botnet50ts has 8 in its second block, too.
 HALO2BOT = _byobnet("timm's halo2botnet50ts_256", ("stages.1.1.self_attn.kv.weight",))
+# Blocks of 7 x 7, which no stride divides.
+HALOREGNETZ = _byobnet(
+    "timm's haloregnetz_b",
+    ("stem.conv.weight", "stages.3.0.self_attn.kv.weight"),
+    ("stem_conv1", "stem.conv"),
+    ("stem_bn1", "stem.bn"),
+    *_halo("stage{s}_block{b}", _BYOB_BLOCK, 8, 7),
+)
 HALONET50 = _byobnet(
     "timm's halonet50ts",
     ("stages.1.3.self_attn.kv.weight",),
@@ -339,6 +347,7 @@ NAMINGS = (
     LAMBDA_TABLE,
     HALO2BOT,
     HALONET50,
+    HALOREGNETZ,
     BYOBNET,
     VOVNET,
     VOVNET_DEPTHWISE,

@@ -16,6 +16,7 @@ from keras_attn.weights.sources.timm_names import (
     BYOBNET,
     HALO2BOT,
     HALONET50,
+    HALOREGNETZ,
     LAMBDA_TABLE,
     RESNEST,
     RESNET,
@@ -107,6 +108,9 @@ _ROWS: tuple[_Row, ...] = (
             (101, 80.706, 192, 0.94, "rs-weights/resnetrs101_i192_ema-1509bbf6"),
             (152, 82.900, 256, 1.0, "rs-weights/resnetrs152_i256_ema-a9aff7f9"),
             (200, 83.884, 256, 1.0, "tpu-weights/resnetrs200_c-6b698b88"),
+            (270, 83.596, 256, 1.0, "rs-weights/resnetrs270_ema-b40e674c"),
+            (350, 84.304, 288, 1.0, "rs-weights/resnetrs350_i256_ema-5a1aa8f1"),
+            (420, 84.240, 320, 1.0, "rs-weights/resnetrs420_ema-972dee69"),
         )
     ),
     ("resnest14d.gluon_in1k", RESNEST, 75.516, 224, 0.875, ""),
@@ -212,9 +216,22 @@ _VOVNET57 = timm_set(
     is_default=True,
     variant="ese_vovnet57b",
 )
+_HALOREGNETZ = timm_set(
+    "haloregnetz_b.ra3_in1k",
+    "TimmResNet",
+    HALOREGNETZ,
+    81.058,
+    url=f"{_ATTENTION}haloregnetz_c_raa_256-c8ad7616.pth",
+    crop=0.94,
+    is_default=True,
+    variant="haloregnetz_b",
+)
 _HALF = (0.5, 0.5, 0.5)
 SETS = (
     *_sets(),
     *_VOVNETS,
-    replace(_VOVNET57, metadata=replace(_VOVNET57.metadata, mean=_HALF, std=_HALF)),
+    *(
+        replace(each, metadata=replace(each.metadata, mean=_HALF, std=_HALF))
+        for each in (_HALOREGNETZ, _VOVNET57)
+    ),
 )

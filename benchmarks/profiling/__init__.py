@@ -1,0 +1,1 @@
+"""Where the time of attention goes, and what was tried to make it less."""
