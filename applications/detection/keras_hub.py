@@ -85,10 +85,7 @@ def detector_of(
         name="boxes",
     )
     image = keras.Input(shape, name="image")
-    if shape == own:  # the model's own graph, so that its layers are the detector's
-        image, said = model.inputs[0], model.output
-    else:
-        said = model(image)
+    said = model(image)  # as a whole: KerasHub's heads can't be loaded one by one
     boxes = decoder(*(said[each] for each in OUTPUTS))
     decoder.anchors.assign(anchors_of(model, shape))
     return Detector(image, boxes, class_names=class_names, name=name)

@@ -41,7 +41,9 @@ def report(client: Any, url: str, form: str, signatures: Mapping[str, Any], args
         print_table([{key: _text(value) for key, value in row.items()} for row in rows],
                     narrow=list(rows[0]))  # fmt: skip
     if args.draw:
-        print(_draw(form, args.files, answers, args.draw))
+        path = _draw(form, args.files, answers, args.draw)
+        if not args.json:
+            print(path)
 
 
 def _row(form: str, file: str, answer: Mapping[str, Any]) -> dict[str, Any]:
