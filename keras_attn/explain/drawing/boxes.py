@@ -18,7 +18,7 @@ Found = Sequence[Mapping[str, Any]]
 
 
 def draw_boxes(
-    images: Sequence[np.ndarray],
+    images: Sequence[np.ndarray] | np.ndarray,
     found: Found | Mapping[str, Found],
     out_png: str | os.PathLike[str],
     *,
@@ -103,7 +103,7 @@ def _framed(
         pen.rectangle((left, top, left + width, top + height), outline=colour, width=3)
         name = str(label) if names is None else names[int(label)]
         marks.append((left, top, colour, name if score is None else f"{name} {score:.2f}"))
-    for left, top, colour, said in marks:  # over all frames
+    for left, top, colour, said in reversed(marks):  # over all frames, the likeliest last
         x = min(max(0, left), panel.width - text.getlength(said) - 4)
         y = top - 16 if top >= 16 else top
         pen.rectangle((x, y, x + text.getlength(said) + 4, y + 16), fill=colour)

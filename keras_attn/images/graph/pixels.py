@@ -42,7 +42,7 @@ def decode_with_places(
     return pixels, places
 
 
-def boxes_in_files(boxes: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+def boxes_in_files(boxes: Tensor, places: Tensor) -> tf.Tensor:
     """Boxes in the pixels of a network's images -> in those of the files' pictures, within them.
 
     Args:

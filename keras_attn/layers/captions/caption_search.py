@@ -156,7 +156,9 @@ class CaptionSearch(LayerOfParts):
             return ops.logical_and(number < self.max_length, ops.any(previous > 0))
 
         tokens = ops.zeros((batch * width_of_beam, self.max_length), "int32")
-        maps = ops.zeros((batch * width_of_beam, self.max_length, height * width), dtype)
+        maps = ops.zeros(
+            (batch * width_of_beam, self.max_length, (height or 0) * (width or 0)), dtype
+        )
         first_step = ops.zeros((), "int32")
         first = step(first_step, None, scores, tokens, maps, [each(x) for x in begun.state])
         # As a loop, so that a graph of it doesn't grow with the caption.
