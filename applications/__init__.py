@@ -30,6 +30,8 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.applications.common.preprocessing import preprocess_input as preprocess_input
     from keras_attn.applications.common.registry import MODELS as MODELS
     from keras_attn.applications.common.registry import get_model as get_model
+    from keras_attn.applications.detection import Detector as Detector
+    from keras_attn.applications.detection import detector_of as detector_of
     from keras_attn.applications.mobile import AAMnasNet as AAMnasNet
     from keras_attn.applications.mobile import MnasNet as MnasNet
     from keras_attn.applications.mobile import SEMobileNet as SEMobileNet

@@ -1,4 +1,4 @@
-"""What a network is given, and what its outputs are called, as far as it says so itself."""
+"""What a network is given, what answers for it, and what its outputs are called."""
 
 from __future__ import annotations
 
@@ -6,11 +6,50 @@ import dataclasses
 
 import keras
 
+from keras_attn.applications.captions import Captioner
 from keras_attn.applications.common.preprocessing import Normalisation
+from keras_attn.applications.detection import Detector, detector_of
+from keras_attn.applications.detection.keras_hub import is_keras_hubs
 from keras_attn.applications.imagenet import class_names_of_imagenet
 from keras_attn.applications.segmentation.resizing import ResizeBy
 from keras_attn.images import Preprocessing
+from keras_attn.layers import BoxDecoder, CaptionSearch
 from keras_attn.weights import get_metadata
+
+BEAM_WIDTH = 3
+
+
+def answering(model: keras.Model) -> keras.Model:
+    """The network from images to answers, of one that is trained as another.
+
+    Args:
+        model: Any network. A `Captioner`, which is trained with the captions as an input, gives its
+            writer, of greedy and of beam search; and KerasHub's RetinaNet a `Detector`.
+    """
+    if isinstance(model, Captioner):
+        return model.writer(beam_width=BEAM_WIDTH, greedy=True)
+    return detector_of(model) if is_keras_hubs(model) else model
+
+
+def scored(model: keras.Model) -> keras.KerasTensor:
+    """What a network is asked for: its one output, or of a dict its scores or its tokens."""
+    output = model.output
+    if isinstance(output, dict):
+        name = next((name for name in ("probabilities", "tokens") if name in output), None)
+        return output[name] if name else model.outputs[0]
+    return model.outputs[0]
+
+
+def box_decoder(model: keras.Model) -> BoxDecoder | None:
+    """What makes a network's boxes, or `None` where it gives none."""
+    found = (layer for layer in model.layers if isinstance(layer, BoxDecoder))
+    return next(found, None)
+
+
+def caption_search(model: keras.Model) -> CaptionSearch | None:
+    """What writes a network's captions, or `None` where it writes none."""
+    found = (layer for layer in model.layers if isinstance(layer, CaptionSearch))
+    return next(found, None)
 
 
 def find_preprocessing(model: keras.Model) -> Preprocessing | None:
@@ -48,7 +87,14 @@ def find_preprocessing(model: keras.Model) -> Preprocessing | None:
 
 
 def find_class_names(model: keras.Model) -> list[str] | None:
-    """The names of a network's classes, if its weights have them and its head is theirs."""
+    """The names of a network's classes, if its weights have them and its head is theirs.
+
+    Of a network that writes captions they are its words; a `Detector` has them itself.
+    """
+    if (search := caption_search(model)) is not None:
+        return search.words
+    if isinstance(model, Detector):
+        return model.class_names
     metadata = get_metadata(model)
     if metadata is None or metadata.labels is None:
         return None

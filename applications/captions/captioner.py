@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_attn.layers import CaptionDecoder, CaptionSearch
+from keras_attn.layers.captions.caption_search import check_words
 from keras_attn.typing import Tensor
 
 
@@ -36,11 +38,17 @@ class Captioner(keras.Model):
         *args: Inputs and outputs, as `keras.Model` takes them.
         doubly_stochastic: Weight of that term.
         entropy: Weight of the attention's entropy, of hard attention alone.
+        words: See `CaptionSearch`.
         **kwargs: Arguments of `keras.Model`.
     """
 
     def __init__(
-        self, *args: Any, doubly_stochastic: float = 1.0, entropy: float = 0.02, **kwargs: Any
+        self,
+        *args: Any,
+        doubly_stochastic: float = 1.0,
+        entropy: float = 0.02,
+        words: Sequence[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         for name, weight in (("doubly_stochastic", doubly_stochastic), ("entropy", entropy)):
@@ -48,11 +56,19 @@ class Captioner(keras.Model):
                 raise ValueError(f"`{name}` must be 0 or more. Received: {name}={weight!r}")
         self.doubly_stochastic = doubly_stochastic
         self.entropy = entropy
+        self.words = check_words(words, self.decoder.vocabulary_size)
+        # Not as an attribute that Keras tracks: else the writers' weights were saved as well.
+        object.__setattr__(self, "_writers", {})
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         weights = {"doubly_stochastic": self.doubly_stochastic, "entropy": self.entropy}
-        return {**super().get_config(), **weights}
+        return {**super().get_config(), **weights, "words": self.words}
+
+    @property
+    def decoder(self) -> CaptionDecoder:
+        """What writes the words."""
+        return next(layer for layer in self.layers if isinstance(layer, CaptionDecoder))
 
     def compute_loss(
         self,
@@ -94,25 +110,39 @@ class Captioner(keras.Model):
             counts = counts * ops.cast(sample_weight, counts.dtype)[:, None]
         return super().compute_metrics(x, y, logits, counts)
 
-    def writer(self, max_length: int = 20, beam_width: int = 1) -> keras.Model:
+    def writer(
+        self, max_length: int | None = None, beam_width: int = 1, *, greedy: bool = False
+    ) -> keras.Model:
         """The network that writes captions, of these weights: it can be saved and exported.
 
+        It is made once for the same arguments.
+
         Args:
-            max_length: See `CaptionSearch`, as for `beam_width`.
+            max_length: See `CaptionSearch`, as for `beam_width`; by default the number of tokens
+                that the model is trained with.
             beam_width: 1 for greedy search.
+            greedy: Whether it gives what greedy search finds beside what beam search does.
 
         Returns:
-            A functional model from images to the dict of `CaptionSearch`.
+            A functional model from images to the dict of `CaptionSearch`; with `greedy` once more
+            as `greedy_tokens`, `greedy_scores` and `greedy_attention`.
         """
-        decoder = next(layer for layer in self.layers if isinstance(layer, CaptionDecoder))
-        features, _ = decoder.input
-        search = CaptionSearch(decoder, max_length, beam_width, name="search")
-        return keras.Model(self.input["image"], search(features), name=f"{self.name}_writer")
+        length = int(self.input["tokens"].shape[1]) if max_length is None else max_length
+        made: dict[Any, keras.Model] = self._writers
+        if (length, beam_width, greedy) not in made:
+            features, _ = self.decoder.input
+            search = CaptionSearch(
+                self.decoder, length, beam_width, greedy=greedy, words=self.words, name="search"
+            )
+            image = self.input["image"]
+            network = keras.Model(image, search(features), name=f"{self.name}_writer")
+            made[length, beam_width, greedy] = network
+        return made[length, beam_width, greedy]
 
     def generate(
         self, images: Any, max_length: int = 20, beam_width: int = 1, batch_size: int = 32
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """Writes captions. Who does so often keeps the network that `writer` gives.
+        """Writes captions.
 
         Args:
             images: (B, H, W, C), as the backbone takes them.
@@ -121,10 +151,14 @@ class Captioner(keras.Model):
             batch_size: How many images at once.
 
         Returns:
-            `"tokens"` (B, T), `"scores"` (B,) and `"attention"` (B, T, h, w).
+            `"tokens"` (B, T), `"scores"` (B,) and `"attention"` (B, T, h, w); and `"captions"`
+            (B,), sentences, where the model has its `words`.
         """
         writer = self.writer(max_length, beam_width)
         found: dict[str, np.ndarray[Any, Any]] = writer.predict(images, batch_size, verbose=0)
+        if self.words is not None:
+            said = np.array(self.words, object)[found["tokens"].astype(int)]
+            found["captions"] = np.array([" ".join(filter(None, words)) for words in said])
         return found
 
 

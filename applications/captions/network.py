@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ def ShowAttendTell(
     input_shape: tuple[int, int, int] | None = None,
     doubly_stochastic: float = 1.0,
     entropy: float = 0.02,
+    words: Sequence[str] | None = None,
     name: str = "show_attend_tell",
     **decoder: Any,
 ) -> Captioner:
@@ -40,6 +42,9 @@ def ShowAttendTell(
         input_shape: (H, W, C) of the images, where the backbone takes any size.
         doubly_stochastic: See `Captioner`, as for `entropy`.
         entropy: Of hard attention alone.
+        words: What each token stands for, as `TextVectorization.get_vocabulary` gives it; kept with
+            the model, which then writes sentences, as its export does. A word that isn't among them
+            is token 1.
         name: The model's name.
         **decoder: Options of `CaptionDecoder`, such as `units` and `mode`.
 
@@ -71,5 +76,6 @@ def ShowAttendTell(
         outputs,
         doubly_stochastic=doubly_stochastic,
         entropy=entropy,
+        words=words,
         name=name,
     )

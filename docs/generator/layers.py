@@ -21,6 +21,7 @@ DRAWERS = {
     "glimpses": "Choosing where to look",
     "captions": "Words and where they look",
     "segmentation": "Of each pixel",
+    "detection": "Boxes",
     "building_blocks": "Building blocks",
 }
 FORMS = {
@@ -93,7 +94,8 @@ def _page(name: str, cls: type, block: dict[str, Any], cost: tuple[int, int]) ->
     text = sections(cls)
     source = inspect.getsourcefile(cls) or ""
     file = source[source.rindex("keras_attn/") :]
-    side, _, channels = block["input"]
+    *sides, channels = block["input"]
+    one = f"a map of {sides[0]}x{sides[0]}" if len(sides) == 2 else f"{sides[0]:,} places"
     parts = [
         f"# {name}",
         text[""],
@@ -104,7 +106,7 @@ def _page(name: str, cls: type, block: dict[str, Any], cost: tuple[int, int]) ->
         f"**Output:** {text['Output shape']}",
         *_attention(cls),
         "## Cost",
-        f"`{block['example']}` on a map of {side}x{side} with {channels} channels has "
+        f"`{block['example']}` on {one} with {channels} channels has "
         f"{cost[0]:,} trainable weights and {cost[1]:,} multiply-accumulates for an image, as "
         "[`count_cost`](../reference/cost.md) counts them.",
         "## Example",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,15 @@ import keras
 import numpy as np
 
 from keras_attn._hints import did_you_mean
-from keras_attn._keras import classified
 from keras_attn.applications import get_model
 from keras_attn.applications.imagenet import class_names_of_imagenet
-from keras_attn.applications.inputs import find_class_names, find_preprocessing
+from keras_attn.applications.inputs import (
+    answering,
+    caption_search,
+    find_class_names,
+    find_preprocessing,
+    scored,
+)
 from keras_attn.classifiers.classifier import Classifier
 from keras_attn.classifiers.kinds import APPLICATIONS, Source, network_of_tag
 from keras_attn.classifiers.run_record import RunRecord
@@ -52,10 +57,15 @@ class NetworkClassifier(Classifier):
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Images as the network takes them, float32 `(B, H, W, C)` -> probabilities `(B, k)`."""
-        found = self.model.predict_on_batch(images)
-        if isinstance(found, dict):  # of what chooses where to look
-            found = found["probabilities"]
-        return np.asarray(found, "float32")
+        writes = caption_search(self.model) is not None
+        if writes or len(scored(self.model).shape) != 2:
+            raise ValueError(
+                f"The network {self.model.name!r} must give scores of classes, (B, K), to be asked "
+                "here: export it, and ask a server. Received: outputs of shape "
+                f"{tuple(scored(self.model).shape)}"
+            )
+        found: Any = self.model.predict_on_batch(images)
+        return np.asarray(found["probabilities"] if isinstance(found, dict) else found, "float32")
 
 
 def open_network(source: Source) -> NetworkClassifier:
@@ -113,13 +123,18 @@ def _of_file(place: str) -> NetworkClassifier:
     beside = Path(place).parent / RUN_FILE
     if beside.exists():  # best.keras, in the folder of a run
         return _as_trained(model, RunRecord(read_record(beside), beside))
+    model = answering(model)
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         raise ValueError(
             f"{place} must be a network of one image input (B, H, W, C). Received: inputs "
             f"{[tuple(each.shape) for each in model.inputs]}"
         )
-    classes = classified(model).shape[-1]
-    names = find_class_names(model) or [str(label) for label in range(classes)]
+    search = caption_search(model)
+    if search is not None and search.words is None:
+        numbers: Sequence[str] = ["", *map(str, range(1, search.decoder.vocabulary_size))]
+    else:
+        numbers = [str(label) for label in range(scored(model).shape[-1] or 0)]
+    names = find_class_names(model) or numbers
     preprocessing, notes = find_preprocessing(model), []
     if preprocessing is None:
         preprocessing = Preprocessing()

@@ -2,6 +2,8 @@
 
 from keras_attn.explain.attention import attention_stages as attention_stages
 from keras_attn.explain.attention import channel_gates as channel_gates
+from keras_attn.explain.drawing.boxes import draw_boxes as draw_boxes
+from keras_attn.explain.drawing.captions import draw_captions as draw_captions
 from keras_attn.explain.drawing.masks import draw_masks as draw_masks
 from keras_attn.explain.drawing.pictures import blend as blend
 from keras_attn.explain.drawing.pictures import colourise as colourise

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_attn.explain.attention import attention_stages, channel_gates
+from keras_attn.explain.drawing.captions import captions_sheet
 from keras_attn.explain.drawing.files import write_png
 from keras_attn.explain.drawing.pictures import blend, panel_of
 from keras_attn.explain.drawing.sheet import bars_panel, boxes_panel, plain_panel, sheet
@@ -23,7 +24,7 @@ from keras_attn.explain.maps import (
     run_layers,
 )
 from keras_attn.explain.methods.gradients import CAMS, map_stages
-from keras_attn.explain.scale import GATE, SHARE, WIDE_GATE
+from keras_attn.explain.scale import GATE, WIDE_GATE
 from keras_attn.explain.targets import Target, gives_scores
 from keras_attn.explain.watching import attention_layers_by_name, layers_by_name
 from keras_attn.layers import attention_form
@@ -176,24 +177,11 @@ def _steps(
 ) -> Image.Image:
     """A panel for each step of a caption, which ends where nothing is looked at any more."""
     output, attention = run_layers(model, images, [name])[name]
-    maps, tokens = attention, output["tokens"].astype(int)
-    steps = max(1, int((tokens > 0).sum(axis=1).max()))
-    rows, captions = [], []
-    for image, written, looked in zip(drawn, tokens, maps, strict=True):
-        heats = [SHARE.of(each[None])[0] for each in looked[:steps]]
-        rows.append([panel_of(image), *[blend(image, each, scale=(0, 1)) for each in heats]])
-        said = [str(token) if words is None else words[token] for token in written if token > 0]
-        captions.append(said)
-    return sheet(
-        rows,
-        ["image", *[str(step + 1) for step in range(steps)]],
-        [" ".join(said) or "no words" for said in captions],
-        title=name,
-        subtitle=f"where each of at most {steps} words looks",
-        ends=(f"{SHARE.low:g}", f"{SHARE.high:g}"),
-        unit=SHARE.unit,
-        notes=captions,
-    )
+    captions = [
+        [str(token) if words is None else words[token] for token in written if token > 0]
+        for written in output["tokens"].astype(int)
+    ]
+    return captions_sheet(drawn, captions, attention, name)
 
 
 def _gates(

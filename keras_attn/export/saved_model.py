@@ -17,7 +17,12 @@ import tensorflow as tf
 from keras_attn._extras import need
 from keras_attn._staging import staging
 from keras_attn._version import __version__
-from keras_attn.applications.inputs import find_class_names, find_preprocessing
+from keras_attn.applications.inputs import (
+    answering,
+    caption_search,
+    find_class_names,
+    find_preprocessing,
+)
 from keras_attn.export.checks.comparison import Case, check_saved_model, make_cases
 from keras_attn.export.exported import ExportedPath, exported
 from keras_attn.export.graph.endpoint import check_image_model, class_output, image_endpoint
@@ -32,6 +37,7 @@ from keras_attn.export.samples import Samples, read_samples, write_samples
 from keras_attn.export.warmup import write_warmup
 from keras_attn.images import Preprocessing
 from keras_attn.layers import attention_form, attention_layers
+from keras_attn.layers.captions.caption_search import check_words
 
 LABELS_FILE = "labels.txt"
 CARD_FILE = "model_card.md"
@@ -53,6 +59,9 @@ def export_saved_model(
 ) -> ExportedPath:
     """Writes `path/<version>/`, a SavedModel as TF Serving and `keras_attn.serving` load it.
 
+    A `Captioner` is exported as its `writer`, with beam search of width 3 and greedy search; give
+    what its `writer` makes for others. Its class names are its words.
+
     Its signatures take images as the network does (`serving_default`), raw pixels
     (`serve_uint8`), files such as JPEG (`serve_bytes`), and files of which the attention is wanted
     too (`serve_attention`): see `signatures.py`. The last three are there where it is known what
@@ -69,7 +78,8 @@ def export_saved_model(
     that was measured, its bound, what was left out and why, and the form of each layer's attention.
 
     Args:
-        model: A functional or Sequential network of one image input and one output.
+        model: A functional or Sequential network of one image input and one output, or a dict of
+            outputs with `probabilities` or `tokens`; or a `Captioner`.
         path: The base folder of the model, whose name a server takes for the model's. It and its
             parents are made where they are missing.
         class_names: The names of the classes in the order of the outputs. Default: those of the
@@ -113,12 +123,13 @@ def export_saved_model(
             f"and compared. Received: strategy={tf.distribute.get_strategy()}"
         )
     need("PIL", "tensorflow_serving")
+    model = answering(model)
     check_image_model(model)
     if constants:
         _check_constants(model)
     if class_names is None:
         class_names = find_class_names(model)
-    labels = _checked_labels(class_names, class_output(model).shape)
+    labels = _checked_labels(class_names, model)
     base = pathlib.Path(path)
     if base.exists() and not base.is_dir():
         raise ValueError(f"`path` must be a folder. Received: path={str(path)!r}")
@@ -230,8 +241,8 @@ def _folded(model: keras.Model, cases: Sequence[Case]) -> tuple[keras.Model, int
         [images] = case.feeds.values()
         for name, value in endpoint(images).items():
             difference = np.max(np.abs(value.numpy() - case.expected[name]), initial=0.0)
-            close = difference <= case.limits[name] / 2
-            if not close and not difference <= case.noise_limits[name] / 2:  # so that NaN fails
+            close = difference <= case.limits.get(name, 0.0) / 2  # 0 of what is chosen
+            if not close and not difference <= case.noise_limits.get(name, 0.0) / 2:  # NaN fails
                 return model, 0, True
     return folded, count, False
 
@@ -270,11 +281,11 @@ def _text_files(folder: pathlib.Path, texts: Mapping[str, str]) -> list[pathlib.
     return [folder / name for name in texts]
 
 
-def _checked_labels(
-    class_names: Sequence[str] | None, output_shape: tuple[int | None, ...]
-) -> list[str] | None:
+def _checked_labels(class_names: Sequence[str] | None, model: keras.Model) -> list[str] | None:
     if class_names is None:
         return None
+    if (search := caption_search(model)) is not None:
+        return check_words(class_names, search.decoder.vocabulary_size)
     labels = [] if isinstance(class_names, str) else list(class_names)
     lines = [isinstance(x, str) and x.strip() != "" and x.splitlines() == [x] for x in labels]
     if not labels or not all(lines):
@@ -282,9 +293,10 @@ def _checked_labels(
             "`class_names` must be a sequence of non-empty strings of one line each. "
             f"Received: class_names={class_names!r}"
         )
-    if len(labels) != output_shape[-1]:
+    shape = tuple(class_output(model).shape)
+    if len(labels) != shape[-1]:
         raise ValueError(
-            f"`class_names` must have one name for each of the model's {output_shape[-1]} outputs. "
-            f"Received: {len(labels)} names, output shape={tuple(output_shape)}"
+            f"`class_names` must have one name for each of the model's {shape[-1]} outputs. "
+            f"Received: {len(labels)} names, output shape={shape}"
         )
     return labels

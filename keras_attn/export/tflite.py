@@ -22,7 +22,8 @@ from keras_attn.export.conversion import (
     with_report,
 )
 from keras_attn.export.exported import ExportedPath, exported
-from keras_attn.export.graph.signatures import DEFAULT, main_output
+from keras_attn.export.graph.answers import main_output
+from keras_attn.export.graph.signatures import DEFAULT
 from keras_attn.export.reasons import reason_of
 
 LEAST_IMAGES = 8

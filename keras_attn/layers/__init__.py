@@ -28,6 +28,7 @@ from keras_attn.layers.contract import attention_by_place as attention_by_place
 from keras_attn.layers.contract import attention_form as attention_form
 from keras_attn.layers.contract import attention_layers as attention_layers
 from keras_attn.layers.contract import attention_start as attention_start
+from keras_attn.layers.detection import BoxDecoder as BoxDecoder
 from keras_attn.layers.gates.branch.pyramid_squeeze_attention import (
     PyramidSqueezeAttention as PyramidSqueezeAttention,
 )

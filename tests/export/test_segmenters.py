@@ -121,7 +121,7 @@ def test_more_classes_than_a_pixel_holds():
 def test_layers_of_several_arguments_are_called_with_them():
     """Two tensors, two lists, and an argument that is no tensor."""
     model = make("two_depth")
-    scores, attention = attention_endpoint(model)(tf.constant(PIXELS, tf.float32))
+    outputs, attention = attention_endpoint(model)(tf.constant(PIXELS, tf.float32))
     expected = model(PIXELS.astype("float32"))
-    np.testing.assert_allclose(scores, expected["probabilities"], atol=1e-6)
+    np.testing.assert_allclose(outputs["probabilities"], expected["probabilities"], atol=1e-6)
     np.testing.assert_array_equal(attention["attention_gate"], expected["gate"][..., 0])

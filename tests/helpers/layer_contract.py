@@ -602,6 +602,7 @@ OF_SEVERAL_TENSORS = {
     layers.AttentionProposal,  # boxes, which have no channels
     layers.AttentionZoom,
     layers.BoxCrop2D,
+    layers.BoxDecoder,
     layers.CaptionDecoder,
     layers.CaptionSearch,
     layers.GlimpseSensor,

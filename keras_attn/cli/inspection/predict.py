@@ -1,4 +1,4 @@
-"""`keras-attn predict`: classify image files, here or on a server."""
+"""`keras-attn predict`: what a network says of image files, here or on a server."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_attn.cli.arguments import add_json
-from keras_attn.cli.paths import check_file, find_images
+from keras_attn.cli.arguments import add_json, add_overwrite
+from keras_attn.cli.inspection import answered
+from keras_attn.cli.paths import check_file, check_new_file, find_images
 from keras_attn.cli.sources import EXPORTS, NETWORKS, open_source, pixels_of
 from keras_attn.cli.stages import counted, warn
 from keras_attn.cli.tables import print_json, print_table
@@ -53,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="How many classes to print, the likeliest first. Default: %(default)s.",
     )
+    parser.add_argument(
+        "--draw",
+        metavar="FILE",
+        help="PNG file to draw the answer of a server into: boxes, a mask, or where the words of a "
+        "caption look.",
+    )
+    add_overwrite(parser, "the file of --draw")
     shape = parser.add_mutually_exclusive_group()
     add_json(shape)
     shape.add_argument(
@@ -71,11 +79,23 @@ def check(args: argparse.Namespace) -> None:
     args.files = find_images("image", args.image)
     if args.labels:
         check_file("labels", args.labels)
+    if args.draw:
+        if not args.server:
+            raise ValueError("`--draw` draws what a server answers: give it with `--server`")
+        check_new_file("draw", args.draw, suffix=".png", overwrite=args.overwrite)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; gives 1 where some of several images could not be read."""
     asked = _Server(args.server, args.labels) if args.server else _Here(open_source(args.source))
+    if isinstance(asked, _Server) and (form := asked.form):
+        answered.report(asked.client, asked.url, form, asked.signatures, args)
+        return 0
+    if args.draw:
+        raise ValueError(
+            "`--draw` draws captions, boxes and masks, and the model gives classes; `keras-attn "
+            "explain` draws where those come from"
+        )
     found: dict[str, Ranked] = {}
     with counted("predicting", len(args.files)) as done:
         for start in range(0, len(args.files), AT_ONCE):
@@ -122,6 +142,7 @@ class _Server:
 
         self.client, self.url = client, url
         self.signatures = client.signatures(url)
+        self.form = answered.form_of(self.signatures, client.SERVE_BYTES)
         self.takes_files = client.SERVE_BYTES in self.signatures and not labels
         self.labels = labels
 

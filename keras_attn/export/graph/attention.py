@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_attn._keras import arguments_of
-from keras_attn.export.graph.endpoint import class_output
+from keras_attn.export.graph.endpoint import as_served, class_output, has_named_outputs
 from keras_attn.layers import (
     attention_by_channel,
     attention_by_place,
@@ -22,15 +22,18 @@ HEADS_PREFIX = "heads_"
 
 def attention_endpoint(
     model: keras.Model,
-) -> Callable[[tf.Tensor], tuple[tf.Tensor, dict[str, tf.Tensor]]] | None:
-    """A function from images to the network's output and its attention, or `None` without any.
+) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]] | None:
+    """A function from images to the network's outputs and its attention, or `None` without any.
+
+    The outputs are those of the network's dict, or `outputs`, what classes are ranked by.
 
     A layer's attention is named `attention_<layer>`, float32. A mask, and a gate of places, gives
     its mean over the channels, `(B, h, w)`; self-attention what each place receives, the mean over
     heads and queries, `(B, h, w)`, which sums to 1 where each query's does; a gate of channels
     their values, `(B, C)`, or `(B, P, C)` with a gate for each of P branches. Self-attention of
     several heads also gives what each place receives by each of them, `heads_<layer>`,
-    `(B, N, h, w)`. A map that is over the layer's bound is left out.
+    `(B, N, h, w)`. Of a caption it is what each word looks at, `(B, T, h, w)`. A map that is over
+    the layer's bound is left out.
 
     Args:
         model: A network that `check_image_model` accepts.
@@ -45,9 +48,10 @@ def attention_endpoint(
         name: [x for x in keras.tree.flatten(call) if isinstance(x, keras.KerasTensor)]
         for name, call in calls.items()
     }
-    probe = keras.Model(model.inputs[0], {"": class_output(model), **inputs})
+    outputs = model.output if has_named_outputs(model) else {"outputs": class_output(model)}
+    probe = keras.Model(model.inputs[0], {"": outputs, **inputs})
 
-    def run(image: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def run(image: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         values = probe(image, training=False)
         found = {}
         for layer in layers:
@@ -66,13 +70,13 @@ def attention_endpoint(
             if attention_form(layer) == "map" and attention.shape[1] not in (None, 1):
                 heads = _by_head(layer, output, attention)
                 found[HEADS_PREFIX + layer.name] = tf.cast(heads, tf.float32)
-        return values[""], found
+        return {name: as_served(value) for name, value in values[""].items()}, found
 
     return run
 
 
 def _shown(layer: Any, output: tf.Tensor, attention: tf.Tensor) -> tf.Tensor:
-    if attention_form(layer) == "boxes":
+    if attention_form(layer) in ("boxes", "steps"):
         return attention
     if attention_form(layer) == "channel_gate":
         return attention_by_channel(layer, attention)

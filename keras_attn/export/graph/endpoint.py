@@ -12,6 +12,8 @@ from keras_attn._keras import made_by, sources_of
 from keras_attn.typing import Tensor
 
 MAIN = "probabilities"
+TOKENS = "tokens"  # of a network that writes captions
+MAINS = (MAIN, TOKENS)
 Endpoint = Callable[[Tensor], dict[str, tf.Tensor]]
 
 
@@ -43,23 +45,36 @@ def check_image_model(model: keras.Model) -> None:
     if len(model.outputs) != 1 and not has_named_outputs(model):
         shapes = [tuple(tensor.shape) for tensor in model.outputs]
         raise ValueError(
-            f"`model` must have one output, or a dict of tensors with {MAIN!r}. "
+            f"`model` must have one output, or a dict of tensors with {MAIN!r} or {TOKENS!r}. "
             f"Received: output shapes={shapes}"
         )
 
 
 def has_named_outputs(model: keras.Model) -> bool:
-    """Whether a network gives a dict of several tensors, `probabilities` among them."""
+    """Whether a network gives a dict of several tensors, of which `MAINS` has one."""
+    return _main_of(model) is not None
+
+
+def _main_of(model: keras.Model) -> str | None:
     if len(model.outputs) == 1:
-        return False
+        return None
     output = model.output
     is_flat = isinstance(output, dict) and len(output) == len(model.outputs)
-    return is_flat and MAIN in output
+    return next((name for name in MAINS if is_flat and name in output), None)
+
+
+def writes_captions(model: keras.Model) -> bool:
+    """Whether a network gives the tokens of captions."""
+    return _main_of(model) == TOKENS
 
 
 def class_output(model: keras.Model) -> keras.KerasTensor:
-    """What classes are ranked by, of a network that `check_image_model` accepts."""
-    return model.output[MAIN] if has_named_outputs(model) else model.outputs[0]
+    """What a network is asked for, of one that `check_image_model` accepts: its classes' scores.
+
+    Of one that writes captions it is their tokens.
+    """
+    main = _main_of(model)
+    return model.outputs[0] if main is None else model.output[main]
 
 
 def image_endpoint(model: keras.Model) -> Endpoint:
@@ -67,15 +82,15 @@ def image_endpoint(model: keras.Model) -> Endpoint:
 
     A network that ends in a softmax gives `logits` and `probabilities`, the second computed from
     the first in float32; one that gives a dict gives all that is in it; one that ends otherwise
-    gives `outputs`. All are float32, whatever the dtype policy is, because TF Serving's REST
-    interface can't write 16-bit floats.
+    gives `outputs`. All but integers are float32, whatever the dtype policy is, because TF
+    Serving's REST interface can't write 16-bit floats.
 
     Args:
         model: A network that `check_image_model` accepts.
     """
     if has_named_outputs(model):
         return lambda image: {
-            name: tf.cast(value, tf.float32) for name, value in _called(model, image).items()
+            name: as_served(value) for name, value in _called(model, image).items()
         }
     logits_function = _logits_function(model)
     if logits_function is None:
@@ -105,10 +120,16 @@ def with_constants(endpoint: Endpoint, shape: tuple[int | None, ...]) -> Endpoin
     return run
 
 
+def as_served(value: Tensor) -> tf.Tensor:
+    """A tensor in a dtype that TF Serving's REST interface writes: integers as they are."""
+    is_int = tf.as_dtype(value.dtype).is_integer
+    return tf.convert_to_tensor(value) if is_int else tf.cast(value, tf.float32)
+
+
 def call_on_images(model: keras.Model, image: tf.Tensor) -> tf.Tensor:
-    """What a network ranks classes by, be its one input bare, in a list or in a dict."""
-    outputs = _called(model, image)
-    return outputs[MAIN] if has_named_outputs(model) else keras.tree.flatten(outputs)[0]
+    """What `class_output` says, be the network's one input bare, in a list or in a dict."""
+    outputs, main = _called(model, image), _main_of(model)
+    return keras.tree.flatten(outputs)[0] if main is None else outputs[main]
 
 
 def _called(model: keras.Model, image: tf.Tensor) -> Any:

@@ -20,6 +20,42 @@ def decode(how: Preprocessing, encoded: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec(shape, tf.float32))
 
 
+def decode_with_places(
+    how: Preprocessing, encoded: tf.Tensor, channels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Image files -> pixel values as of `decode`, and where they are in the files' pictures.
+
+    Returns:
+        float32 `(B, H, W, C)`, and `(B, 3, 2)`, of rows and of columns: the factor that the picture
+        was resized by, the first that was then kept, and how many the picture had.
+    """
+
+    def one(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels = decode_image(image, channels)
+        sides = tf.shape(pixels)[:2]
+        place = tf.stack([*whole_of(how, sides), tf.cast(sides, tf.float32)])
+        return resize(how, pixels[None])[0], place
+
+    shape = (*(how.size or (None, None)), channels)
+    specs = (tf.TensorSpec(shape, tf.float32), tf.TensorSpec((3, 2), tf.float32))
+    pixels, places = tf.map_fn(one, encoded, fn_output_signature=specs)
+    return pixels, places
+
+
+def boxes_in_files(boxes: Tensor, places: Tensor) -> tf.Tensor:
+    """Boxes in the pixels of a network's images -> in those of the files' pictures, within them.
+
+    Args:
+        boxes: `(B, M, 4)`: left, top, width, height.
+        places: `(B, 3, 2)`, of `decode_with_places`.
+    """
+    scale, start, sides = (places[:, None, row, ::-1] for row in range(3))  # (B, 1, 2), x and y
+    low = (boxes[..., :2] + start) / scale
+    high = low + boxes[..., 2:] / scale
+    low, high = (tf.clip_by_value(corner, 0.0, sides) for corner in (low, high))
+    return tf.concat([low, high - low], axis=-1)
+
+
 def resize(how: Preprocessing, pixels: tf.Tensor) -> tf.Tensor:
     """Pixel values of any size, uint8 `(B, h, w, C)` -> pixel values of its size, float32."""
     if how.size is None:

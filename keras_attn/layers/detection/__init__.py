@@ -1,0 +1,3 @@
+"""From what a detector says of its anchors to boxes."""
+
+from keras_attn.layers.detection.box_decoder import BoxDecoder as BoxDecoder
