@@ -46,7 +46,7 @@ def arguments_of(layer: keras.layers.Layer) -> tuple[tuple[Any, ...], dict[str, 
 
 def classified(model: keras.Model) -> Tensor:
     """The symbolic probabilities of a classifier: its output, or the one of several so named."""
-    output = model.output
+    output = getattr(model, "output", None)  # a Sequential may have outputs alone
     named = isinstance(output, dict) and "probabilities" in output
     return output["probabilities"] if named else model.outputs[0]
 

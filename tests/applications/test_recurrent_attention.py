@@ -63,6 +63,7 @@ def test_the_loss_of_shares_by_hand():
     assert float(mixed) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.thorough
 def test_it_trains_and_is_saved(images, tmp_path):
     model = make()
     model.compile(keras.optimizers.Adam(1e-2), metrics=["accuracy"])

@@ -161,6 +161,7 @@ def se_parameters(**kwargs):
         thorough(({"placement": "identity"}, 2_530_992)),
     ],
 )
+@pytest.mark.thorough
 def test_the_papers_ablation(kwargs, parameters, no_values):
     assert se_parameters(**kwargs) == parameters
 

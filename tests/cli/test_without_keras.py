@@ -64,6 +64,7 @@ def run(tmp_path):
         ("completion fish", "complete -c keras-attn"),
     ],
 )
+@pytest.mark.thorough
 def test_what_is_in_the_package(run, command, printed):
     done = run(command)
     assert done.returncode == 0, done.stderr

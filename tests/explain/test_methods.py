@@ -75,6 +75,7 @@ def test_cams_equal_numpy(images, method, activation):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.thorough
 def test_every_method_leaves_the_model_as_it_was(images, method):
     inputs = keras.Input((HEIGHT, WIDTH, 3))
     x = keras.layers.Conv2D(8, 3, activation="relu", padding="same")(inputs)

@@ -182,6 +182,7 @@ def test_the_checker_s_reason_is_one_line(fixed, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_too_little_agreement_leaves_nothing(fixed, tmp_path, monkeypatch):
     def other_classes(path, first):
         return lambda images: {"probabilities": np.eye(3)[[1]] + 0.0 * images[:, 0, 0]}, None

@@ -44,6 +44,7 @@ def pretrained(classes=2):
 STAGES = ["stem", "stage1", "stage2", "predictions"]
 
 
+@pytest.mark.thorough
 def test_stages_of_known_networks():
     assert list(find_stages(pretrained())) == STAGES
     resnet = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), include_top=False)
@@ -276,6 +277,7 @@ def test_the_same_fine_tuning_again_does_nothing(tuned, dataset):
         ({"weight_decay_factors": {"stage2": 2.0}}, "weight_decay_factors was"),
     ],
 )
+@pytest.mark.thorough
 def test_another_fine_tuning_is_refused(tuned, dataset, changes, message):
     out, _ = tuned
     before = {path.name: path.read_bytes() for path in out.iterdir()}

@@ -459,6 +459,7 @@ def test_unknown_sizes():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.thorough
 def test_maps_smaller_than_a_window(kind):
     image = keras.Input((1, 2, 3))
     model = keras.Model(image, keras.layers.Conv2D(16, 1, name="conv")(image))

@@ -199,6 +199,7 @@ def test_the_average_of_the_weights_is_kept(dataset, tmp_path):
 
 
 @pytest.mark.parametrize("mixed_precision", ["float16", "bfloat16"])
+@pytest.mark.thorough
 def test_mixed_precision(dataset, tmp_path, mixed_precision):
     before = keras.config.dtype_policy().name
     result = train(build_model, dataset, tmp_path, **QUICK, mixed_precision=mixed_precision)
@@ -411,6 +412,7 @@ def test_a_model_that_does_not_fit(dataset, tmp_path, build, message):
 @pytest.mark.parametrize(
     "augment", [("mixup", "cutmix"), pytest.param(("flip",), marks=pytest.mark.slow)], ids=len
 )
+@pytest.mark.thorough
 def test_what_the_device_finishes_is_what_training_batches_gives(augment, tmp_path):
     dataset, options = make_dataset(), {**QUICK, "augment": augment, "seed": 4}
     result = train(build_model, dataset, tmp_path, **options)

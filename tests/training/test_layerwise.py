@@ -93,6 +93,7 @@ def test_frozen_layers_have_no_factor():
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.thorough
 def test_one_step_of_a_network(name):
     """Each weight moves by its factor of what it moves by without one."""
     keras.utils.set_random_seed(0)

@@ -19,6 +19,7 @@ def looking(classes=3):
     )
 
 
+@pytest.mark.thorough
 def test_train_by_its_loss_and_evaluate_by_cross_entropy(tmp_path):
     data = make_dataset()
     options = {**QUICK, "epochs": 8, "optimizer": "adamw", "learning_rate": 0.02}

@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 from keras import layers
 
+from helpers.marks import rest_thorough
 from keras_attn.applications import CIFARResNet
 from keras_attn.weights import Metadata, get_metadata, load_weights, set_metadata
 from keras_attn.weights.assignment import all_or_nothing, assign_all
@@ -146,7 +147,7 @@ WRITERS = [
 ]
 
 
-@pytest.mark.parametrize("name, write", WRITERS)
+@pytest.mark.parametrize("name, write", rest_thorough(WRITERS))
 def test_flipped_bytes(tmp_path, name, write):
     """Each file is read into all weights, or refused by our error with none of them set."""
     path = tmp_path / name
@@ -177,6 +178,7 @@ def test_flipped_bytes(tmp_path, name, write):
 
 
 @pytest.mark.parametrize("attention", [None, "cbam", "aa", "non_local"])
+@pytest.mark.thorough
 def test_what_model_save_writes_as_h5(tmp_path, attention):
     """Into the same network, one with another classifier, and not into a deeper one."""
     path = tmp_path / "a.h5"

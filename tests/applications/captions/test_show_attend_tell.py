@@ -160,6 +160,7 @@ def test_the_baseline_teaches_the_rest_nothing():
 
 
 @pytest.mark.parametrize("mode", ["soft", pytest.param("hard", marks=pytest.mark.slow)])
+@pytest.mark.thorough
 def test_it_learns_by_fit(mode, tmp_path):
     """A word for the place that is marked, and the end."""
     rng = np.random.default_rng(0)

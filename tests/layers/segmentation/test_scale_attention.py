@@ -188,6 +188,7 @@ def model_of_scales(sizes=(None, None)):
     return keras.Model(image, y)
 
 
+@pytest.mark.thorough
 def test_it_trains_and_is_saved_at_any_size(tmp_path):
     model = model_of_scales()
     x = np.random.default_rng(0).normal(size=(4, 8, 6, 3)).astype("float32")
