@@ -47,8 +47,9 @@ def arguments_of(layer: keras.layers.Layer) -> tuple[tuple[Any, ...], dict[str, 
 def classified(model: keras.Model) -> Tensor:
     """The symbolic probabilities of a classifier: its output, or the one of several so named."""
     output = getattr(model, "output", None)  # a Sequential may have outputs alone
-    named = isinstance(output, dict) and "probabilities" in output
-    return output["probabilities"] if named else model.outputs[0]
+    if isinstance(output, dict) and "probabilities" in output:
+        return output["probabilities"]
+    return model.outputs[0]
 
 
 def build_for(model: keras.Model, images: keras.KerasTensor, labels: keras.KerasTensor) -> None:

@@ -178,7 +178,7 @@ def _steps(
     """A panel for each step of a caption, which ends where nothing is looked at any more."""
     output, attention = run_layers(model, images, [name])[name]
     captions = [
-        [str(token) if words is None else words[token] for token in written if token > 0]
+        [str(token) if words is None else words[int(token)] for token in written if token > 0]
         for written in output["tokens"].astype(int)
     ]
     return captions_sheet(drawn, captions, attention, name)
