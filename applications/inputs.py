@@ -33,7 +33,8 @@ def answering(model: keras.Model) -> keras.Model:
 
 def scored(model: keras.Model) -> keras.KerasTensor:
     """What a network is asked for: its one output, or of a dict its scores or its tokens."""
-    output = model.output
+    # A Sequential model that was loaded may have no `output`.
+    output = model.output if len(model.outputs) > 1 else None
     if isinstance(output, dict):
         name = next((name for name in ("probabilities", "tokens") if name in output), None)
         return output[name] if name else model.outputs[0]

@@ -46,7 +46,8 @@ def arguments_of(layer: keras.layers.Layer) -> tuple[tuple[Any, ...], dict[str, 
 
 def classified(model: keras.Model) -> Tensor:
     """The symbolic probabilities of a classifier: its output, or the one of several so named."""
-    output = getattr(model, "output", None)  # a Sequential may have outputs alone
+    # A Sequential model that was loaded may have no `output`.
+    output = model.output if len(model.outputs) > 1 else None
     if isinstance(output, dict) and "probabilities" in output:
         return output["probabilities"]
     return model.outputs[0]
