@@ -51,7 +51,8 @@ def pages() -> tuple[dict[str, str], list[Any]]:
         cost = _cost(blocks[name])
         texts[path] = _page(name, cls, blocks[name], cost)
         summary = sections(cls)[""].splitlines()[0]
-        rows[drawer].append((f"[`{name}`]({name}.md)", summary, f"{cost[0]:,}", f"{cost[1]:,}"))
+        counted = tuple("" if number is None else f"{number:,}" for number in cost)
+        rows[drawer].append((f"[`{name}`]({name}.md)", summary, *counted))
     texts["layers/index.md"] = _index(rows)
     navigation = [
         {title: [f"layers/{name}.md" for name in public if _is_in(public[name], drawer)]}
@@ -77,20 +78,22 @@ def _index(rows: dict[str, list[tuple[str, ...]]]) -> str:
     )
 
 
-def _cost(block: dict[str, Any]) -> tuple[int, int]:
-    """Weights, and multiply-accumulates for one map."""
+def _cost(block: dict[str, Any]) -> tuple[int, int | None]:
+    """Weights, and multiply-accumulates for one map; a loop's are not counted."""
     image = keras.Input(tuple(block["input"]))
     layer = eval(block["example"], dict(vars(layers)))  # a file of ours, not a stranger's
     others = [keras.ops.zeros((1, *shape)) for shape in block.get("others", ())]
     given = [image, *others]
     if block.get("lists"):
         given = [[each, each] for each in given]
-    cost = count_cost(keras.Model(image, layer(*given)))
+    model = keras.Model(image, layer(*given))
+    cost = None if block.get("loops") else count_cost(model)
+    weights = layer.count_params() if cost is None else cost.trainable
     keras.backend.clear_session()
-    return cost.trainable, cost.macs
+    return weights, cost and cost.macs
 
 
-def _page(name: str, cls: type, block: dict[str, Any], cost: tuple[int, int]) -> str:
+def _page(name: str, cls: type, block: dict[str, Any], cost: tuple[int, int | None]) -> str:
     text = sections(cls)
     source = inspect.getsourcefile(cls) or ""
     file = source[source.rindex("keras_attn/") :]
@@ -107,8 +110,13 @@ def _page(name: str, cls: type, block: dict[str, Any], cost: tuple[int, int]) ->
         *_attention(cls),
         "## Cost",
         f"`{block['example']}` on {one} with {channels} channels has "
-        f"{cost[0]:,} trainable weights and {cost[1]:,} multiply-accumulates for an image, as "
-        "[`count_cost`](../reference/cost.md) counts them.",
+        f"{cost[0]:,} trainable weights"
+        + (
+            ". What it multiplies hangs on where its loop ends, and is not counted."
+            if cost[1] is None
+            else f" and {cost[1]:,} multiply-accumulates for an image, as "
+            "[`count_cost`](../reference/cost.md) counts them."
+        ),
         "## Example",
         f"```pycon\n>>> import keras, keras_attn\n>>> import numpy as np\n{text['Example']}\n```",
         "## Arguments",
