@@ -66,7 +66,7 @@ test-slow: $(BACKENDS)/.backends  ## what takes minutes
 test-newest-keras:  ## the layers, saved weights and KerasHub's detectors on the newest Keras there is
 	@test -x $(NEWEST_KERAS)/python || $(PYTHON) -m venv $(NEWEST_KERAS:/bin=)
 	@$(NEWEST_KERAS)/python $(PIP) --upgrade "pip>=25"
-	@$(NEWEST_KERAS)/python $(PIP) $(EDITABLE) ".[tensorflow,hub]" "pytest>=9,<10"
+	@$(NEWEST_KERAS)/python $(PIP) $(EDITABLE) ".[export,hub]" "pytest>=9,<10"
 	@$(NEWEST_KERAS)/python $(PIP) --upgrade keras keras-hub
 	@$(NEWEST_KERAS)/python -c "import keras; print('Keras', keras.__version__)"
 	$(NEWEST_KERAS)/python -m pytest -m "keras_hub or ($(QUICK))" $(or $(TESTS), \
