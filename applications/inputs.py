@@ -6,6 +6,7 @@ import dataclasses
 
 import keras
 
+from keras_attn._keras import classified
 from keras_attn.applications.captions import Captioner
 from keras_attn.applications.common.preprocessing import Normalisation
 from keras_attn.applications.detection import Detector, detector_of
@@ -33,12 +34,7 @@ def answering(model: keras.Model) -> keras.Model:
 
 def scored(model: keras.Model) -> keras.KerasTensor:
     """What a network is asked for: its one output, or of a dict its scores or its tokens."""
-    # A Sequential model that was loaded may have no `output`.
-    output = model.output if len(model.outputs) > 1 else None
-    if isinstance(output, dict):
-        name = next((name for name in ("probabilities", "tokens") if name in output), None)
-        return output[name] if name else model.outputs[0]
-    return model.outputs[0]
+    return classified(model, ("probabilities", "tokens"))
 
 
 def box_decoder(model: keras.Model) -> BoxDecoder | None:

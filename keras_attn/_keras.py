@@ -44,13 +44,12 @@ def arguments_of(layer: keras.layers.Layer) -> tuple[tuple[Any, ...], dict[str, 
     return tuple(arguments.args), dict(arguments.kwargs)
 
 
-def classified(model: keras.Model) -> Tensor:
-    """The symbolic probabilities of a classifier: its output, or the one of several so named."""
+def classified(model: keras.Model, names: tuple[str, ...] = ("probabilities",)) -> Tensor:
+    """What a network is asked for: its one output, or the first of a dict that has such a name."""
     # A Sequential model that was loaded may have no `output`.
     output = model.output if len(model.outputs) > 1 else None
-    if isinstance(output, dict) and "probabilities" in output:
-        return output["probabilities"]
-    return model.outputs[0]
+    named = (output[name] for name in names if isinstance(output, dict) and name in output)
+    return next(named, model.outputs[0])
 
 
 def build_for(model: keras.Model, images: keras.KerasTensor, labels: keras.KerasTensor) -> None:

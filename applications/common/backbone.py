@@ -56,12 +56,31 @@ def image_shape(
             "`backbone` must give one map. "
             f"Received: backbone {backbone.name!r} of {len(backbone.outputs)} outputs"
         )
-    own = tuple(image.shape[1:])
+    return known_shape("the backbone", tuple(image.shape[1:]), input_shape)
+
+
+def known_shape(
+    what: str, own: tuple[int | None, ...], input_shape: tuple[int, int, int] | None
+) -> tuple[int, int, int]:
+    """The shape of images, which a network takes of any size or of its own.
+
+    Args:
+        what: What the network is called in the error.
+        own: (H, W, C) as it takes them, sides perhaps `None`.
+        input_shape: (H, W, C), where it takes any size.
+
+    Returns:
+        (H, W, C), all known.
+
+    Raises:
+        ValueError: If the two don't agree, or leave a side unknown.
+    """
     shape = own if input_shape is None else tuple(input_shape)
     fits = len(shape) == 3 and all(a in (None, b) for a, b in zip(own, shape, strict=True))
     if not fits or None in shape:
         raise ValueError(
-            "`input_shape` must be (H, W, C), all known, as the backbone takes them. "
-            f"Received: input_shape={input_shape}, backbone of {own}"
+            f"`input_shape` must be (H, W, C), all known, as {what} takes them. "
+            f"Received: input_shape={input_shape}, {what.removeprefix('the ')} of {own}"
         )
-    return shape[0], shape[1], shape[2]
+    height, width, channels = shape
+    return height, width, channels

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn.applications.common.backbone import known_shape
 from keras_attn.applications.detection.detector import Detector
 from keras_attn.layers import BoxDecoder
 
@@ -69,14 +70,7 @@ def detector_of(
             "`model` must be a RetinaNetObjectDetector of KerasHub. Received: model of "
             f"{type(model).__name__}"
         )
-    own = tuple(model.inputs[0].shape[1:])
-    shape = own if input_shape is None else tuple(input_shape)
-    fits = len(shape) == 3 and all(a in (None, b) for a, b in zip(own, shape, strict=True))
-    if not fits or None in shape:
-        raise ValueError(
-            "`input_shape` must be (H, W, C), all known, as the model takes them. "
-            f"Received: input_shape={input_shape}, model of {own}"
-        )
+    shape = known_shape("the model", tuple(model.inputs[0].shape[1:]), input_shape)
     told: Any = model.prediction_decoder
     decoder = BoxDecoder(
         told.confidence_threshold if score_threshold is None else score_threshold,
