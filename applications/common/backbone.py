@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from keras_attn.typing import Tensor
@@ -60,7 +62,7 @@ def image_shape(
 
 
 def known_shape(
-    what: str, own: tuple[int | None, ...], input_shape: tuple[int, int, int] | None
+    what: str, own: tuple[Any, ...], input_shape: tuple[int, int, int] | None
 ) -> tuple[int, int, int]:
     """The shape of images, which a network takes of any size or of its own.
 
@@ -82,5 +84,4 @@ def known_shape(
             f"`input_shape` must be (H, W, C), all known, as {what} takes them. "
             f"Received: input_shape={input_shape}, {what.removeprefix('the ')} of {own}"
         )
-    height, width, channels = shape
-    return height, width, channels
+    return shape[0], shape[1], shape[2]
