@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_attn._checks import check_positive_int
+from keras_attn._checks import check_non_negative_int, check_positive_int
 from keras_attn._keras import layers_of
 from keras_attn._staging import written_whole
 from keras_attn.applications import ScaleClassifier
@@ -30,7 +30,8 @@ class Turns:
     """How `alternate` trains. `rounds` may grow where a training goes on; the rest must stay.
 
     Attributes:
-        rounds: Number of rounds: the classifiers' turn, then the proposals'.
+        rounds: Number of rounds: the classifiers' turn, then the proposals'; 0 for the pre-training
+            alone.
         epochs: Most epochs of a turn.
         patience: A turn ends after this number of epochs whose loss wasn't below the turn's least
             one by `min_delta`.
@@ -303,10 +304,7 @@ def _check(model: Any, images: np.ndarray, labels: np.ndarray, turns: Turns) -> 
             "`images` and `labels` must be of the same number, 1 or more. "
             f"Received: {len(images)} images, {len(labels)} labels"
         )
-    for name in ("rounds", "epochs", "patience", "batch_size"):
+    for name in ("epochs", "patience", "batch_size"):
         check_positive_int(name, getattr(turns, name))
-    if turns.pretraining_epochs < 0:
-        raise ValueError(
-            "`pretraining_epochs` must be 0 or more. "
-            f"Received: pretraining_epochs={turns.pretraining_epochs}"
-        )
+    for name in ("rounds", "pretraining_epochs"):
+        check_non_negative_int(name, getattr(turns, name))

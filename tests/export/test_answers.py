@@ -181,6 +181,29 @@ def test_other_tokens_are_found(tmp_path, monkeypatch):
             comparison.check_saved_model("", cases)
 
 
+def test_an_output_that_nothing_tells_is_no_equal_one(monkeypatch):
+    """Where a rounding changes every image's tokens, outputs that differ have not been compared."""
+    right = {"tokens": np.arange(6).reshape(2, 3), "scores": np.ones((2,), "float32")}
+    other = {"tokens": right["tokens"] + 1, "scores": right["scores"] + 0.5}
+    moved = {**right, "tokens": right["tokens"][:, ::-1] + 1}
+
+    def case(moved):
+        return comparison.Case("serve_bytes", {"x": np.zeros(2)}, right, {"scores": 1e-5}, moved)
+
+    monkeypatch.setattr(comparison, "_check_graph", lambda folder: None)
+    monkeypatch.setattr(comparison, "LOADERS", {"mine": lambda folder, feeds: [other] * len(feeds)})
+    message = "`tokens` of serve_bytes must equal the model's on one image at least"
+    with pytest.raises(RuntimeError, match=message):
+        comparison.check_saved_model("", [case(lambda: moved)] * 2)
+    steady = {**right, "tokens": np.stack([right["tokens"][0], moved["tokens"][1]])}
+    with pytest.raises(RuntimeError, match="`tokens` of serve_bytes, by mine, must equal"):
+        comparison.check_saved_model("", [case(lambda: moved), case(lambda: steady)])
+    other["tokens"][0], other["scores"][0] = right["tokens"][0], right["scores"][0]
+    cases = [case(lambda: moved), case(lambda: steady)]
+    records = comparison.check_saved_model("", cases)
+    assert [record["images"] for record in records] == [0, 0, 1, 1]
+
+
 def test_files_give_boxes_in_their_own_pixels():
     """Two quarters of an upright picture, 2 times as wide and 3 times as high as the network's."""
     picture = np.full((36, 32, 3), 0, "uint8")

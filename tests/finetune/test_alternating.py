@@ -123,6 +123,19 @@ def test_more_rounds_go_on_and_what_was_frozen_stays(images, tmp_path):
     assert set(model.terms) == {"classification", "ranking"}
 
 
+def test_no_round_is_the_pretraining_alone(images, tmp_path):
+    model = make()
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    none = Turns(0, 1, 1, pretraining_epochs=1)
+    assert alternate(model, images, LABELS, tmp_path, turns=none) == []
+    for layer in model.layers:
+        same = [
+            np.array_equal(a, b)
+            for a, b in zip(before[layer.name], layer.get_weights(), strict=True)
+        ]
+        assert all(same) != isinstance(layer, AttentionProposal), layer.name
+
+
 @pytest.mark.thorough
 def test_pretraining_finds_the_strongest_response(images, tmp_path):
     model = make()
@@ -160,12 +173,15 @@ def test_wrong_arguments(images, tmp_path):
     for call, message in (
         (lambda: alternate(keras.Sequential(), images, LABELS, tmp_path), "`model` must be an RA"),
         (lambda: alternate(model, images, LABELS[1:], tmp_path), "12 images, 11 labels"),
-        (lambda: alternate(model, images, LABELS, tmp_path, turns=Turns(0)), "`rounds` must be"),
-        (
-            lambda: alternate(
-                model, images, LABELS, tmp_path, turns=Turns(1, pretraining_epochs=-1)
-            ),
-            "`pretraining_epochs` must be 0 or more. Received: pretraining_epochs=-1",
+        *(
+            (
+                lambda given=given: alternate(
+                    model, images, LABELS, tmp_path, turns=Turns(**given)
+                ),
+                f"`{name}` must be .*Received: {name}={value}",
+            )
+            for given in ({"rounds": -1}, {"pretraining_epochs": -1}, {"epochs": 0})
+            for name, value in given.items()
         ),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Images and what is known of them."""
+"""Images and what is known of them, and what the generators share."""
 
 from __future__ import annotations
 
@@ -20,3 +20,34 @@ class Scenes(NamedTuple):
     images: np.ndarray[Any, Any]
     labels: np.ndarray[Any, Any]
     boxes: np.ndarray[Any, Any]
+
+
+def integer_range(name: str, value: Any, least: int, most: int) -> tuple[int, int]:
+    """The two numbers of an argument; raises a ValueError if they aren't a range within bounds."""
+    pair = tuple(value) if isinstance(value, tuple | list) else ()
+    is_range = len(pair) == 2 and all(isinstance(each, int | np.integer) for each in pair)
+    if not is_range or not least <= pair[0] <= pair[1] <= most:
+        rule = f"two integers from {least} to {most}, the lesser first"
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def texture(
+    rng: np.random.Generator, size: int, colour: Any, deviation: float = 15.0
+) -> np.ndarray[Any, Any]:
+    """A smooth ground around a colour.
+
+    Args:
+        rng: What draws it.
+        size: Height and width.
+        colour: (3,), pixel values from 0 to 255.
+        deviation: The standard deviation of its nodes, 12 pixels apart.
+
+    Returns:
+        float64 (size, size, 3).
+    """
+    cells = max(2, size // 12)
+    coarse = colour + rng.normal(0, deviation, (cells, cells, 3))
+    place = np.linspace(0, cells - 1, size)
+    hats = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(cells)))  # (size, cells)
+    return np.asarray(np.einsum("ih,hwc,jw->ijc", hats, coarse, hats, optimize=True))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_attn._checks import check_int, check_non_negative_int, check_one_of, check_positive_int
+from keras_attn.data.synthetic.scenes import integer_range, texture
 
 SHAPES = ("disk", "square", "triangle")
 SIZES = ("small", "middle", "large")
@@ -92,8 +93,8 @@ def shape_scenes(
     check_int("size", size, "an integer of at least 16", least=16)
     check_non_negative_int("seed", seed)
     check_one_of("classes", classes, ("shape", "size"))
-    least, most = _range("objects", objects, 0, 255)
-    shortest, longest = _range("sides", sides or (max(4, size // 12), size // 2), 4, size)
+    least, most = integer_range("objects", objects, 0, 255)
+    shortest, longest = integer_range("sides", sides or (max(4, size // 12), size // 2), 4, size)
     if not noise >= 0:
         raise ValueError(f"`noise` must be 0 or more. Received: noise={noise!r}")
     rng = np.random.default_rng(seed)
@@ -102,7 +103,7 @@ def shape_scenes(
     boxes = np.zeros((count, most, 4), "float32")
     instances = np.zeros((count, size, size), "uint8")
     for number in range(count):
-        images[number] = _texture(rng, size)
+        images[number] = texture(rng, size, rng.uniform(60, 150, 3))
         ground = images[number].mean(axis=(0, 1))
         wanted, found = rng.integers(least, most + 1), 0
         for _ in range(wanted):
@@ -130,25 +131,6 @@ def shape_scenes(
     return ShapeScenes(
         pixels, labels, boxes, masks.reshape(instances.shape).astype("uint8"), instances
     )
-
-
-def _range(name: str, value: Any, least: int, most: int) -> tuple[int, int]:
-    rule = f"two integers from {least} to {most}, the lesser first"
-    pair = tuple(value) if isinstance(value, tuple | list) else ()
-    if len(pair) != 2 or not all(isinstance(each, int | np.integer) for each in pair):
-        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
-    if not least <= pair[0] <= pair[1] <= most:
-        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
-    return int(pair[0]), int(pair[1])
-
-
-def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A smooth ground, (size, size, 3), of middle brightness."""
-    cells = max(2, size // 12)
-    coarse = rng.uniform(60, 150, 3) + rng.normal(0, 15, (cells, cells, 3))
-    place = np.linspace(0, cells - 1, size)
-    hats = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(cells)))  # (size, cells)
-    return np.asarray(np.einsum("ih,hwc,jw->ijc", hats, coarse, hats, optimize=True))
 
 
 def _colour(rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:

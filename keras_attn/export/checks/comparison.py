@@ -8,6 +8,7 @@ classes have nearly the same score. What is chosen step by step, such as a capti
 the same of each image but where those movements change it as well.
 """
 
+import collections
 import dataclasses
 import functools
 import io
@@ -228,7 +229,8 @@ def check_saved_model(
         cases: The cases to run.
 
     Returns:
-        A record for each loader, case and output: its greatest difference, and the bound.
+        A record for each loader, case and output: the number of images that it was compared on,
+        its greatest difference, and the bound.
     """
     _check_graph(folder)
     records = []
@@ -240,10 +242,13 @@ def check_saved_model(
             continue
         except tf.errors.OpError as error:
             raise RuntimeError(f"{loader} can't run the SavedModel: {reason_of(error)}") from error
-        for case, actual in zip(cases, results, strict=True):
-            records += [
-                {"loader": loader, **_compare(name, actual, case, loader)} for name in case.expected
-            ]
+        of_loader = [
+            {"loader": loader, **_compare(name, actual, case, loader)}
+            for case, actual in zip(cases, results, strict=True)
+            for name in case.expected
+        ]
+        _check_enough(of_loader)
+        records += of_loader
     return records
 
 
@@ -291,9 +296,11 @@ def _compare(name: str, actual: Arrays, case: Case, loader: str) -> dict[str, An
     else:
         limit = case.limits.get(name, 0.0)
         difference = _difference(expected, got, case, case.limits)
+    images = len(expected)
     if not difference <= limit and name != MASK:
         limit = case.noise_limits.get(name, 0.0)
         steady = case.steady
+        images = int(steady.sum())
         difference = _difference(expected[steady], got[steady], case, case.noise_limits)
     if not difference <= limit:  # so that NaN fails
         raise RuntimeError(
@@ -304,9 +311,24 @@ def _compare(name: str, actual: Arrays, case: Case, loader: str) -> dict[str, An
         "signature": case.signature,
         "output": name,
         "input_shape": list(case.shape),
+        "images": images,
         "max_difference": difference,
         "bound": limit,
     }
+
+
+def _check_enough(records: Sequence[Mapping[str, Any]]) -> None:
+    """Raises RuntimeError where an output could be compared on no image of any case."""
+    images: collections.Counter[tuple[str, str]] = collections.Counter()
+    for record in records:
+        images[record["signature"], record["output"]] += record["images"]
+    for (signature, name), number in images.items():
+        if not number:
+            raise RuntimeError(
+                f"The SavedModel's `{name}` of {signature} must equal the model's on one image at "
+                "least. Received: outputs that differ on all, and a network that chooses otherwise "
+                "where its input and weights move by one rounding step, as one that is not trained"
+            )
 
 
 def _difference(
