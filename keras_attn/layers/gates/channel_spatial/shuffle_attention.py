@@ -15,13 +15,6 @@ from keras_attn.typing import Shape, Tensor
 EPSILON = 1e-5  # of the authors' GroupNorm
 
 
-def normalize_places(x: Tensor) -> Tensor:
-    """Each channel less its mean, by its standard deviation over the places: axes 1 and 2."""
-    mean = ops.mean(x, axis=(1, 2), keepdims=True)
-    variance = ops.mean(ops.square(x - mean), axis=(1, 2), keepdims=True)
-    return (x - mean) * ops.rsqrt(variance + EPSILON)
-
-
 @keras.saving.register_keras_serializable(package="keras_attn")
 class ShuffleAttention(AttentionLayer):
     """Shuffle attention: half of each group has gates of channels, half of places; then a shuffle.
@@ -93,22 +86,28 @@ class ShuffleAttention(AttentionLayer):
         """Returns the gated and shuffled map, or `(outputs, gate)`."""
         x = self._to_last(self._wide(inputs))  # (B, H, W, C)
         _, height, width, channels = ops.shape(x)
-        parts = ops.reshape(x, (-1, height, width, self.groups, 2, channels // self.groups // 2))
-        u, v = parts[..., 0, :], parts[..., 1, :]  # (B, H, W, G, C / 2G)
-
-        means = ops.mean(u, axis=(1, 2), keepdims=True)
-        channel = self._wide(self.channel_scale) * means + self._wide(self.channel_shift)
-        channel = ops.broadcast_to(channel, ops.shape(u))
-        normal = self._wide(self.gamma) * normalize_places(v) + self._wide(self.beta)
-        spatial = self._wide(self.spatial_scale) * normal + self._wide(self.spatial_shift)
-        gate = ops.sigmoid(ops.stack([channel, spatial], axis=-2))
-        gate = ops.reshape(gate, (-1, height, width, channels))
+        # A group's halves are a few channels each: so the map stays whole, and each channel has the
+        # slope and the shift of its half, with w1 mean(u) in the shift of u.
+        means = ops.mean(x, axis=(1, 2), keepdims=True)
+        centred = x - means
+        variances = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
+        weights = (self.channel_scale, self.channel_shift, self.spatial_scale, self.spatial_shift)
+        w1, b1, w2, b2 = (self._wide(weight) for weight in weights)
+        gamma, beta = self._wide(self.gamma), self._wide(self.beta)
+        zeros = ops.zeros_like(w1)
+        slope = self._of_all(zeros, w2 * gamma) * ops.rsqrt(variances + EPSILON)
+        shift = self._of_all(w1, zeros) * means + self._of_all(b1, w2 * beta + b2)
+        gate = ops.sigmoid(centred * slope + shift)
 
         outputs = ops.reshape(x * gate, (-1, height, width, 2, channels // 2))
         outputs = ops.transpose(outputs, (0, 1, 2, 4, 3))
         outputs = ops.reshape(outputs, (-1, height, width, channels))
         outputs = ops.cast(self._from_last(outputs), self.compute_dtype)
         return (outputs, self._from_last(gate)) if return_attention else outputs
+
+    def _of_all(self, of_u: Tensor, of_v: Tensor) -> Tensor:
+        """What the channels of a group's halves have, for all channels: (C,)."""
+        return ops.tile(ops.concatenate([of_u, of_v]), (self.groups,))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """As the input."""

@@ -10,9 +10,18 @@ from keras import ops
 from keras_attn._checks import check_positive_int
 from keras_attn.layers._composed import ComposedAttentionLayer, built
 from keras_attn.layers._validation import check_groups
-from keras_attn.layers.gates.channel_spatial.shuffle_attention import normalize_places
 from keras_attn.layers.self_attention._softmax import softmax_places
 from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
+
+
+EPSILON = 1e-5  # of the authors' GroupNorm
+
+
+def normalize_places(x: Tensor) -> Tensor:
+    """Each channel less its mean, by its standard deviation over the places: axes 1 and 2."""
+    mean = ops.mean(x, axis=(1, 2), keepdims=True)
+    variance = ops.mean(ops.square(x - mean), axis=(1, 2), keepdims=True)
+    return (x - mean) * ops.rsqrt(variance + EPSILON)
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")

@@ -136,13 +136,18 @@ class AxialAttention(ComposedAttentionLayer):
         def batch_norm(name: str, features: int) -> Any:
             return built(self._batch_norm(name, **exact), (None, None, None, features))
 
+        def of_maps(name: str) -> Any:
+            # A head's maps are whole: (B A, 3 N, L, L).
+            first = {**exact, "data_format": "channels_first"}
+            return built(self._batch_norm(name, **first), (None, terms * self.num_heads, None, None))
+
         self.projections, self.qkv_bns, self.logit_bns, self.output_bns = [], [], [], []
         self.tables: list[Tensor] = []
         for axis in self.axes:
             qkv = self._dense(f"{axis}_qkv", 2 * depth, use_bias=False, dtype=self.attention_policy)
             self.projections.append(built(qkv, (None, None, None, channels)))
             self.qkv_bns.append(batch_norm(f"{axis}_qkv_bn", 2 * depth))
-            self.logit_bns.append(batch_norm(f"{axis}_logit_bn", terms * self.num_heads))
+            self.logit_bns.append(of_maps(f"{axis}_logit_bn"))
             outputs = 2 * depth if self.relative else depth
             self.output_bns.append(batch_norm(f"{axis}_output_bn", outputs))
             if self.relative:
@@ -240,24 +245,25 @@ class AxialAttention(ComposedAttentionLayer):
         _, lines, length, depth = ops.shape(qkv)
         value_dim = depth // 2 // self.num_heads
         parts = (value_dim // 2, 2 * (value_dim // 2))
-        qkv = ops.reshape(qkv, (-1, length, self.num_heads, 2 * value_dim))  # (B A, L, N, 2 v)
-        q, k, v = ops.split(qkv, parts, axis=-1)
-        logits = [ops.einsum("aonc,apnc->aopn", q, k)]
+        qkv = ops.reshape(qkv, (-1, length, self.num_heads, 2 * value_dim))
+        q, k, v = ops.split(ops.transpose(qkv, (0, 2, 1, 3)), parts, axis=-1)  # (B A, N, L, ...)
+        logits = [ops.matmul(q, ops.swapaxes(k, -1, -2))]
         r_v = None
         if self.relative:
             rows = relative_positions(self._wide(self.tables[number]), length)  # (L, L, 2 v)
             r_q, r_k, r_v = ops.split(rows, parts, axis=-1)
-            logits.append(ops.einsum("aonc,opc->aopn", q, r_q))
-            logits.append(ops.einsum("apnc,opc->aopn", k, r_k))
-        summed = self.logit_bns[number](ops.concatenate(logits, axis=-1), training=training)
-        summed = ops.reshape(summed, (-1, length, length, len(logits), self.num_heads))
-        summed = ops.transpose(ops.sum(summed, axis=3), (0, 3, 1, 2))
-        weights = softmax_places(summed)  # (B A, N, L, L)
+            logits.append(ops.einsum("anoc,opc->anop", q, r_q))
+            logits.append(ops.einsum("anpc,opc->anop", k, r_k))
+        normal = self.logit_bns[number](ops.concatenate(logits, axis=1), training=training)
+        weights = softmax_places(sum(ops.split(normal, len(logits), axis=1)))  # (B A, N, L, L)
 
-        outputs = [ops.einsum("anop,apnc->aonc", weights, v)]
+        outputs = [ops.matmul(weights, v)]
         if r_v is not None:
-            outputs.append(ops.einsum("anop,opc->aonc", weights, r_v))
-        outputs = [ops.reshape(y, (-1, lines, length, depth // 2)) for y in outputs]
+            outputs.append(ops.einsum("anop,opc->anoc", weights, r_v))
+        outputs = [
+            ops.reshape(ops.transpose(y, (0, 2, 1, 3)), (-1, lines, length, depth // 2))
+            for y in outputs
+        ]
         y = self.output_bns[number](ops.concatenate(outputs, axis=-1), training=training)
         y = sum(ops.split(y, len(outputs), axis=-1))
         return y, ops.reshape(weights, (-1, lines, self.num_heads, length, length))
