@@ -13,7 +13,6 @@ from keras_attn.layers._validation import check_groups
 from keras_attn.layers.self_attention._softmax import softmax_places
 from keras_attn.typing import Initializer, Regularizer, Shape, Tensor
 
-
 EPSILON = 1e-5  # of the authors' GroupNorm
 
 

@@ -138,8 +138,8 @@ class AxialAttention(ComposedAttentionLayer):
 
         def of_maps(name: str) -> Any:
             # A head's maps are whole: (B A, 3 N, L, L).
-            first = {**exact, "data_format": "channels_first"}
-            return built(self._batch_norm(name, **first), (None, terms * self.num_heads, None, None))
+            norm = self._batch_norm(name, **{**exact, "data_format": "channels_first"})
+            return built(norm, (None, terms * self.num_heads, None, None))
 
         self.projections, self.qkv_bns, self.logit_bns, self.output_bns = [], [], [], []
         self.tables: list[Tensor] = []
