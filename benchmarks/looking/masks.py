@@ -33,8 +33,8 @@ from keras_attn.layers import BoxCrop2D, MaskHead
 from keras_attn.losses import ClassMaskCrossentropy, class_mask_targets
 
 RESULTS = Path(__file__).parents[1] / "results" / "looking_masks.csv"
-MODES = ("sigmoid", "softmax", "agnostic")
 SIDE, OBJECTS, MASK, WIDTH, CLASSES = 64, 3, 28, 48, len(SHAPES)
+MODES = {"sigmoid": CLASSES, "softmax": CLASSES + 1, "agnostic": 1}  # and their masks
 BATCH, STEPS_OF_EPOCH, HELD_OUT = 16, 100, 1000
 
 
@@ -66,8 +66,7 @@ def network(mode: str) -> keras.Model:
     x = layers.Conv2D(WIDTH, 5, strides=2, padding="same", activation="relu")(x)
     for _ in range(2):
         x = layers.Conv2D(WIDTH, 3, padding="same", activation="relu")(x)
-    channels = {"sigmoid": CLASSES, "softmax": CLASSES + 1, "agnostic": 1}[mode]
-    masks = MaskHead(channels, WIDTH, depth=2)(RoIAlign()(x, boxes))
+    masks = MaskHead(MODES[mode], WIDTH, depth=2)(RoIAlign()(x, boxes))
     return keras.Model([image, boxes], ByImage()(masks))
 
 
@@ -80,7 +79,7 @@ def loss_of(mode: str) -> Any:
 
     def of_classes(labels: Any, logits: Any) -> Any:
         labels = ops.reshape(ops.cast(labels, "int32"), (-1, MASK, MASK))
-        logits = ops.reshape(logits, (-1, MASK, MASK, logits.shape[-1]))
+        logits = ops.reshape(logits, (-1, MASK, MASK, MODES[mode]))  # Keras leaves a 1 out
         is_seen = ops.cast(labels >= 0, "float32")
         classes = ops.where(labels < -1, -2 - labels, labels)
         if mode == "softmax":
@@ -91,7 +90,7 @@ def loss_of(mode: str) -> Any:
         classes = classes[:, 0, 0]
         if mode == "agnostic":
             classes = ops.minimum(classes, 0)
-        targets = class_mask_targets(is_seen, classes, logits.shape[-1])
+        targets = class_mask_targets(is_seen, classes, MODES[mode])
         return ClassMaskCrossentropy()(targets, logits)
 
     return of_classes

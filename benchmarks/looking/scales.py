@@ -1,6 +1,6 @@
 """Segmentation at three scales: fused by attention, by their mean, and by the greatest.
 
-    python -m benchmarks.looking.scales [--steps 2000] [--seeds 0 1 2]
+    python -m benchmarks.looking.scales [--steps 1500] [--seeds 0 1 2]
 
 `ScaleAwareSegmentation` (Chen et al., CVPR 2016) at scales of 1, 3/4 and 1/2 on scenes of 96 x 96
 with 1 to 4 shapes of 6 to 60 pixels, whose class is their size, small, middle or large: five
@@ -104,7 +104,7 @@ def of_sides(weights: np.ndarray, test: ShapeScenes) -> float:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=2000, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=1500, help="default: %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     arguments = parser.parse_args()
     runs = (

@@ -1,6 +1,6 @@
 """The ends of ships: by a deep network, by a shallow one, and by a shallow one that it guides.
 
-    python -m benchmarks.looking.ships [--steps 2000] [--seeds 0 1 2]
+    python -m benchmarks.looking.ships [--steps 1500] [--seeds 0 1 2]
 
 `TwoDepthFCN` (the task partitioning of Lin et al., GRSL 2017) on harbours of 96 x 96, whose
 buildings look like ships. The deep network, five convolutions of stride 8, has the classes end,
@@ -103,7 +103,7 @@ def measured(maps: np.ndarray, test: HarbourScenes) -> dict[str, float]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=2000, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=1500, help="default: %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     arguments = parser.parse_args()
     runs = (

@@ -6,11 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_attn._checks import (
-    check_int,
-    check_non_negative_int,
-    check_positive_int,
-)
+from keras_attn._checks import check_int, check_non_negative_int, check_positive_int
 from keras_attn.data.synthetic.scenes import integer_range, texture
 
 CLASSES = ("end", "hull", "sea", "land")
@@ -133,9 +129,10 @@ def harbour(
             classes_of[hull] = HULL
             along = np.array([np.sin(angle), np.cos(angle)]) * (length / 2 - RADIUS)
             ends_of[found] = centre + along, centre - along
-            rows, columns = np.mgrid[:size, :size] + 0.5
+            rows, columns = np.nonzero(hull)
             for row, column in ends_of[found]:
-                classes_of[hull & (np.hypot(rows - row, columns - column) <= RADIUS)] = END
+                is_end = np.hypot(rows + 0.5 - row, columns + 0.5 - column) <= RADIUS
+                classes_of[rows[is_end], columns[is_end]] = END
             before, found = (centre, angle, length), found + 1
     images += rng.normal(0, noise, images.shape)
     return HarbourScenes(np.clip(np.round(images), 0, 255).astype("uint8"), classes, ends)
@@ -186,7 +183,10 @@ def _free_ship(
             beside = np.array([-np.cos(before[1]), np.sin(before[1])]) * rng.choice([-1, 1])
             centre, angle = before[0] + beside * (WIDTH + 1), before[1]
         reach = np.abs([np.sin(angle), np.cos(angle)]) * length / 2 + WIDTH / 2
+        is_within = (centre >= reach).all() and (centre <= size - reach).all()
+        if not (is_within and sea[tuple(centre.astype(int))]):
+            continue
         hull = _hull(size, centre, angle, length)
-        if (centre >= reach).all() and (centre <= size - reach).all() and sea[hull].all():
+        if sea[hull].all():
             return centre, angle, length, hull
     return None
