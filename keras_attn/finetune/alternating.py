@@ -95,8 +95,8 @@ def alternate(
         `"ranking"`: what one of them gains, the other may lose.
 
     Raises:
-        ValueError: If the model is no RA-CNN, numbers don't fit each other, or the file in `folder`
-            is of another model, other data or other arguments.
+        ValueError: If the model is no RA-CNN or all its proposals are frozen, numbers don't fit
+            each other, or the file in `folder` is of another model, other data or other arguments.
 
     Example:
 
@@ -161,8 +161,7 @@ class _Run:
 
     def pretrain(self) -> None:
         """Has each proposal find the strongest response of the features that it sees."""
-        proposals = [x for x in self.model.layers if isinstance(x, AttentionProposal)]
-        for number, proposal in enumerate(proposals):
+        for number, proposal in enumerate(_proposals(self.model)):
             if number < self.state.pretrained:
                 continue
             if self.turns.pretraining_epochs:
@@ -288,6 +287,10 @@ def strongest(features: np.ndarray, proposal: AttentionProposal) -> np.ndarray:
     return held
 
 
+def _proposals(model: keras.Model) -> list[AttentionProposal]:
+    return [layer for layer in model.layers if isinstance(layer, AttentionProposal)]
+
+
 def _array(variable: Any) -> np.ndarray:
     array: np.ndarray = ops.convert_to_numpy(variable.value)
     return array.astype("float32") if array.dtype.kind == "V" else array
@@ -298,6 +301,12 @@ def _check(model: Any, images: np.ndarray, labels: np.ndarray, turns: Turns) -> 
         raise ValueError(
             "`model` must be an RA-CNN, as `keras_attn.applications.RACNN` makes it. "
             f"Received: model={model!r}"
+        )
+    proposals = _proposals(model)
+    if not any(layer.trainable_weights for layer in proposals):
+        raise ValueError(
+            "`model` must have a proposal that isn't frozen: one is trained in every second turn. "
+            f"Received: {', '.join(layer.name for layer in proposals)}, frozen"
         )
     if not len(images) or len(images) != len(labels):
         raise ValueError(

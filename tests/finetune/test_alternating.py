@@ -168,6 +168,17 @@ def test_the_strongest_response_by_hand():
     np.testing.assert_allclose(third[0], [-0.25, 0.125, 2 / 3, 2 / 3], rtol=1e-6)
 
 
+def test_frozen_proposals(images, tmp_path):
+    model = make()
+    for layer in proposals(model):
+        layer.trainable = False
+    with pytest.raises(
+        ValueError, match="`model` must have a proposal that isn't frozen.*proposal1"
+    ):
+        alternate(model, images, LABELS, tmp_path, turns=TURNS)
+    assert not list(tmp_path.iterdir())
+
+
 def test_wrong_arguments(images, tmp_path):
     model = make()
     for call, message in (
