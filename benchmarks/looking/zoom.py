@@ -14,9 +14,9 @@ then the proposal is pre-trained to the strongest response. Then, for as many ep
 - `turns`: the paper's, `keras_attn.finetune.alternate`: classifiers, then the proposal by the
   ranking loss.
 
-Adam at 2e-3, then at 3e-4, batches of 32, 5,000 scenes of each seed. Of 2,000 held out: the accuracy of each
-scale and of the fused classifier, in percent; the share of the boxes that hold the digit's centre,
-and by chance, which is a box's share of the area, on average.
+Adam at 2e-3, then at 3e-4, batches of 32, 5,000 scenes of each seed. Of 2,000 held out: the
+accuracy of each scale and of the fused classifier, in percent; the share of the boxes that hold the
+digit's centre, and by chance, which is a box's share of the area, on average.
 
 Each run is a row of `results/looking_zoom.csv`; what is there already isn't run again.
 """

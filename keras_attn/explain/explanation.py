@@ -162,9 +162,9 @@ def _boxes(model: keras.Model, images: np.ndarray, drawn: np.ndarray, name: str)
         ["image", "looked at"],
         ["image"] * len(images),
         title=name,
-        subtitle=f"{steps} glimpses, from the first to the last",
+        subtitle=f"looked at {steps} places, in turn" if steps > 1 else "looked at 1 place",
         ends=("1", str(steps)),
-        unit="glimpse",
+        unit="which look",
     )
 
 

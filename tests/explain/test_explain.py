@@ -320,6 +320,15 @@ def test_explain_draws_what_was_looked_at(tmp_path):
         heat_maps(model, np.zeros((1, 12, 12, 1)), "attention", layer="glimpses")
 
 
+def test_one_look_is_the_last_one(tmp_path):
+    """Yellow, which is seen on dark images, too."""
+    model = RecurrentAttention((12, 12, 1), 3, num_glimpses=1, glimpse_size=6)
+    explain(model, np.zeros((12, 12, 1)), tmp_path / "box.png")
+    with Image.open(tmp_path / "box.png") as picture:
+        place = np.asarray(picture.convert("RGB"))[52 + 72 + 1, 16 + 288 + 16 + 72 + 1]
+    np.testing.assert_array_equal(place, RAMP[-1])
+
+
 def test_explain_draws_a_panel_for_each_word(tmp_path):
     image = keras.Input((2, 3, 3))
     decoder = CaptionDecoder(5, 2, 3, 2)

@@ -36,7 +36,7 @@ def plain_panel(
 
 
 def boxes_panel(image: np.ndarray, boxes: np.ndarray) -> Image.Image:
-    """The image, with what was looked at in it as frames, from the first (blue) to the last.
+    """The image, with what was looked at in it as frames, from blue to yellow, the last.
 
     Args:
         image: See `panel_of`.
@@ -45,7 +45,7 @@ def boxes_panel(image: np.ndarray, boxes: np.ndarray) -> Image.Image:
     """
     panel = panel_of(image)
     pen = ImageDraw.Draw(panel)
-    colours = colourise(np.linspace(0, 1, len(boxes)))
+    colours = colourise(np.linspace(1, 0, len(boxes))[::-1])
     for step, colour in zip(boxes, colours, strict=True):
         for y, x, half_height, half_width in step:
             corners = np.array([x - half_width, y - half_height, x + half_width, y + half_height])

@@ -35,7 +35,8 @@ export function rowsOf(layer, head) {
 }
 
 export function describe(layer, head) {
-  if (layer.form === "boxes") return `looked at ${layer.value.length} places, from blue to yellow`;
+  if (layer.form === "boxes")
+    return layer.value.length > 1 ? `looked at ${layer.value.length} places, from blue to yellow` : "looked at 1 place";
   const rows = rowsOf(layer, head), size = `${rows.length}x${rows[0].length}`;
   if (layer.form === "channel_gate")
     return `gate of ${rows[0].length} channels` + (rows.length > 1 ? `, for ${rows.length} branches` : "");

@@ -72,7 +72,7 @@ export function blend(image, heat, opacity) {
 export function frames({ width, height, data }, steps) {
   const drawn = Uint8ClampedArray.from(data);
   steps.forEach((boxes, step) => {
-    const colour = colourise({ width: 1, height: 1, data: [step / Math.max(1, steps.length - 1)] }).data;
+    const colour = colourise({ width: 1, height: 1, data: [steps.length > 1 ? step / (steps.length - 1) : 1] }).data;
     for (const [y, x, halfHeight, halfWidth] of boxes) {
       const at = (place, side) => Math.round((place + 1) / 2 * (side - 1));
       const top = at(y - halfHeight, height), bottom = at(y + halfHeight, height);
