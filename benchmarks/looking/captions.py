@@ -17,7 +17,6 @@ Each run is a row of `results/looking_captions.csv`; what is there already isn't
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks.looking.runs import run_missing
+from benchmarks.looking.runs import run_missing, steps_and_seeds
 from keras_attn.applications import Captioner, ShowAttendTell
 from keras_attn.data.synthetic import caption_grid
 
@@ -102,14 +101,9 @@ def run(mode: str, seed: int, steps: int) -> dict[str, Any]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=1500, help="default: %(default)s")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
-    arguments = parser.parse_args()
+    given = steps_and_seeds(__doc__, 1500)
     runs = (
-        {"mode": mode, "seed": seed, "steps": arguments.steps}
-        for seed in arguments.seeds
-        for mode in MODES
+        {"mode": mode, "seed": seed, "steps": given.steps} for seed in given.seeds for mode in MODES
     )
     run_missing(RESULTS, runs, run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -30,3 +31,11 @@ def run_missing(
         row = {**given, **run(**given)}
         print(*row.values(), flush=True)
         save(path, [row], "keras", "tensorflow", append=True)
+
+
+def steps_and_seeds(doc: str, steps: int) -> argparse.Namespace:
+    """The command line of a benchmark that has these options and no other."""
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    parser.add_argument("--steps", type=int, default=steps, help="default: %(default)s")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    return parser.parse_args()

@@ -18,7 +18,6 @@ Each line is a row of `results/looking_ships.csv`; what is there already isn't r
 
 from __future__ import annotations
 
-import argparse
 import functools
 import time
 from pathlib import Path
@@ -30,7 +29,7 @@ from keras import layers, ops
 from scipy.ndimage import maximum_filter
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.looking.runs import run_missing
+from benchmarks.looking.runs import run_missing, steps_and_seeds
 from keras_attn.applications import TwoDepthFCN
 from keras_attn.data.synthetic import HarbourScenes, harbour
 from keras_attn.data.synthetic.harbour import END
@@ -102,13 +101,10 @@ def measured(maps: np.ndarray, test: HarbourScenes) -> dict[str, float]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=1500, help="default: %(default)s")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
-    arguments = parser.parse_args()
+    given = steps_and_seeds(__doc__, 1500)
     runs = (
-        {"training": training, "seed": seed, "steps": arguments.steps, "read": read}
-        for seed in arguments.seeds
+        {"training": training, "seed": seed, "steps": given.steps, "read": read}
+        for seed in given.seeds
         for training in TRAININGS
         for read in READINGS
     )
