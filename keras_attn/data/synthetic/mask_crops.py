@@ -48,4 +48,5 @@ def mask_crops(scenes: ShapeScenes, size: int = 28) -> np.ndarray[Any, Any]:
 def _hats(places: np.ndarray, length: int) -> np.ndarray:
     """The weights (m, length) of pixels in samples at places from 0 to 1; the edge goes on."""
     centres = np.clip(places * length - 0.5, 0, length - 1)
-    return np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(length)))
+    hats: np.ndarray = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(length)))
+    return hats
