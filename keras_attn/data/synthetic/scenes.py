@@ -24,12 +24,13 @@ class Scenes(NamedTuple):
 
 def integer_range(name: str, value: Any, least: int, most: int) -> tuple[int, int]:
     """The two numbers of an argument; raises a ValueError if they aren't a range within bounds."""
-    pair = tuple(value) if isinstance(value, tuple | list) else ()
-    is_range = len(pair) == 2 and all(isinstance(each, int | np.integer) for each in pair)
-    if not is_range or not least <= pair[0] <= pair[1] <= most:
-        rule = f"two integers from {least} to {most}, the lesser first"
-        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
-    return int(pair[0]), int(pair[1])
+    pair = list(value) if isinstance(value, tuple | list) else []
+    if len(pair) == 2 and all(isinstance(each, int | np.integer) for each in pair):
+        low, high = map(int, pair)
+        if least <= low <= high <= most:
+            return low, high
+    rule = f"two integers from {least} to {most}, the lesser first"
+    raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
 
 
 def texture(
