@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,13 @@ def run_missing(
         save(path, [row], "keras", "tensorflow", append=True)
 
 
-def steps_and_seeds(doc: str, steps: int) -> argparse.Namespace:
-    """The command line of a benchmark that has these options and no other."""
+def steps_and_seeds(doc: str, steps: int, **choices: Sequence[str]) -> argparse.Namespace:
+    """The command line of a benchmark that has these options, and choices whose first is usual."""
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument("--steps", type=int, default=steps, help="default: %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    for name, values in choices.items():
+        parser.add_argument(
+            f"--{name}", choices=values, default=values[0], help="default: %(default)s"
+        )
     return parser.parse_args()

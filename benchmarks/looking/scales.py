@@ -1,9 +1,11 @@
 """Segmentation at three scales: fused by attention, by their mean, and by the greatest.
 
-    python -m benchmarks.looking.scales [--steps 1500] [--seeds 0 1 2]
+    python -m benchmarks.looking.scales [--classes shape] [--steps 1500] [--seeds 0 1 2]
 
 `ScaleAwareSegmentation` (Chen et al., CVPR 2016) at scales of 1, 3/4 and 1/2 on scenes of 96 x 96
-with 1 to 4 shapes of 6 to 60 pixels, whose class is their size, small, middle or large: five
+with 1 to 4 shapes of 6 to 60 pixels, whose class is their size, small, middle or large, or with
+`--classes shape` their shape. Sizes ask for scale, but of a network that all scales share they ask
+the contrary: an object at half the size is to be of the class that it has at the whole one. Five
 convolutions of stride 8 in all and a head, shared by the scales, each of which learns from the
 masks, too. There is no BatchNormalization, whose moving statistics would be of all scales together.
 Adam at 1e-3 with a cosine to 0, batches of 16 scenes, drawn anew all the time.
@@ -37,9 +39,9 @@ MODES = ("attention", "average", "max")
 SIDE, BATCH, STEPS_OF_EPOCH, HELD_OUT = 96, 16, 100, 500
 
 
-def drawn(count: int, seed: int) -> ShapeScenes:
-    """Shapes whose class is their size."""
-    return shape_scenes(count, size=SIDE, sides=(6, 60), classes="size", seed=seed)
+def drawn(count: int, classes: str, seed: int) -> ShapeScenes:
+    """Shapes large and small."""
+    return shape_scenes(count, size=SIDE, sides=(6, 60), classes=classes, seed=seed)
 
 
 def network(mode: str) -> keras.Model:
@@ -61,17 +63,17 @@ def network(mode: str) -> keras.Model:
     )
 
 
-def run(mode: str, seed: int, steps: int) -> dict[str, Any]:
+def run(classes: str, mode: str, seed: int, steps: int) -> dict[str, Any]:
     """Trains one network; what it found on held-out scenes."""
     keras.utils.set_random_seed(seed)
     model = network(mode)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps)))
     start = time.perf_counter()
     for epoch in range(steps // STEPS_OF_EPOCH):
-        scenes = drawn(BATCH * STEPS_OF_EPOCH, seed * 1_000_000 + epoch)
+        scenes = drawn(BATCH * STEPS_OF_EPOCH, classes, seed * 1_000_000 + epoch)
         model.fit(scenes.images.astype("float32"), scenes.masks, batch_size=BATCH, verbose=0)
     minutes = (time.perf_counter() - start) / 60
-    test = drawn(HELD_OUT, 999_999)
+    test = drawn(HELD_OUT, classes, 999_999)
     images = test.images.astype("float32")
     found = model.predict(images, batch_size=50, verbose=0)
     ious = {"fused": iou(found["probabilities"], test.masks)}
@@ -110,9 +112,11 @@ def of_sides(weights: np.ndarray, test: ShapeScenes) -> float:
 
 def main() -> None:
     """The command line."""
-    given = steps_and_seeds(__doc__, 1500)
+    given = steps_and_seeds(__doc__, 1500, classes=("size", "shape"))
     runs = (
-        {"mode": mode, "seed": seed, "steps": given.steps} for seed in given.seeds for mode in MODES
+        {"classes": given.classes, "mode": mode, "seed": seed, "steps": given.steps}
+        for seed in given.seeds
+        for mode in MODES
     )
     run_missing(RESULTS, runs, run)
 
