@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_attn._checks import check_int, check_non_negative_int, check_positive_int
-from keras_attn.data.synthetic.scenes import integer_range, texture
+from keras_attn.data.synthetic.scenes import check_noise, integer_range, noisy_pixels, texture
 
 CLASSES = ("end", "hull", "sea", "land")
 END, HULL, SEA, LAND = range(4)
@@ -104,8 +104,7 @@ def harbour(
     check_int("size", size, "an integer of at least 48", least=48)
     check_non_negative_int("seed", seed)
     least, most = integer_range("ships", ships, 0, 255)
-    if not noise >= 0:
-        raise ValueError(f"`noise` must be 0 or more. Received: noise={noise!r}")
+    check_noise(noise)
     rng = np.random.default_rng(seed)
     images = np.empty((count, size, size, 3), "float64")
     classes = np.empty((count, size, size), "uint8")
@@ -134,8 +133,7 @@ def harbour(
                 is_end = np.hypot(rows + 0.5 - row, columns + 0.5 - column) <= RADIUS
                 classes_of[rows[is_end], columns[is_end]] = END
             before, found = (centre, angle, length), found + 1
-    images += rng.normal(0, noise, images.shape)
-    return HarbourScenes(np.clip(np.round(images), 0, 255).astype("uint8"), classes, ends)
+    return HarbourScenes(noisy_pixels(rng, images, noise), classes, ends)
 
 
 Place = tuple[np.ndarray, float, float]  # centre (row, column), direction, length

@@ -33,6 +33,21 @@ def integer_range(name: str, value: Any, least: int, most: int) -> tuple[int, in
     raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
 
 
+def check_noise(noise: float) -> None:
+    """Raises a ValueError if it is negative, or NaN."""
+    if not noise >= 0:
+        raise ValueError(f"`noise` must be 0 or more. Received: noise={noise!r}")
+
+
+def noisy_pixels(
+    rng: np.random.Generator, images: np.ndarray[Any, Any], noise: float
+) -> np.ndarray[Any, Any]:
+    """Images of pixel values from 0 to 255 with noise of that deviation, as uint8."""
+    noisy = images + rng.normal(0, noise, images.shape)
+    pixels: np.ndarray[Any, Any] = np.clip(np.round(noisy), 0, 255).astype("uint8")
+    return pixels
+
+
 def texture(
     rng: np.random.Generator, size: int, colour: Any, deviation: float = 15.0
 ) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_attn._checks import check_int, check_non_negative_int, check_one_of, check_positive_int
-from keras_attn.data.synthetic.scenes import integer_range, texture
+from keras_attn.data.synthetic.scenes import check_noise, integer_range, noisy_pixels, texture
 
 SHAPES = ("disk", "square", "triangle")
 SIZES = ("small", "middle", "large")
@@ -95,8 +95,7 @@ def shape_scenes(
     check_one_of("classes", classes, ("shape", "size"))
     least, most = integer_range("objects", objects, 0, 255)
     shortest, longest = integer_range("sides", sides or (max(4, size // 12), size // 2), 4, size)
-    if not noise >= 0:
-        raise ValueError(f"`noise` must be 0 or more. Received: noise={noise!r}")
+    check_noise(noise)
     rng = np.random.default_rng(seed)
     images = np.empty((count, size, size, 3), "float64")
     labels = np.full((count, most), -1, "int64")
@@ -124,8 +123,7 @@ def shape_scenes(
             low = np.array([rows.min(), columns.min()])
             high = np.array([rows.max(), columns.max()]) + 1
             boxes[number, which] = [*((low + high) / size - 1), *((high - low) / size)]
-    images += rng.normal(0, noise, images.shape)
-    pixels = np.clip(np.round(images), 0, 255).astype("uint8")
+    pixels = noisy_pixels(rng, images, noise)
     of_object = np.concatenate([np.zeros((count, 1), "uint8"), labels + 1], axis=1)
     masks = np.take_along_axis(of_object, instances.reshape(count, -1).astype("int64"), axis=1)
     return ShapeScenes(

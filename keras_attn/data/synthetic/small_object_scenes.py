@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_attn._checks import check_int, check_non_negative_int, check_positive_int
-from keras_attn.data.synthetic.scenes import Scenes
+from keras_attn.data.synthetic.scenes import Scenes, check_noise, noisy_pixels
 
 # The seven segments that are lit for each digit, as bits: top, upper left and right, middle, lower
 # left and right, bottom.
@@ -89,8 +89,7 @@ def small_object_scenes(
     check_int("size", size, "an integer of at least 4 times `digit_height`", least=4 * digit_height)
     check_int("classes", classes, "an integer from 2 to 10", least=2, most=10)
     check_non_negative_int("seed", seed)
-    if not noise >= 0:
-        raise ValueError(f"`noise` must be 0 or more. Received: noise={noise!r}")
+    check_noise(noise)
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count) % classes)
     images = np.empty((count, size, size), "float64")
@@ -105,8 +104,7 @@ def small_object_scenes(
         image[top : top + height, left : left + width][digits[label]] = 240
         centre = np.array([top + height / 2, left + width / 2])
         box[:] = *(2 * centre / size - 1), height / size, width / size
-    images += rng.normal(0, noise, images.shape)
-    pixels = np.clip(np.round(images), 0, 255).astype("uint8")[..., None]
+    pixels = noisy_pixels(rng, images, noise)[..., None]
     return Scenes(pixels, labels.astype("int64"), boxes)
 
 
