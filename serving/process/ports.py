@@ -1,7 +1,9 @@
 """Ports that are taken before anybody listens at them."""
 
+import ctypes
 import errno
 import socket
+import struct
 
 from keras_attn._checks import check_int
 
@@ -50,6 +52,31 @@ def bind_shared(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise OSError(f"port {port} at {host} can't be had for gRPC; choose another") from error
     return reserved
+
+
+def close_queue(listener: socket.socket) -> None:
+    """Lets nobody new queue at a listening socket: once the queue is empty, closing resets nobody.
+
+    On Linux the kernel drops what asks for a connection, and a handshake that has begun still
+    ends. Who was dropped asks again within a second, and is refused if the socket is closed by
+    then. Elsewhere the queue is made short, and whoever slips into it at the last moment is reset.
+    """
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _NO_SYN))
+    program = struct.pack("HP", len(_NO_SYN), ctypes.addressof(code))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError:  # this system has none
+        listener.listen(0)
+
+
+_SO_ATTACH_FILTER = 26  # Linux's number, which Python does not name
+_NO_SYN = (  # code, jump if true, jump if false, number: classic BPF on a segment of TCP
+    (0x30, 0, 0, 13),  # the byte of its flags
+    (0x54, 0, 0, 0x12),  # SYN and ACK of them
+    (0x15, 0, 1, 0x02),  # if it is SYN alone, which asks for a connection,
+    (0x06, 0, 0, 0),  # none of it passes,
+    (0x06, 0, 0, 0xFFFFFFFF),  # else all
+)
 
 
 def host_of(listener: socket.socket) -> str:

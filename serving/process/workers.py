@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from keras_attn.serving.config import ServerConfig
 from keras_attn.serving.lifecycle.model_config import read_model_config
 from keras_attn.serving.metrics import MULTIPROCESS
-from keras_attn.serving.process.ports import bind, bind_shared, host_of
+from keras_attn.serving.process.ports import bind, bind_shared, close_queue, host_of
 from keras_attn.serving.process.signals import Signals
 from keras_attn.serving.server import Server
 
@@ -63,7 +63,7 @@ def run_workers(config: ServerConfig, *, count: int, signals: Signals) -> int:
                     next_try = time.monotonic() + RETRY_SECONDS
         finally:
             del os.environ[MULTIPROCESS]
-            listener.listen(0)  # nobody is queued any more, only to be reset
+            close_queue(listener)
             for worker in workers:
                 worker.terminate()  # SIGTERM: it answers what is under way
             listener.close()  # else whoever comes now waits here for nobody

@@ -14,13 +14,14 @@ import uvicorn
 from keras_attn.serving.core import Core
 from keras_attn.serving.options import ServerOptions
 from keras_attn.serving.process.file_descriptors import most_connections
-from keras_attn.serving.process.ports import host_of
+from keras_attn.serving.process.ports import close_queue, host_of
 from keras_attn.serving.process.tls import Tls
 from keras_attn.serving.rest.app import HttpApp
 from keras_attn.serving.rest.connection import Connections, Deadlines, HttpConnection
 
 ARRIVAL_SECONDS = 1.0
 BACKLOG = 128
+HANDSHAKE_SECONDS = 0.1  # a round trip to a client, with some to spare
 QUIET_SECONDS = 30.0  # between two lines about the same trouble
 
 logger = logging.getLogger(__name__)
@@ -166,11 +167,11 @@ class _Uvicorn(uvicorn.Server):
         self._app.draining = True
         if not self._shared:  # a queue is one for all processes, and the others may go on
             for listener in sockets or []:
-                listener.listen(0)  # whoever comes now is not queued, only to be reset
-        await asyncio.sleep(0.05)  # what is queued is accepted
+                close_queue(listener)
+        await asyncio.sleep(HANDSHAKE_SECONDS)  # what is queued is accepted
         last = [each for listener in sockets or [] for each in _queued(listener)]
         for server in self.servers:
-            server.close()  # at once: who is queued in between is reset
+            server.close()
         for connection in last:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._connect,

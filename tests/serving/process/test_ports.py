@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 
-from keras_attn.serving.process.ports import bind
+import pytest
+
+from keras_attn.serving.process.ports import bind, close_queue
 
 
 def test_answers_are_not_held_back():
@@ -28,3 +31,24 @@ def test_answers_are_not_held_back():
 
     asyncio.run(connect())
     assert held_back == [False]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such filter")
+def test_a_closed_queue_keeps_who_is_in_it_and_takes_nobody_new():
+    with bind("127.0.0.1", 0) as listener:
+        listener.listen()
+        place = listener.getsockname()
+        with socket.create_connection(place) as early:
+            close_queue(listener)
+            with pytest.raises(TimeoutError):  # Linux has room for one in a queue of none
+                socket.create_connection(place, timeout=0.3)
+            accepted, address = listener.accept()
+            with accepted:
+                assert address == early.getsockname()
+                early.sendall(b"?")
+                accepted.sendall(accepted.recv(1))
+                assert early.recv(1) == b"?"
+            with pytest.raises(TimeoutError):
+                socket.create_connection(place, timeout=0.3)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(place)
