@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import io
-import json
-
 import keras
 import numpy as np
-import PIL.Image
 import pytest
 
 import keras_attn
+from helpers.page import canvas, check_alike, served, slide
 from keras_attn.explain import attention_maps, blend, heat_maps
 from keras_attn.explain.attention import channel_gates
 from keras_attn.explain.drawing.pictures import panel_of
 from keras_attn.explain.drawing.sheet import bars_panel, boxes_panel, plain_panel
 from keras_attn.explain.scale import GATE, WIDE_GATE
-from keras_attn.export import export_saved_model
-from keras_attn.serving import start_server
 
 pytestmark = pytest.mark.browser
 
 SIZE = (13, 17)
 PANEL = (13 * 17, 17 * 17)  # 17 times: the longer side has at least 288 pixels
-# A graph rounds otherwise than eager layers do, and a colour may then be the next one.
-MOST, MEAN = 1, 0.001  # of 255, in any pixel and on average
 
 
 def network():
@@ -63,36 +54,10 @@ def pixels():
     return image.transpose(1, 2, 0).clip(0, 255).astype("uint8")
 
 
-@contextlib.contextmanager
-def served(browser, model, pixels, folder):
-    """The page of a model, which was asked about the pixels."""
-    PIL.Image.fromarray(pixels).save(folder / "shape.png")
-    with pytest.MonkeyPatch.context() as patch:
-        from keras_attn.export.checks.loaders import LOADERS, SESSION
-
-        for name in set(LOADERS) - {SESSION}:
-            patch.delitem(LOADERS, name)
-        export_saved_model(model, folder / "net")
-    with start_server(folder / "net", grpc_port=None) as server:
-        browser.look(1280, 1000)
-        browser.open(server.url + "/")
-        browser.wait("!document.getElementById('about').hidden")
-        browser.choose("#file", folder / "shape.png")
-        browser.wait("!document.getElementById('result').hidden")
-        yield browser
-
-
 @pytest.fixture(scope="module")
 def page(browser, model, pixels, tmp_path_factory):
     with served(browser, model, pixels, tmp_path_factory.mktemp("exported")) as page:
         yield page
-
-
-def slide(page, element, value):
-    page.evaluate(
-        f"(() => {{ const e = document.getElementById('{element}'); e.value = {json.dumps(value)};"
-        "e.dispatchEvent(new Event('input')); })()"
-    )
 
 
 def show(page, layer):
@@ -101,20 +66,6 @@ def show(page, layer):
         if page.evaluate("document.getElementById('layer-name').textContent") == layer:
             return
     pytest.fail(f"the slider has no {layer}")
-
-
-def canvas(page, name):
-    """Its pixels, exactly: as a PNG."""
-    url = page.evaluate(f"document.getElementById('{name}').toDataURL('image/png')")
-    with PIL.Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as picture:
-        return np.asarray(picture.convert("RGB"), "int32")
-
-
-def check_alike(found, expected):
-    assert found.shape == (*PANEL, 3)
-    difference = np.abs(found - np.asarray(expected, "int32"))
-    assert difference.max() <= MOST
-    assert difference.mean() <= MEAN
 
 
 def check_places(page, model, pixels, layer, *, head=None, opacity=0.6):

@@ -5,7 +5,7 @@ import { closeCamera, openCamera, shoot } from "./camera.js";
 import { layersOf, usualLayer } from "./layers.js";
 import { OPACITY } from "./pictures.js";
 import { ask, curlLine, isBodyAFile, json, modelOf, pythonLine } from "./request.js";
-import { bestClasses, showClasses, showLooks } from "./result.js";
+import { bestOf, showLooks, showTable, titlesOf } from "./result.js";
 
 const $ = id => document.getElementById(id);
 let model = null, items = [], shown = null, asking = Promise.resolve();
@@ -65,14 +65,14 @@ function show(asked = []) {
     showReply(shown);
     const done = asked.filter(item => item.reply).length;
     const several = asked.length > 1 ? ` (${done} of ${asked.length} pictures answered)` : "";
-    const [best] = bestOf(shown);
-    say(`${shown.name}: ${best ? `${best.label}, ${best.text}` : "no class"}, in ${Math.round(reply.whole)} ms${several}`);
+    const [best] = rowsOf(shown);
+    say(`${shown.name}: ${best ? `${best.label}, ${best.text}` : nothingOf(shown)}, in ${Math.round(reply.whole)} ms${several}`);
   }
 }
 
 function showReply(item) {
   const { reply } = item;
-  showClasses(bestOf(item));
+  showTable(reply.answer, item.model.class_names);
   const times = items.filter(one => one.reply).map(one => one.reply.whole).sort((a, b) => a - b);
   const median = times[Math.floor(times.length / 2)];
   $("latency").textContent = `The answer began after ${ms(reply.began)} and was whole after ${ms(reply.whole)}, `
@@ -85,7 +85,8 @@ function showReply(item) {
   offer(item);
 }
 
-const bestOf = item => bestClasses(item.reply.answer, item.model.class_names);
+const rowsOf = item => bestOf(item.reply.answer, item.model.class_names);
+const nothingOf = item => titlesOf(item.reply.answer)[1];
 const ms = value => (value < 10 ? value.toFixed(1) : Math.round(value)) + " ms";
 
 // The layer that was looked at before, or the usual one.
@@ -108,10 +109,11 @@ function draw() {
   slide("head", layer && layer.heads.length > 1 ? layer.heads.length + 1 : 0, $("head").value);
   const head = $("head-part").hidden ? 0 : Number($("head").value);
   name("layer", layer ? layer.name : "");
-  name("head", head ? String(head) : "all, their mean");
+  $("head-title").textContent = layer?.words ? "Word" : "Head";
+  name("head", head ? [head, layer.words?.[head - 1]].filter(Boolean).join(": ") : "all, their mean");
   name("opacity", `${$("opacity").value} %`);
   $("opacity-part").hidden = !layer || ["channel_gate", "boxes"].includes(layer.form);
-  showLooks(shown.reply, layer, head, $("opacity").value / 100);
+  showLooks(shown.reply, shown.model.preprocessing, layer, head, $("opacity").value / 100);
 }
 
 function name(id, text) {
@@ -150,7 +152,7 @@ function showTray() {
   $("tray").replaceChildren(...items.map(item => {
     const { entry, button } = tile(item.source, item.name, () => { shown = item; show(); });
     const score = document.createElement("span");
-    score.textContent = item.error ? "no answer" : item.reply ? bestOf(item)[0]?.label ?? "no class" : "…";
+    score.textContent = item.error ? "no answer" : item.reply ? rowsOf(item)[0]?.label ?? nothingOf(item) : "…";
     button.append(score);
     button.setAttribute("aria-pressed", String(item === shown));
     return entry;
@@ -184,8 +186,9 @@ function factsOf({ name: title, version, signature, input, info, preprocessing: 
     facts.Input = `${input}, ${info.dtype}, (${sides})`;
   }
   if (how?.size) facts.Image = `${how.size.join("x")}, ${how.crop ? `centre crop of ${how.crop}` : "whole"}, ${how.interpolation}`;
-  if (names) facts.Classes = `${names.length}: ${names.slice(0, 10).join(", ")}${names.length > 10 ? ", …" : ""}`;
-  if (attention) facts.Attention = `${Object.keys(attention).length} layers`;
+  const told = names?.filter(Boolean) ?? [], looks = Object.keys(attention || {}).length;
+  if (told.length) facts.Classes = `${told.length}: ${told.slice(0, 10).join(", ")}${told.length > 10 ? ", …" : ""}`;
+  if (looks) facts.Attention = looks > 1 ? `${looks} layers` : "1 layer";
   return facts;
 }
 

@@ -60,12 +60,16 @@ export function blend(image, heat, opacity) {
   const share = Math.fround(opacity);
   const mixed = new Uint8ClampedArray(data.length);
   for (let i = 0; i < data.length; i += 3) {
-    const grey = (data[i] * 19595 + data[i + 1] * 38470 + data[i + 2] * 7471 + 0x8000) >> 16;
+    const grey = greyOf(data, i);
     for (let c = i; c < i + 3; c++)  // rounded down, in float32
       mixed[c] = Math.trunc(Math.fround(grey + Math.fround(share * (colours[c] - grey))));
   }
   return { width, height, data: mixed };
 }
+
+// Of the pixel whose three bytes begin there, as Pillow has it.
+export const greyOf = (data, i) =>
+  (data[i] * 19595 + data[i + 1] * 38470 + data[i + 2] * 7471 + 0x8000) >> 16;
 
 // What was looked at, as frames three pixels wide, from the first step to the last in the ramp's
 // colours. A box: centre y, centre x, half the height, half the width, from -1 to 1.
@@ -107,7 +111,7 @@ export function bars(gates, width, height) {
   return { width, height, data };
 }
 
-function nearest({ width, height, data }, toWidth, toHeight, channels) {
+export function nearest({ width, height, data }, toWidth, toHeight, channels) {
   const result = new data.constructor(toWidth * toHeight * channels);
   const rows = places(height, toHeight), columns = places(width, toWidth);
   let i = 0;

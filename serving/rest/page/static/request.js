@@ -2,6 +2,7 @@
 
 // The signatures that take a picture, the one that tells most first.
 const SIGNATURES = ["serve_attention", "serve_bytes", "serve_uint8"];
+const MASK = "mask_bytes";
 const UINT8_SIDE = 256;  // lists of numbers grow fast
 
 export async function json(url, options) {
@@ -18,7 +19,8 @@ export async function modelOf(name) {
   const known = (await json(url + "/metadata")).metadata.signature_def.signature_def;
   const signature = SIGNATURES.find(one => one in known) || null;
   const [input, info] = signature ? Object.entries(known[signature].inputs)[0] : [null, null];
-  return { ...about, url: new URL(url + ":predict", document.baseURI).href, signature, input, info };
+  const givesMask = Boolean(signature && known[signature].outputs[MASK]);
+  return { ...about, url: new URL(url + ":predict", document.baseURI).href, signature, input, info, givesMask };
 }
 
 // Sends one picture: the answer, and the milliseconds until it began and until it was whole.
@@ -35,23 +37,53 @@ export async function ask(model, file) {
   const began = performance.now() - start;
   const result = await reply.json().catch(() => ({ error: `no JSON but status ${reply.status}` }));
   if (!reply.ok) throw new Error(result.error || `status ${reply.status}`);
-  return { answer: result.predictions[0], began, whole: performance.now() - start, bitmap, body };
+  const whole = performance.now() - start, answer = await readable(result.predictions[0], model, bitmap);
+  return { answer, began, whole, bitmap, body };
 }
 
-// The picture as rows of pixels of red, green and blue, at most `side` wide and high.
-export function pixels(bitmap, side) {
-  const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
-  const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
-  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-  const context = canvas.getContext("2d");
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
-  return Array.from({ length: canvas.height }, (_, y) =>
-    Array.from({ length: canvas.width }, (_, x) => {
-      const i = 4 * (y * canvas.width + x);
+// The answer with its mask as numbers, and the size of the picture that boxes are in.
+async function readable(answer, { givesMask }, bitmap) {
+  const size = bitmap && { width: bitmap.width, height: bitmap.height };
+  if (!givesMask) return answer.boxes ? { ...answer, size } : answer;
+  const { [MASK]: file = answer, ...others } = answer;  // a single output has no name
+  return { ...others.b64 ? {} : others, mask: await classesIn(file.b64) };
+}
+
+// The class of each pixel, out of a grey PNG.
+async function classesIn(b64) {
+  const png = new Blob([Uint8Array.from(atob(b64), letter => letter.charCodeAt(0))], { type: "image/png" });
+  const bitmap = await createImageBitmap(png, { colorSpaceConversion: "none" });
+  const { width, height } = bitmap, context = contextOf(width, height);
+  context.drawImage(bitmap, 0, 0);
+  const bytes = context.getImageData(0, 0, width, height).data;
+  return { width, height, data: bytes.filter((_, i) => i % 4 === 0) };
+}
+
+// The part of a picture that a network sees: its centre, where it was made to crop.
+export function seenPart({ width, height }, how) {
+  if (!how?.size || !how.crop) return { left: 0, top: 0, width, height };
+  const [least, wide] = how.size.map(side => Math.floor(side / how.crop));
+  const scale = Math.max(least / height, wide / width);
+  const part = { width: how.size[1] / scale, height: how.size[0] / scale };
+  return { ...part, left: (width - part.width) / 2, top: (height - part.height) / 2 };
+}
+
+// The picture, or a part of it, as rows of pixels of red, green and blue, at most `side` wide and high.
+export function pixels(bitmap, side, { left, top, width, height } = seenPart(bitmap)) {
+  const scale = Math.min(1, side / Math.max(width, height));
+  const columns = Math.max(1, Math.round(width * scale)), rows = Math.max(1, Math.round(height * scale));
+  const context = contextOf(columns, rows);
+  context.drawImage(bitmap, left, top, width, height, 0, 0, columns, rows);
+  const data = context.getImageData(0, 0, columns, rows).data;
+  return Array.from({ length: rows }, (_, y) =>
+    Array.from({ length: columns }, (_, x) => {
+      const i = 4 * (y * columns + x);
       return [data[i], data[i + 1], data[i + 2]];
     }));
+}
+
+function contextOf(width, height) {
+  return Object.assign(document.createElement("canvas"), { width, height }).getContext("2d", { willReadFrequently: true });
 }
 
 // The bytes of a file in base64; a string of each byte would be too long for one call.

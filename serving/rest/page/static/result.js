@@ -1,15 +1,17 @@
-// What an answer looks like: classes as bars, and the attention over the picture.
+// What an answer looks like: a table with bars, what was found and the attention over the picture.
 
+import { coloured, formOf, framed, inWords, rowsFound, TITLES } from "./found.js";
 import { describe, rowsOf } from "./layers.js";
 import { bars, blend, colourise, frames, panel, range, scaled, scaleOf, squares } from "./pictures.js";
-import { pixels } from "./request.js";
+import { pixels, seenPart } from "./request.js";
 
 const $ = id => document.getElementById(id);
 const TOP = 5;
 const SIDE = 448;  // of a picture that the server doesn't give back
 
-// Label and score of the best classes.
-export function bestClasses(answer, names) {
+// The rows of the table, the best first.
+export function bestOf(answer, names) {
+  if (formOf(answer) !== "classes") return rowsFound(answer, names);
   let classes;
   if (answer.labels) classes = answer.labels.map((label, i) => ({ label: String(label), score: answer.scores[i] }));
   else {
@@ -25,12 +27,22 @@ export function bestClasses(answer, names) {
   }));
 }
 
-export function showClasses(classes) {
-  $("classes").replaceChildren(...classes.map(({ label, text, share }) => {
+// The rows' heading, and what is said where there is none.
+export const titlesOf = answer => TITLES[formOf(answer)];
+
+export function showTable(answer, names) {
+  $("table-title").textContent = titlesOf(answer)[0];
+  $("classes").replaceChildren(...bestOf(answer, names).map(({ label, text, share, colour }) => {
     const row = document.createElement("tr"), name = document.createElement("th");
     const cell = document.createElement("td"), bar = document.createElement("span");
     name.scope = "row";
     name.textContent = label;
+    if (colour) {
+      const swatch = document.createElement("span");
+      swatch.className = "swatch";
+      swatch.style.setProperty("--colour", `rgb(${colour.join()})`);
+      name.prepend(swatch);
+    }
     bar.className = "bar";
     bar.style.setProperty("--share", share);
     cell.append(bar, text);
@@ -39,15 +51,17 @@ export function showClasses(classes) {
   }));
 }
 
-// The picture, a layer's attention, and both, as `keras_attn.explain` draws them.
-export function showLooks({ answer, bitmap }, layer, head, opacity) {
-  const seen = answer.image || (bitmap && pixels(bitmap, SIDE));
+// What was found over the picture, the picture, a layer's attention, and both, as
+// `keras_attn.explain` draws them.
+export function showLooks({ answer, bitmap }, how, layer, head, opacity) {
+  const seen = answer.image || (bitmap && pixels(bitmap, SIDE, seenPart(bitmap, answer.mask && how)));
   $("looks").hidden = !seen;
   if (!seen) return;
   const image = panel(pixelsOf(seen, answer.image ? 255 : 1));
   put("image", image);
   const isGate = layer?.form === "channel_gate", areBoxes = layer?.form === "boxes";
-  $("panels").classList.toggle("alone", !layer);
+  const areFound = showFound(answer, bitmap, image);
+  $("panels").classList.toggle("alone", !layer && !areFound);
   $("overlay-panel").hidden = !layer || isGate;
   $("attention-panel").hidden = $("scale").hidden = !layer || areBoxes;
   $("layer-title").textContent = layer ? layer.name : "";
@@ -71,6 +85,18 @@ export function showLooks({ answer, bitmap }, layer, head, opacity) {
   $("low").textContent = "0";
   $("high").textContent = scale.text;
   put("ramp", colourise({ width: 256, height: 1, data: Float32Array.from({ length: 256 }, (_, i) => i / 255) }));
+}
+
+// Objects and the classes of pixels; boxes are drawn over the whole picture, of which a network may
+// see a part.
+function showFound(answer, bitmap, image) {
+  const form = formOf(answer), isDrawn = form === "pixels" || (form === "objects" && Boolean(bitmap));
+  $("found-panel").hidden = !isDrawn;
+  if (!isDrawn) return false;
+  put("found", form === "pixels" ? coloured(image, answer.mask)
+    : framed(panel(pixelsOf(pixels(bitmap, SIDE), 1)), answer, bitmap.width));
+  $("found").setAttribute("aria-label", inWords(answer));
+  return true;
 }
 
 // Attention that sums to 1 has no unit of its own.
