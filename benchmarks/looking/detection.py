@@ -1,7 +1,7 @@
 """Detectors on three networks of one size: mean average precision on scenes of shapes.
 
     pip install keras-hub pycocotools
-    python -m benchmarks.looking.detection [--steps 3000] [--seeds 0 1 2] [--picture FILE]
+    python -m benchmarks.looking.detection [--steps 3000] [--picture FILE] [--model FILE]
 
 KerasHub's RetinaNet on ResNet-18, SE-ResNet-18, and ResNet-18 attention augmented in its last three
 stages, from random weights, on scenes of 96 x 96 with 1 to 4 disks, squares and triangles. Three
@@ -194,6 +194,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[*NETWORKS])
     parser.add_argument("--picture", help="PNG that the last network's answers are drawn into")
+    parser.add_argument("--model", help=".keras that the last network is saved in")
     arguments = parser.parse_args()
     there = set()
     if RESULTS.exists():
@@ -210,6 +211,8 @@ def main() -> None:
                 save(RESULTS, [row], "keras", "keras-hub", "pycocotools", "tensorflow", append=True)
                 if arguments.picture:
                     draw(trained, arguments.picture)
+                if arguments.model:
+                    trained.save(arguments.model)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,22 @@ def test_a_detector_trains_and_is_saved(network, tmp_path):
         np.testing.assert_array_equal(value, found[name])
 
 
+def test_a_batch_without_an_object_teaches_nothing():
+    model = detector(ResNet18(include_top=False, weights=None, input_shape=SHAPE))
+    model.compile(
+        optimizer=keras.optimizers.SGD(1e-2),
+        box_loss=keras.losses.Huber(reduction="sum"),
+        classification_loss=keras.losses.BinaryFocalCrossentropy(reduction="sum", from_logits=True),
+        jit_compile=False,
+    )
+    before = [weight.numpy() for weight in model.trainable_weights]
+    objects = {"boxes": np.full((2, 3, 4), -1, "float32"), "labels": np.full((2, 3), -1, "int32")}
+    images = np.random.default_rng(0).random((2, *SHAPE), "float32")
+    assert model.fit(images, objects, batch_size=2, verbose=0).history["loss"] == [0.0]
+    for weight, value in zip(model.trainable_weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
 def trained_a_little(network=ResNet18):
     """A detector whose boxes differ enough that some are told."""
     model = detector(network(include_top=False, include_preprocessing=True, input_shape=SHAPE))
