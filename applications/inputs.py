@@ -54,7 +54,8 @@ def find_preprocessing(model: keras.Model) -> Preprocessing | None:
 
     A network that begins with `Rescaling` or `Normalization`, as `include_preprocessing=True` makes
     it, takes pixel values. Another takes what its weights ask for, if they say so; and so do crop
-    and interpolation come from there. Without it, the whole image is resized.
+    and interpolation come from there. Without it, the whole image is resized; and so it is for
+    masks and boxes, which are of all of the image.
 
     Args:
         model: A functional or Sequential network of one image input `(B, H, W, C)`.
@@ -70,9 +71,10 @@ def find_preprocessing(model: keras.Model) -> Preprocessing | None:
     size = None if None in sides else sides
     if metadata is None:
         return Preprocessing(size)
+    is_of_places = box_decoder(model) is not None or len(scored(model).shape) == 4
     found = Preprocessing(
         size or (metadata.size, metadata.size),
-        crop=metadata.crop,
+        crop=None if is_of_places else metadata.crop,
         interpolation="bicubic" if metadata.interpolation == "bicubic" else "bilinear",
     )
     if takes_pixels:

@@ -11,14 +11,22 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_attn.applications import DANet, ScaleAwareSegmentation, TwoDepthFCN
+from keras_attn.applications import (
+    FCN,
+    CIFARResNet,
+    DANet,
+    ScaleAwareSegmentation,
+    TwoDepthFCN,
+)
 from keras_attn.applications.inputs import find_preprocessing
 from keras_attn.explain import attention_maps
 from keras_attn.export import export_saved_model
 from keras_attn.export.checks import comparison
 from keras_attn.export.graph.attention import attention_endpoint
 from keras_attn.export.graph.signatures import make_signatures
+from keras_attn.images import Preprocessing
 from keras_attn.layers import SqueezeExcite
+from keras_attn.weights import Metadata, set_metadata
 
 SIZE = (12, 16)
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3)).astype("uint8")
@@ -45,6 +53,16 @@ def encoded(pixels):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")
     return file.getvalue()
+
+
+def test_the_whole_image_is_segmented():
+    """Whatever crop the weights were measured with: a mask of the centre is none of the image."""
+    network = CIFARResNet(8, include_top=False, include_preprocessing=True, input_shape=(*SIZE, 3))
+    set_metadata(network, Metadata("mine", "CIFARResNet", "here", size=16, interpolation="bicubic"))
+    model = FCN(network, classes=3)
+    assert find_preprocessing(model) == Preprocessing(SIZE, interpolation="bicubic")
+    classes = keras.layers.GlobalAveragePooling2D()(network.output)
+    assert find_preprocessing(keras.Model(network.input, classes)).crop == 0.875
 
 
 @pytest.mark.parametrize("kind", ["danet", "two_depth", "scales"])
