@@ -247,7 +247,7 @@ def check_saved_model(
             for case, actual in zip(cases, results, strict=True)
             for name in case.expected
         ]
-        _check_enough(of_loader)
+        _check_enough(of_loader, loader)
         records += of_loader
     return records
 
@@ -317,7 +317,7 @@ def _compare(name: str, actual: Arrays, case: Case, loader: str) -> dict[str, An
     }
 
 
-def _check_enough(records: Sequence[Mapping[str, Any]]) -> None:
+def _check_enough(records: Sequence[Mapping[str, Any]], loader: str) -> None:
     """Raises RuntimeError where an output could be compared on no image of any case."""
     images: collections.Counter[tuple[str, str]] = collections.Counter()
     for record in records:
@@ -326,8 +326,9 @@ def _check_enough(records: Sequence[Mapping[str, Any]]) -> None:
         if not number:
             raise RuntimeError(
                 f"The SavedModel's `{name}` of {signature} must equal the model's on one image at "
-                "least. Received: outputs that differ on all, and a network that chooses otherwise "
-                "where its input and weights move by one rounding step, as one that is not trained"
+                f"least. Received: {loader}'s outputs differ on all, and the network chooses "
+                "otherwise where its input and weights move by one rounding step, as one that is "
+                "not trained does"
             )
 
 
