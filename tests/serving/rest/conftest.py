@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers import browser as chromium
+from helpers.pages import browser as chromium
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from helpers.answering_models import PIXELS, SIZE, captioner, detector
-from helpers.page import canvas, check_alike, served, slide
+from helpers.pages.served import canvas, check_alike, served, slide
 from keras_attn.explain import blend
 from keras_attn.explain.drawing.masks import _coloured, colour_of
 from keras_attn.explain.drawing.pictures import panel_of

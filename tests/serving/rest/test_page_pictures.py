@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_attn
-from helpers.page import canvas, check_alike, served, slide
+from helpers.pages.served import canvas, check_alike, served, slide
 from keras_attn.explain import attention_maps, blend, heat_maps
 from keras_attn.explain.attention import channel_gates
 from keras_attn.explain.drawing.pictures import panel_of

@@ -1,0 +1,1 @@
+"""The page of a server, opened in a real browser."""
