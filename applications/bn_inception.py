@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Unpack
+from typing import Literal, NamedTuple, Unpack
 
 import keras
 from keras import layers
@@ -20,8 +19,7 @@ from keras_attn.layers import CeilMaxPooling2D
 from keras_attn.typing import Tensor
 
 
-@dataclass(frozen=True)
-class Module:
+class Module(NamedTuple):
     """Filters of an Inception module: of each branch, and of what reduces its input.
 
     A module without `single` and `projection` strides: its pool's branch has no convolution.

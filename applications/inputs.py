@@ -15,7 +15,7 @@ from keras_attn.applications.imagenet import class_names_of_imagenet
 from keras_attn.applications.segmentation.resizing import ResizeBy
 from keras_attn.images import Preprocessing
 from keras_attn.layers import BoxDecoder, CaptionSearch
-from keras_attn.weights import get_metadata
+from keras_attn.weights.markers import get_metadata
 
 BEAM_WIDTH = 3
 

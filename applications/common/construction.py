@@ -6,7 +6,6 @@ The order of the checks, and their messages, are those of keras.applications, bu
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import sys
@@ -14,13 +13,17 @@ import types
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_attn._checks import check_one_of, check_positive_int
 from keras_attn.applications.common.preprocessing import CIFAR, IMAGENET, Normalisation
 from keras_attn.typing import Activation, Shape, Tensor
-from keras_attn.weights import Choice, LevelMarker, set_normalisation
+from keras_attn.weights.markers import LevelMarker, set_normalisation
+
+if TYPE_CHECKING:
+    from keras_attn.weights import Choice
 
 LOGGER = logging.getLogger("keras_attn")
 
@@ -89,7 +92,7 @@ def construct(
         ValueError: Where an argument is wrong, or the weights are another network's.
     """
     classes = images.classes if classes is None else classes
-    if weights is not None and not isinstance(weights, Choice):
+    if isinstance(weights, str | os.PathLike):
         raise TypeError(f"`weights` must have been chosen by now. Received: weights={weights!r}")
     _check(include_top, weights, pooling, classes, classifier_activation, pyramid_outputs)
     normalisation = images.normalisation
@@ -126,7 +129,7 @@ def construct(
         sources = keras.utils.get_source_inputs(image)
         inputs = sources[0] if len(sources) == 1 else sources
     model = (keras.Model if include_top else Backbone)(inputs, x, name=name or default_name)
-    set_normalisation(model, dataclasses.asdict(normalisation))
+    set_normalisation(model, normalisation._asdict())
     if weights is not None:
         # Without what the user's own tensor comes from.
         network = model if input_tensor is None else keras.Model(image, x)

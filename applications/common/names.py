@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_attn._hints import did_you_mean, fold
 from keras_attn.applications.common.published import Published
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """A row of the table.
 
     Attributes:

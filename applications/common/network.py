@@ -14,7 +14,6 @@ import keras
 
 from keras_attn.applications.common.construction import Images, construct
 from keras_attn.typing import Shape, Tensor
-from keras_attn.weights import Choice, choose
 
 ConstructorT = TypeVar("ConstructorT", bound=Callable[..., keras.Model])
 
@@ -93,7 +92,11 @@ def network(
                 if key not in signature.parameters:
                     raise TypeError(_unknown(function.__name__, key, kwargs[key]))
             weights = kwargs.get("weights")
-            if weights is None or isinstance(weights, Choice):
+            if weights is None:
+                return function(*args, **kwargs)
+            from keras_attn.weights import Choice, choose  # what they need waits until here
+
+            if isinstance(weights, Choice):
                 return function(*args, **kwargs)
             given = signature.bind_partial(*args, **kwargs).arguments
             choice = choose(weights, function.__name__, given, defaults)

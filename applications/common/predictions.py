@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_attn._checks import check_positive_int
 from keras_attn.typing import Tensor
-from keras_attn.weights import get_metadata
+from keras_attn.weights.markers import get_metadata
 
 Decoded = list[list[tuple[str, str, float]]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -10,11 +10,11 @@ from keras import ops
 
 from keras_attn._checks import check_one_of
 from keras_attn.typing import Tensor
-from keras_attn.weights import Metadata, get_metadata, get_normalisation
+from keras_attn.weights.markers import get_metadata, get_normalisation
+from keras_attn.weights.metadata import Metadata
 
 
-@dataclass(frozen=True)
-class Normalisation:
+class Normalisation(NamedTuple):
     """Mean and standard deviation of RGB channels.
 
     Attributes:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 UNITS = {"": 1, "M": 1e6, "MMACs": 1e6, "GMACs": 1e9, "GFLOPs": 1e9}
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(NamedTuple):
     """What a paper, or its authors' code, says of a network's cost.
 
     Attributes:

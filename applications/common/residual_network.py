@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias, Unpack, get_args
+from typing import Literal, NamedTuple, TypeAlias, Unpack, get_args
 
 import keras
 from keras import layers
@@ -32,8 +31,7 @@ GeometryName: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """Where a residual network strides, pools and projects: what its weights were trained in.
 
     Attributes:
@@ -68,8 +66,7 @@ GEOMETRIES = {
 }
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """One residual network.
 
     Attributes:
@@ -123,8 +120,7 @@ SENETS = {
 }
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """How a block moves over its map: it strides, or dilates what comes behind instead.
 
     Attributes:

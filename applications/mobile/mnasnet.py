@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Unpack
+from typing import Literal, NamedTuple, Unpack
 
 import keras
 from keras import layers
@@ -32,8 +31,7 @@ from keras_attn.layers import BatchNormalization, SqueezeExcite
 from keras_attn.typing import Tensor
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """Blocks of one width; the first of them strides."""
 
     filters: int

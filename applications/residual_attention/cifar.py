@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import keras
 
@@ -19,8 +18,7 @@ from keras_attn.layers import PreActivationBottleneck
 from keras_attn.typing import Tensor
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """Modules in every stage, and the paper's {p, t, r}."""
 
     modules: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeAlias, Unpack
+from typing import Literal, NamedTuple, TypeAlias, Unpack
 
 import keras
 
@@ -22,8 +22,7 @@ from keras_attn.typing import Tensor
 Geometry: TypeAlias = Literal["caffe", "pytorchcv"]
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """One network.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
 
@@ -102,7 +101,7 @@ def _block(x: Tensor, block: Block, strides: int, variant: Variant, stage: Stage
     """activation(branch(x) + shortcut(x)); an inverted block is branch(x), or branch(x) + x."""
     prefix, shortcut = block.prefix, x
     if block.number == 1 and stage.first is not None:
-        stage = replace(stage, width=stage.first[0], groups=stage.first[1])
+        stage = stage._replace(width=stage.first[0], groups=stage.first[1])
     changes = strides > 1 or x.shape[channel_axis()] != stage.filters
     if changes and not variant.inverted:
         shortcut = _projection(x, prefix, strides, variant, stage.filters)

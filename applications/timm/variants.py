@@ -6,15 +6,13 @@ Facts: timm 1.0.31, `resnet.py`, `resnest.py`, `byobnet.py`, `byoanet.py` and `s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 # A key of `keras_attn.kinds.KINDS`, and options of its layer.
 Part: TypeAlias = tuple[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """One stage of a network.
 
     Attributes:
@@ -36,8 +34,7 @@ class Stage:
     first: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """One network.
 
     Attributes:
@@ -161,7 +158,7 @@ def _of_byobnet(
 
 def _grouped(blocks: tuple[int, ...], size: int) -> tuple[Stage, ...]:
     """Bottlenecks whose convolutions have groups of this many channels."""
-    return tuple(replace(each, groups=each.width // size) for each in _stages(blocks))
+    return tuple(each._replace(groups=each.width // size) for each in _stages(blocks))
 
 
 def _attend(
@@ -169,7 +166,7 @@ def _attend(
 ) -> tuple[Stage, ...]:
     """The stages, those by number with self-attention in some blocks."""
     return tuple(
-        replace(each, attention=attention[i][0], attended=attention[i][1])
+        each._replace(attention=attention[i][0], attended=attention[i][1])
         if i in attention
         else each
         for i, each in enumerate(stages, start=1)

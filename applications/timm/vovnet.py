@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import keras
 from keras import layers
@@ -25,8 +24,7 @@ from keras_attn.layers import CeilMaxPooling2D, EffectiveSE
 from keras_attn.typing import Tensor
 
 
-@dataclass(frozen=True)
-class Aggregation:
+class Aggregation(NamedTuple):
     """One VoVNetV2.
 
     Attributes:

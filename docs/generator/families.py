@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 from typing import Any
 
 from generator.attention import collections, kinds
 from generator.markdown import paragraphs, table
 from keras_attn.applications.common.names import NETWORKS, Network
-from keras_attn.applications.common.residual_network import GEOMETRIES
+from keras_attn.applications.common.residual_network import GEOMETRIES, Geometry
 from keras_attn.cli.inspection.models import of_published
 from keras_attn.cost.table import Cost, read_costs
 from keras_attn.weights.sources import SETS, card
@@ -151,13 +150,10 @@ def _weights() -> str:
 
 def _geometries() -> str:
     rows = [
-        (f"`{name}`", *(_cell(getattr(how, field.name)) for field in dataclasses.fields(how)))
+        (f"`{name}`", *(_cell(getattr(how, field)) for field in how._fields))
         for name, how in GEOMETRIES.items()
     ]
-    fields = [
-        field.name.replace("_", " ")
-        for field in dataclasses.fields(next(iter(GEOMETRIES.values())))
-    ]
+    fields = [field.replace("_", " ") for field in Geometry._fields]
     return (
         "The same weights fit networks that pad, pool or stride elsewhere, and are silently worse "
         "there. A set of weights brings its geometry, and refuses another.\n\n"

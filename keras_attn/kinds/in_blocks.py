@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import keras
 
@@ -33,8 +33,7 @@ _ENCODINGS: dict[str, Callable[..., keras.layers.Layer] | None] = {
 }
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Where a block stands in its network.
 
     Attributes:

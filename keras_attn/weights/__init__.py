@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from keras_attn import _startup
 
-if _startup.at_once(__name__) or TYPE_CHECKING:
+if _startup.at_once(__name__, can_wait=True) or TYPE_CHECKING:
     from keras_attn.weights.choice import Choice as Choice
     from keras_attn.weights.choice import choose as choose
     from keras_attn.weights.conversion import Report as Report

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
@@ -16,8 +14,8 @@ from keras_attn.layers import CeilMaxPooling2D, SqueezeExcite
 
 def narrow(module):
     """The module with an eighth of the filters."""
-    widths = {key: value // 8 for key, value in vars(module).items() if isinstance(value, int)}
-    return dataclasses.replace(module, **widths)
+    widths = {key: value // 8 for key, value in module._asdict().items() if isinstance(value, int)}
+    return module._replace(**widths)
 
 
 @pytest.mark.thorough

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 
 import keras
@@ -24,8 +23,7 @@ def narrowed(name):
     """A network of few channels, in the table under its name."""
     variant = VARIANTS[name]
     stages = tuple(
-        dataclasses.replace(
-            each,
+        each._replace(
             blocks=2,
             filters=64 * i,
             width=32 * i,
@@ -33,7 +31,7 @@ def narrowed(name):
         )
         for i, each in enumerate(variant.stages, start=1)
     )
-    return {**VARIANTS, name: dataclasses.replace(variant, stages=stages)}
+    return {**VARIANTS, name: variant._replace(stages=stages)}
 
 
 @pytest.mark.thorough

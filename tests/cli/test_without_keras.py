@@ -202,3 +202,32 @@ def test_only_our_own_process_waits(tmp_path, process, at_once):
     )
     assert done.returncode == 0, done.stderr[-500:]
     assert (" keras_attn.layers" in done.stderr) == at_once
+
+
+ASKS = """
+import sys, threading
+import keras_attn
+
+assert "keras_attn.weights.choice" not in sys.modules
+found = []
+threads = [
+    threading.Thread(target=lambda: found.append(keras_attn.weights.SETS)) for _ in range(8)
+]
+[each.start() for each in threads], [each.join() for each in threads]
+assert len(found) == 8 and all(each is found[0] for each in found)
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ASKS,
+        "import keras_attn; assert 'choose' in dir(keras_attn.weights)",
+        "from keras_attn.weights import *; assert choose and Metadata",
+        "import keras_attn; assert not hasattr(keras_attn.weights, 'chose')",
+    ],
+    ids=["threads", "dir", "star", "unknown"],
+)
+def test_weights_wait_until_they_are_asked_for(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-500:]

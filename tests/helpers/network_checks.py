@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import sys
 from collections.abc import Callable
@@ -113,7 +112,7 @@ def write_layer_names(name: str) -> None:
 
 def cut(variants: dict, blocks: tuple[int, int, int, int]) -> dict:
     """A table of residual networks with other numbers of blocks."""
-    return {key: dataclasses.replace(each, blocks=blocks) for key, each in variants.items()}
+    return {key: each._replace(blocks=blocks) for key, each in variants.items()}
 
 
 def narrow(*modules: ModuleType) -> dict[tuple[Any, str], Any]:

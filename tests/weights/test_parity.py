@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
@@ -63,11 +61,11 @@ def small(monkeypatch):
     """Networks of few blocks in each stage."""
     for table in (residual_network.RESNETS, residual_network.RESNEXTS, residual_network.SENETS):
         for depth, variant in table.items():
-            monkeypatch.setitem(table, depth, dataclasses.replace(variant, blocks=SMALL))
+            monkeypatch.setitem(table, depth, variant._replace(blocks=SMALL))
     for name, variant in VARIANTS.items():
         stages = zip(variant.stages, SMALL, strict=True)
-        few = tuple(dataclasses.replace(stage, blocks=blocks) for stage, blocks in stages)
-        monkeypatch.setitem(VARIANTS, name, dataclasses.replace(variant, stages=few))
+        few = tuple(stage._replace(blocks=blocks) for stage, blocks in stages)
+        monkeypatch.setitem(VARIANTS, name, variant._replace(stages=few))
 
 
 def check(name, golden):

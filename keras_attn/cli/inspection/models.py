@@ -109,7 +109,7 @@ def _described(name: str, network: Network, cost: Cost) -> dict[str, Any]:
         "parameters": cost.parameters,
         "trainable": cost.trainable,
         "macs": cost.macs,
-        "published": dataclasses.asdict(network.published) if network.published else None,
+        "published": network.published._asdict() if network.published else None,
         "source": network.source,
     }
 

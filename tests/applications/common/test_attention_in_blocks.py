@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 
 import keras
@@ -200,7 +199,7 @@ def small_families(monkeypatch, few_blocks):
     monkeypatch.setattr(residual_network, "FILTERS", (64, 32, 32, 32))
     monkeypatch.setattr(wide_resnet, "BLOCKS", 1)
     monkeypatch.setattr(wide_resnet, "FILTERS", (16, 32, 64))
-    stages = [dataclasses.replace(x, blocks=min(x.blocks, 2)) for x in mnasnet.STAGES]
+    stages = [x._replace(blocks=min(x.blocks, 2)) for x in mnasnet.STAGES]
     monkeypatch.setattr(mnasnet, "STAGES", stages)
     monkeypatch.setattr(mnasnet, "HEAD_FILTERS", 32)
     return {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
@@ -76,7 +74,7 @@ def test_the_same_numbers_where_the_strided_network_has_places(narrow, name, opt
 
 def test_a_projection_of_3x3_is_dilated(monkeypatch, narrow):
     """As SENet-154 has them."""
-    variant = dataclasses.replace(residual_network.RESNETS[50], projection_size=3)
+    variant = residual_network.RESNETS[50]._replace(projection_size=3)
     monkeypatch.setitem(residual_network.RESNETS, 50, variant)
     model, x = randomized(narrow("ResNet50")), image(1, 64, 96, 3)
     dilated = narrow("ResNet50", output_stride=8)
