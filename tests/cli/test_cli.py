@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -216,8 +217,10 @@ def test_export_serve_predict(run_folder, image_file, tmp_path, capsys):
         there = capsys.readouterr().out
         assert main(["predict", "--server", server.model_url, str(image_file), "--top", "1"]) == 0
         assert len(capsys.readouterr().out.splitlines()) == 1
-    assert here == there
-    assert len(here.splitlines()) == 3
+    rows = [[line.split() for line in printed.splitlines()] for printed in (here, there)]
+    assert [name for _, name in rows[0]] == [name for _, name in rows[1]] and len(rows[0]) == 3
+    for (ours, _), (served, _) in zip(*rows, strict=True):  # two readers, one level of 255 apart
+        assert float(ours.rstrip("%")) == pytest.approx(float(served.rstrip("%")), abs=0.05)
 
 
 def test_export_says_what_was_left_out(capsys):
@@ -439,6 +442,28 @@ def test_predict_by_a_server_that_takes_files(image_file, tmp_path, capsys):
     with start_server(tmp_path / "images") as server:
         assert main(["predict", "--server", server.model_url, str(image_file), "--top", "1"]) == 0
     assert capsys.readouterr().out.split()[-1] in serving_models.LABELS
+
+
+def test_labels_name_what_a_server_numbers(image_file, tmp_path, capsys, monkeypatch):
+    (tmp_path / "names.txt").write_text("cat\ndog\neel\n")
+    (tmp_path / "two.txt").write_text("cat\ndog\n")
+    names, numbers = tmp_path / "named" / "1", tmp_path / "numbered" / "1"
+    serving_models.save_images(names)
+    monkeypatch.setattr(serving_models, "LABELS", ["2", "1", "0"])
+    serving_models.save_images(numbers)
+    with start_server(names.parent) as server:
+        ask = ["predict", "--server", server.model_url, str(image_file)]
+        assert main(ask) == 0
+        answer = capsys.readouterr().out
+        assert main([*ask, "--labels", str(tmp_path / "names.txt")]) == 1
+    assert "must have a line for each class that the server numbers" in (capsys.readouterr().err)
+    with start_server(numbers.parent) as server:
+        ask = ["predict", "--server", server.model_url, str(image_file)]
+        assert main([*ask, "--labels", str(tmp_path / "names.txt")]) == 0
+        swapped = {"cat": "eel", "eel": "cat", "dog": "dog"}  # number 2 is the third name
+        assert capsys.readouterr().out == re.sub("cat|dog|eel", lambda x: swapped[x[0]], answer)
+        assert main([*ask, "--labels", str(tmp_path / "two.txt")]) == 1
+    assert "with 2 lines" in capsys.readouterr().err
 
 
 def test_a_port_in_use(tmp_path, capsys):

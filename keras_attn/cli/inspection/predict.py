@@ -143,7 +143,7 @@ class _Server:
         self.client, self.url = client, url
         self.signatures = client.signatures(url)
         self.form = answered.form_of(self.signatures, client.SERVE_BYTES)
-        self.takes_files = client.SERVE_BYTES in self.signatures and not labels
+        self.takes_files = client.SERVE_BYTES in self.signatures
         self.labels = labels
 
     def read(self, file: str) -> Any:
@@ -156,24 +156,29 @@ class _Server:
     def ask(self, images: Sequence[Any]) -> list[Ranked]:
         if self.takes_files:
             answers = self.client.classify(self.url, list(images))
-            return [_ranked(answer["scores"], answer["labels"]) for answer in answers]
+            return [
+                _ranked(answer["scores"], self._renamed(answer["labels"])) for answer in answers
+            ]
         # Raw pixels, where the model takes them: its default may take other values.
         pixels = self.client.SERVE_UINT8 if self.client.SERVE_UINT8 in self.signatures else None
         answers = self.client.predict(self.url, list(images), signature_name=pixels)
         shares = [each["probabilities"] if isinstance(each, dict) else each for each in answers]
-        names = self._names(len(shares[0]))
+        names = self._renamed([str(label) for label in range(len(shares[0]))])
         return [_ranked(each, names) for each in shares]
 
-    def _names(self, classes: int) -> list[str]:
+    def _renamed(self, labels: Sequence[str]) -> Sequence[str]:
+        """The classes' numbers, as the server gives them, by the names of `--labels`."""
         if not self.labels:
-            return [str(label) for label in range(classes)]
-        names = Path(self.labels).read_text(encoding="utf-8").splitlines()
-        if len(names) != classes:
+            return labels
+        names = dict(enumerate(Path(self.labels).read_text(encoding="utf-8").splitlines()))
+        unnamed = [each for each in labels if not each.isdecimal() or int(each) not in names]
+        if unnamed or not (self.takes_files or len(names) == len(labels)):
             raise ValueError(
-                f"`labels` must have a line for each of the {classes} classes. "
-                f"Received: labels={self.labels!r} with {len(names)} lines"
+                "`labels` must have a line for each class that the server numbers. Received: "
+                f"labels={self.labels!r} with {len(names)} lines, and the classes "
+                f"{', '.join(labels)}"
             )
-        return names
+        return [names[int(each)] for each in labels]
 
 
 def _read(files: Sequence[str], asked: Any, *, alone: bool) -> Iterator[tuple[str, Any]]:
