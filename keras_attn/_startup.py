@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import pkgutil
 import sys
 import threading
 from collections.abc import Callable
@@ -77,6 +78,22 @@ def later(package: str) -> Callable[[str], Any]:
     return find
 
 
+def rooms(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """A `__getattr__` that imports modules when they are asked for, and a `__dir__` with them."""
+    module: Any = sys.modules[package]
+
+    def find(name: str) -> Any:
+        if name.startswith("_") or not importlib.util.find_spec(f"{package}.{name}"):
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return importlib.import_module(f"{package}.{name}")
+
+    def names() -> list[str]:
+        found = (each.name for each in pkgutil.iter_modules(module.__path__))
+        return sorted({*vars(module), *(name for name in found if not name.startswith("_"))})
+
+    return find, names
+
+
 def import_all() -> None:
     """Imports all that `import keras_attn` does elsewhere."""
     global _waits
@@ -90,5 +107,7 @@ def import_all() -> None:
 def _import_names(package: str) -> None:
     _waiting.remove(package)
     module: Any = sys.modules[package]
+    waiting = module.__getattr__
     importlib.reload(module)
-    del module.__getattr__, module.__dir__
+    if module.__getattr__ is waiting:
+        del module.__getattr__, module.__dir__

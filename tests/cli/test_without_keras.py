@@ -225,9 +225,12 @@ assert len(found) == 8 and all(each is found[0] for each in found)
         "import keras_attn; assert 'choose' in dir(keras_attn.weights)",
         "from keras_attn.weights import *; assert choose and Metadata",
         "import keras_attn; assert not hasattr(keras_attn.weights, 'chose')",
+        "import sys, keras_attn; assert 'keras_attn.export' not in sys.modules; "
+        "assert 'export' in dir(keras_attn) and keras_attn.export.export_saved_model",
+        "import keras_attn; assert not hasattr(keras_attn, 'exports')",
     ],
-    ids=["threads", "dir", "star", "unknown"],
+    ids=["threads", "dir", "star", "unknown", "room", "no_room"],
 )
-def test_weights_wait_until_they_are_asked_for(code):
+def test_what_waits_is_there_when_it_is_asked_for(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-500:]
