@@ -1,6 +1,6 @@
 """A local server with the wire contract of TF Serving, and its client."""
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from keras_attn import _startup
 
@@ -17,15 +17,19 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.serving.run import start_server as start_server
     from keras_attn.serving.server import Server as Server
 
+    if TYPE_CHECKING:
+        from keras_attn.serving import kit as kit
+
+    _room, __dir__ = _startup.rooms(__name__)
     _RENAMED = {"RunningServer": "Server"}  # until the next release
 
-    def __getattr__(name: str) -> NoReturn:
-        """Says what a renamed class is called now."""
+    def __getattr__(name: str) -> Any:
+        """A room, imported when it is asked for; or what a renamed class is called now."""
         if name in _RENAMED:
             # Of an AttributeError `from keras_attn.serving import ...` would drop the message.
             new = _RENAMED[name]
             raise ImportError(f"`{name}` is called `{new}` now: {__name__}.{new}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _room(name)
 
 else:
     __getattr__ = _startup.later(__name__)

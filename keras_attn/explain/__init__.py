@@ -1,5 +1,8 @@
 """Where a network looks: its attention, heat by gradients, gates by class, and pictures of them."""
 
+from typing import TYPE_CHECKING
+
+from keras_attn import _startup
 from keras_attn.explain.attention import attention_stages as attention_stages
 from keras_attn.explain.attention import channel_gates as channel_gates
 from keras_attn.explain.drawing.boxes import draw_boxes as draw_boxes
@@ -22,3 +25,8 @@ from keras_attn.explain.profiles import class_profiles as class_profiles
 from keras_attn.explain.profiles import draw_profiles as draw_profiles
 from keras_attn.explain.profiles import selectivity as selectivity
 from keras_attn.images import read_image as read_image
+
+if TYPE_CHECKING:
+    from keras_attn.explain import truth as truth
+else:
+    __getattr__, __dir__ = _startup.rooms(__name__)

@@ -13,5 +13,10 @@ if _startup.at_once(__name__) or TYPE_CHECKING:
     from keras_attn.training.placement.strategy import get_strategy as get_strategy
     from keras_attn.training.run_folder.runs import TrainResult as TrainResult
     from keras_attn.training.run_folder.runs import load_run as load_run
+
+    if TYPE_CHECKING:
+        from keras_attn.training import recipes as recipes
+    else:
+        __getattr__, __dir__ = _startup.rooms(__name__)
 else:
     __getattr__ = _startup.later(__name__)

@@ -227,9 +227,11 @@ assert len(found) == 8 and all(each is found[0] for each in found)
         "import keras_attn; assert not hasattr(keras_attn.weights, 'chose')",
         "import sys, keras_attn; assert 'keras_attn.export' not in sys.modules; "
         "assert 'export' in dir(keras_attn) and keras_attn.export.export_saved_model",
+        "import keras_attn as ka; assert ka.data.synthetic and ka.training.recipes.Recipe; "
+        "assert ka.explain.truth and ka.serving.kit.write_kit; assert 'kit' in dir(ka.serving)",
         "import keras_attn; assert not hasattr(keras_attn, 'exports')",
     ],
-    ids=["threads", "dir", "star", "unknown", "room", "no_room"],
+    ids=["threads", "dir", "star", "unknown", "room", "rooms_of_rooms", "no_room"],
 )
 def test_what_waits_is_there_when_it_is_asked_for(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
