@@ -114,6 +114,10 @@ def test_evaluation_gives_each_image_once_in_order():
     )
     alone = EvaluationSequence(data, 4, with_labels=False)[2]
     np.testing.assert_array_equal(alone, data.test.images[8:])
+    assert batches[0][0].dtype == np.float32
+    images, _ = EvaluationSequence(data, 4, for_device=True)[0]
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images, batches[0][0])
 
 
 def test_fit_takes_them():

@@ -77,6 +77,9 @@ def test_evaluation_gives_each_image_once_in_order(kind):
         assert images.dtype == np.float32 and labels.dtype == np.int64
         assert (images == labels[:, None, None, None] + 1).all()
     assert_same(batches(evaluation_batches(dataset, 4)), result)
+    for_device = batches(evaluation_batches(dataset, 4, for_device=True))
+    assert {images.dtype for images, _ in for_device} == {np.dtype("uint8")}
+    assert_same(for_device, result)
 
 
 @pytest.mark.parametrize("kind", [lambda d: d, as_stream])

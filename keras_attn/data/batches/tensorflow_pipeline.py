@@ -129,12 +129,16 @@ def prefetched(batches: tf.data.Dataset, device: str) -> tf.data.Dataset:
     return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=2))
 
 
-def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(
+    source: ImageDataset | Split, batch_size: int, *, for_device: bool = False
+) -> tf.data.Dataset:
     """Batches of each image once, in order and as it is; the last may be smaller.
 
     Args:
         source: Split, or data set, whose held-out images are taken.
         batch_size: Number of images in a batch.
+        for_device: Whether the images keep the data set's dtype, uint8 mostly: a quarter of the
+            bytes, of which the network makes numbers itself.
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)`: float32 `(B, H, W, C)` with values 0..255, and
@@ -156,8 +160,9 @@ def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data
     check_positive("batch_size", batch_size)
 
     @tf.autograph.experimental.do_not_convert
-    def as_float(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(images, tf.float32), tf.cast(labels, tf.int64)
+    def as_asked(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = images if for_device else tf.cast(images, tf.float32)
+        return images, tf.cast(labels, tf.int64)
 
     if isinstance(split, StreamSplit):
         batches = split.dataset.batch(batch_size)
@@ -167,7 +172,7 @@ def evaluation_batches(source: ImageDataset | Split, batch_size: int) -> tf.data
         gather = _gather(split)
         batches = tf.data.Dataset.range(len(split)).batch(batch_size)
         batches = batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
-    return _finished(batches.map(as_float, num_parallel_calls=tf.data.AUTOTUNE))
+    return _finished(batches.map(as_asked, num_parallel_calls=tf.data.AUTOTUNE))
 
 
 def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:

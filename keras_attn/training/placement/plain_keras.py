@@ -35,7 +35,7 @@ class PlainKeras(Placement):
 
     def validation_batches(self, dataset: ImageDataset, batch_size: int) -> EvaluationSequence:
         """The held-out images with their classes one-hot."""
-        return EvaluationSequence(dataset, batch_size)
+        return EvaluationSequence(dataset, batch_size, for_device=True)
 
     def fit(self, model: keras.Model, batches: Any, **options: Any) -> None:
         """Trains a model as `Model.fit` with these options does."""

@@ -82,7 +82,7 @@ class OneDevice(Placement):
 
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = self.sharding()
-        batches = evaluation_batches(dataset, batch_size).with_options(options)
+        batches = evaluation_batches(dataset, batch_size, for_device=True).with_options(options)
         classes = dataset.num_classes
         return batches.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
 

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_attn.data.augment import KERAS_LAYERS
-from keras_attn.data.augmentations import AUGMENTATIONS
-from keras_attn.data.batches.mixing import mixes_of
 from keras_attn.data.image_dataset import ImageDataset
 from keras_attn.training.placement.cluster import answers
 from keras_attn.training.placement.strategies.one_device import OneDevice
@@ -138,11 +136,11 @@ def check_asynchronous(config: TrainingConfig) -> None:
                 f"`{name}` must be {allowed} with parameter servers, whose workers don't wait for "
                 f"each other. Received: {name}={value!r}"
             )
-    if mixes_of(config.augment) or set(config.augment) & set(KERAS_LAYERS):
-        names = ", ".join((*KERAS_LAYERS, *mixes_of(AUGMENTATIONS)))
+    if set(config.augment) & set(KERAS_LAYERS):
         raise ValueError(
-            f"`augment` must be without {names} with parameter servers: what is Keras's can't be "
-            f"made there. Received: augment={config.augment!r}"
+            f"`augment` must be without {', '.join(KERAS_LAYERS)} with parameter servers: layers "
+            f"of Keras can't be made where a worker's batches are. Received: "
+            f"augment={config.augment!r}"
         )
     if config.mixed_precision == "float16":
         raise ValueError(
