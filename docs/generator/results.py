@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.accuracy.claims import compare, read_claims
 from benchmarks.accuracy.trainings import Training, read_queue
 from generator.markdown import ROOT, read_csv, table
 
@@ -117,6 +118,9 @@ def _trainings() -> str:
             "---\nhide: [toc]\n---\n\n# Trainings",
             TRAININGS.strip(),
             table(heading, cells, right=(3, 4, 5)),
+            "## What the papers say, and what we found",
+            CLAIMS.strip(),
+            _claims(done),
             "## Curves",
             "Accuracy by epoch: the line is that of the training images, the points that of the "
             "10,000 test images.",
@@ -131,10 +135,42 @@ Accuracy on the 10,000 test images of CIFAR-10 after the last epoch. The queue o
 `benchmarks/accuracy/queue.toml`, and `make results` goes on with it; what it has not come to is
 "not run". The papers' own numbers are of 160 and more epochs; no row here repeats their trainings.
 
-The papers say that Squeeze-and-Excitation and residual attention learning improve accuracy, and
-that masks make networks robust to noisy labels. The rows called "claim" ask just this. Each row
-called "study" changes one habit of fast training.
+The images are a JPEG copy of CIFAR-10, which costs accuracy: don't compare these numbers with ones
+that were measured on the original pixels.
+
+The rows called "claim" ask what the papers claim. Each row called "study" changes one habit of fast
+training. A row that was not run is run by
+
+    python -m benchmarks.accuracy.trainings --only NAME --data-dir FOLDER
+
+where NAME is a part of its name, and FOLDER where tensorflow-datasets has CIFAR-10 prepared.
 """
+
+
+CLAIMS = """
+The means over the seeds are compared by Welch's t-test, two-sided. "Not told apart" is a
+probability of 0.05 or more that the seeds alone make such a difference. With three seeds only large
+differences can be told apart, and after 10 epochs no network is at the end of its training: what we
+did not find, the papers may well have found.
+"""
+
+
+def _claims(done: dict[tuple[str, str, int], dict[str, str]]) -> str:
+    """A table of what the papers say and of what the finished trainings say."""
+    accuracies: dict[tuple[str, str], list[float]] = {}
+    for (name, model, _), row in done.items():
+        accuracies.setdefault((name, model), []).append(float(row["accuracy"]))
+    cells = []
+    for claim in read_claims():
+        paper = f"{'yes' if claim.answer else 'no'}, {claim.paper}"
+        found = compare(*(accuracies.get(side, []) for side in (claim.one, claim.other)))
+        if found is None:
+            cells.append((claim.asks, paper, "not run", "", ""))
+            continue
+        numbers = f"{found.difference:+.2f}", f"{found.probability:.2g}"
+        cells.append((claim.asks, paper, found.answer, *numbers))
+    heading = ("question", "the paper says", "we found", "difference in points", "p")
+    return table(heading, cells, right=(3, 4))
 
 
 def _value(value: Any) -> str:
