@@ -172,6 +172,7 @@ def collect(folder: Path) -> None:
 def run_all(trainings: list[Training], folder: Path, data_dir: str | None) -> int:
     """Runs each in a process of its own, and gives the number of those that failed."""
     failed = 0
+    fast = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ}  # see benchmarks/onednn.py
     for training in trainings:
         if (folder / "rows" / f"{training.slug}.json").is_file():
             continue
@@ -181,7 +182,7 @@ def run_all(trainings: list[Training], folder: Path, data_dir: str | None) -> in
         log = folder / "runs" / f"{training.slug}.log"
         log.parent.mkdir(exist_ok=True)
         with open(log, "a", encoding="utf-8") as out:
-            code = subprocess.run(command, stdout=out, stderr=out, check=False).returncode
+            code = subprocess.run(command, stdout=out, stderr=out, env=fast, check=False).returncode
         if code:
             failed += 1
             print(f"{training.slug}: failed with {code}, see {log}", flush=True)

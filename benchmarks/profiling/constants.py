@@ -4,16 +4,22 @@
         [--exports FOLDER] [--out constants.csv]
 
 Each network is exported twice, with its weights as variables and as constants, and both SavedModels
-are run in one process, by turns: by a session, as servers do, and as `tf.saved_model.load` calls
-them. Wall time and the processor's time of a call, medians, and the medians of the ratios of each
-round: below 1 constants are faster. `session_mib` is how much the process grew, at the most, by
-loading each into a session and its first call.
+are run in one process, by turns: by a session, as our server does; by the loader of TensorFlow's C
+library, as programs in C and C++ do; and as `tf.saved_model.load` calls them. Beside them ONNX
+Runtime and, where it is installed, OpenVINO run the same network's ONNX file. Wall time and the
+processor's time of a call, medians, and the medians of the ratios of each round: below 1 constants
+are faster, or a SavedModel is faster than that runtime. `session_mib` is how much the process grew,
+at the most, by loading each into a session and its first call. TF_ENABLE_ONEDNN_OPTS=0 and 1 choose
+TensorFlow's kernels.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import importlib.util
 import itertools
+import os
 import statistics
 import tempfile
 import time
@@ -28,11 +34,79 @@ import tensorflow as tf
 
 from benchmarks.measuring import median_ratio, peak_mib, save
 from keras_attn.applications import get_model
-from keras_attn.export import export_saved_model
+from keras_attn.export import export_onnx, export_saved_model
 from keras_attn.export.checks.loaders import signature_definitions
 from keras_attn.serving.models.session import ModelSession
 
 FORMS = {"variables": False, "constants": True}
+FLOAT = 1  # TF_FLOAT
+ONEDNN = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as it is")  # TensorFlow's kernels, see onednn.py
+
+
+class CSession:
+    """A SavedModel in the session that TensorFlow's C library makes of it.
+
+    Args:
+        path: Folder of a version.
+        inputs: Name of the input, such as `"image:0"`.
+        outputs: Names of the outputs.
+    """
+
+    class _Output(ctypes.Structure):
+        _fields_ = (("operation", ctypes.c_void_p), ("index", ctypes.c_int))
+
+    def __init__(self, path: Path, inputs: str, outputs: list[str]) -> None:
+        library = ctypes.CDLL(str(Path(tf.__file__).with_name("libtensorflow_cc.so.2")))
+        for name in ("NewStatus", "NewSessionOptions", "NewGraph", "LoadSessionFromSavedModel",
+                     "GraphOperationByName", "AllocateTensor", "TensorData"):  # fmt: skip
+            getattr(library, f"TF_{name}").restype = ctypes.c_void_p
+        library.TF_Message.restype = ctypes.c_char_p
+        self._library, self._status = library, ctypes.c_void_p(library.TF_NewStatus())
+        graph = ctypes.c_void_p(library.TF_NewGraph())
+        options = ctypes.c_void_p(library.TF_NewSessionOptions())
+        tags = (ctypes.c_char_p * 1)(b"serve")
+        self._session = ctypes.c_void_p(
+            library.TF_LoadSessionFromSavedModel(
+                options, None, str(path).encode(), tags, 1, graph, None, self._status
+            )
+        )
+        self._check()
+        self._inputs = (self._Output * 1)(self._place(graph, inputs))
+        self._outputs = (self._Output * len(outputs))(*(self._place(graph, x) for x in outputs))
+
+    def _check(self) -> None:
+        if self._library.TF_GetCode(self._status):
+            raise RuntimeError(self._library.TF_Message(self._status).decode())
+
+    def _place(self, graph: ctypes.c_void_p, name: str) -> CSession._Output:
+        operation, _, index = name.partition(":")
+        return self._Output(
+            self._library.TF_GraphOperationByName(graph, operation.encode()), index=int(index)
+        )
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """The first output, as float32 numbers in a row."""
+        library, dims = self._library, (ctypes.c_int64 * images.ndim)(*images.shape)
+        size = ctypes.c_size_t(images.nbytes)
+        tensor = ctypes.c_void_p(library.TF_AllocateTensor(FLOAT, dims, images.ndim, size))
+        data = ctypes.c_void_p(library.TF_TensorData(tensor))
+        ctypes.memmove(data, images.ctypes.data, images.nbytes)
+        count = len(self._outputs)
+        found = (ctypes.c_void_p * count)()
+        library.TF_SessionRun(
+            self._session, None, self._inputs, ctypes.byref(tensor), 1,
+            self._outputs, found, count, None, 0, None, self._status,
+        )  # fmt: skip
+        self._check()
+        library.TF_TensorByteSize.restype = ctypes.c_size_t
+        first = ctypes.c_void_p(found[0])
+        size = library.TF_TensorByteSize(first)
+        result = np.frombuffer(
+            ctypes.string_at(library.TF_TensorData(first), size), np.float32
+        ).copy()
+        for each in (tensor, *map(ctypes.c_void_p, found)):
+            library.TF_DeleteTensor(each)
+        return result
 
 
 def exports(name: str, folder: Path) -> dict[str, Path]:
@@ -48,7 +122,7 @@ def exports(name: str, folder: Path) -> dict[str, Path]:
 
 
 def runs_of(paths: dict[str, Path], images: np.ndarray) -> tuple[dict[Any, Callable], dict]:
-    """A call by each loader, and MiB of loading into a session."""
+    """A call by each loader, and MiB of loading into a session; all give the same numbers."""
     runs: dict[Any, Callable[[], Any]] = {}
     mib = {}
     for form, path in paths.items():
@@ -64,12 +138,43 @@ def runs_of(paths: dict[str, Path], images: np.ndarray) -> tuple[dict[Any, Calla
         mib[form] = peak_mib(load)[0]
     tensor = tf.constant(images)
     for form, path in paths.items():
+        signature = signature_definitions(path)["serving_default"]
+        first, outputs = next(iter(signature.outputs)), [o.name for o in signature.outputs.values()]
+        in_c = CSession(path, signature.inputs["image"].name, outputs)
+        runs["C library", form] = partial(in_c.run, images)
         loaded = tf.saved_model.load(str(path))
         call = loaded.signatures["serving_default"]
         runs["tf.saved_model.load", form] = partial(
             lambda call, loaded: call(image=tensor), call, loaded
         )
+        expected = np.ravel(call(image=tensor)[first])
+        bound = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(in_c.run(images), expected, rtol=0, atol=bound, err_msg=form)
+    runs |= other_runtimes(paths["variables"], images)
     return runs, mib
+
+
+def other_runtimes(path: Path, images: np.ndarray) -> dict[Any, Callable[[], Any]]:
+    """A call by ONNX Runtime and, where it is installed, by OpenVINO, of a SavedModel's network."""
+    import onnxruntime
+
+    file = path.parent.with_suffix(".onnx")
+    if not file.exists():
+        export_onnx(path, file)
+    cores = os.cpu_count() or 1
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    runs: dict[Any, Callable[[], Any]] = {
+        ("ONNX Runtime", ""): partial(session.run, None, {session.get_inputs()[0].name: images})
+    }
+    if importlib.util.find_spec("openvino"):
+        import openvino
+
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": cores}
+        request = openvino.Core().compile_model(str(file), "CPU", settings).create_infer_request()
+        runs["OpenVINO", ""] = partial(request.infer, [images])
+    return runs
 
 
 def measure(
@@ -83,21 +188,31 @@ def measure(
     cpu: dict[Any, list[float]] = {key: [] for key in runs}
     for turn in range(rounds + 2):
         for key, run in runs.items():
+            time.sleep(0.01)  # until another runtime's threads no longer wait by spinning
             start, used = time.perf_counter(), time.process_time()
             run()
             if turn > 1:
                 wall[key].append(1e3 * (time.perf_counter() - start))
                 cpu[key].append(1e3 * (time.process_time() - used))
     rows = []
-    for loader in dict.fromkeys(loader for loader, _ in runs):
-        row: dict[str, Any] = {"model": name, "batch": batch, "loader": loader}
+    others = [key for key in runs if not key[1]]
+    for loader in dict.fromkeys(loader for loader, form in runs if form):
+        row: dict[str, Any] = {"model": name, "batch": batch, "onednn": ONEDNN, "loader": loader}
         for what, times in (("wall", wall), ("cpu", cpu)):
             for form in FORMS:
                 row[f"{form}_{what}_ms"] = round(statistics.median(times[loader, form]), 1)
             pair = (times[loader, "constants"], times[loader, "variables"])
             row[f"{what}_ratio"] = median_ratio(*pair)
+        for other, form in itertools.product(others, FORMS):
+            row[f"{form} / {other[0]}"] = median_ratio(wall[loader, form], wall[other])
         if loader == "session" and is_first:
             row |= {f"{form}_session_mib": round(mib[form]) for form in FORMS}
+        rows.append(row)
+        print(*row.values(), flush=True)
+    for other in others:
+        row = {"model": name, "batch": batch, "onednn": ONEDNN, "loader": other[0]}
+        row["variables_wall_ms"] = round(statistics.median(wall[other]), 1)
+        row["variables_cpu_ms"] = round(statistics.median(cpu[other]), 1)
         rows.append(row)
         print(*row.values(), flush=True)
     return rows

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 
-from keras_attn.cli import main
+from keras_attn.cli import library, main
 from keras_attn.cli.inspection import checks
 
 
@@ -31,6 +33,19 @@ def test_checks_of_a_broken_installation(capsys, monkeypatch):
     monkeypatch.setattr(checks, "import_library", fails)
     assert main(["checks", "--json"]) == 1
     assert "libcudart" in json.loads(capsys.readouterr().out)["problem"]
+
+
+def test_a_training_has_onednn_s_kernels_unless_it_is_told(monkeypatch):
+    monkeypatch.setattr(library, "import_library", lambda: None)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    library.import_to_train()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    library.import_to_train()  # once Keras is there it is too late
+    assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
+    monkeypatch.delitem(sys.modules, "keras")
+    library.import_to_train()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
 
 
 def test_runs(tmp_path, capsys):

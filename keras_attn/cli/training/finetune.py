@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_attn._hints import did_you_mean
 from keras_attn.cli.arguments import EPOCHS, add_json, add_training, given_options
-from keras_attn.cli.library import import_library
+from keras_attn.cli.library import import_to_train
 from keras_attn.cli.output import (
     name_of_data,
     print_run,
@@ -96,7 +96,7 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    import_library()
+    import_to_train()
     from keras_attn import training
     from keras_attn.applications import get_model
     from keras_attn.classifiers.run_record import RunRecord

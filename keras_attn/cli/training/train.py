@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from keras_attn.cli.arguments import EPOCHS, add_json, add_training, given_options
-from keras_attn.cli.library import import_library
+from keras_attn.cli.library import import_to_train
 from keras_attn.cli.output import (
     name_of_data,
     print_run,
@@ -66,7 +66,7 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    import_library()
+    import_to_train()
     from keras_attn.applications import get_model
     from keras_attn.training.config import OPTIONS
     from keras_attn.training.placement.strategy import kind_of
