@@ -172,7 +172,7 @@ def collect(folder: Path) -> None:
 def run_all(trainings: list[Training], folder: Path, data_dir: str | None) -> int:
     """Runs each in a process of its own, and gives the number of those that failed."""
     failed = 0
-    fast = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ}  # see benchmarks/onednn.py
+    fast = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ}  # see benchmarks/profiling/onednn.py
     for training in trainings:
         if (folder / "rows" / f"{training.slug}.json").is_file():
             continue

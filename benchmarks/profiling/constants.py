@@ -16,7 +16,6 @@ TensorFlow's kernels.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import importlib.util
 import itertools
 import os
@@ -35,78 +34,13 @@ import tensorflow as tf
 from benchmarks.measuring import median_ratio, peak_mib, save
 from keras_attn.applications import get_model
 from keras_attn.export import export_onnx, export_saved_model
+from keras_attn.export.checks.cpp_loader import Session
 from keras_attn.export.checks.loaders import signature_definitions
 from keras_attn.serving.models.session import ModelSession
 
 FORMS = {"variables": False, "constants": True}
-FLOAT = 1  # TF_FLOAT
+LIBRARY = str(Path(tf.__file__).with_name("libtensorflow_cc.so.2"))
 ONEDNN = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as it is")  # TensorFlow's kernels, see onednn.py
-
-
-class CSession:
-    """A SavedModel in the session that TensorFlow's C library makes of it.
-
-    Args:
-        path: Folder of a version.
-        inputs: Name of the input, such as `"image:0"`.
-        outputs: Names of the outputs.
-    """
-
-    class _Output(ctypes.Structure):
-        _fields_ = (("operation", ctypes.c_void_p), ("index", ctypes.c_int))
-
-    def __init__(self, path: Path, inputs: str, outputs: list[str]) -> None:
-        library = ctypes.CDLL(str(Path(tf.__file__).with_name("libtensorflow_cc.so.2")))
-        for name in ("NewStatus", "NewSessionOptions", "NewGraph", "LoadSessionFromSavedModel",
-                     "GraphOperationByName", "AllocateTensor", "TensorData"):  # fmt: skip
-            getattr(library, f"TF_{name}").restype = ctypes.c_void_p
-        library.TF_Message.restype = ctypes.c_char_p
-        self._library, self._status = library, ctypes.c_void_p(library.TF_NewStatus())
-        graph = ctypes.c_void_p(library.TF_NewGraph())
-        options = ctypes.c_void_p(library.TF_NewSessionOptions())
-        tags = (ctypes.c_char_p * 1)(b"serve")
-        self._session = ctypes.c_void_p(
-            library.TF_LoadSessionFromSavedModel(
-                options, None, str(path).encode(), tags, 1, graph, None, self._status
-            )
-        )
-        self._check()
-        self._inputs = (self._Output * 1)(self._place(graph, inputs))
-        self._outputs = (self._Output * len(outputs))(*(self._place(graph, x) for x in outputs))
-
-    def _check(self) -> None:
-        if self._library.TF_GetCode(self._status):
-            raise RuntimeError(self._library.TF_Message(self._status).decode())
-
-    def _place(self, graph: ctypes.c_void_p, name: str) -> CSession._Output:
-        operation, _, index = name.partition(":")
-        return self._Output(
-            self._library.TF_GraphOperationByName(graph, operation.encode()), index=int(index)
-        )
-
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """The first output, as float32 numbers in a row."""
-        library, dims = self._library, (ctypes.c_int64 * images.ndim)(*images.shape)
-        size = ctypes.c_size_t(images.nbytes)
-        tensor = ctypes.c_void_p(library.TF_AllocateTensor(FLOAT, dims, images.ndim, size))
-        data = ctypes.c_void_p(library.TF_TensorData(tensor))
-        ctypes.memmove(data, images.ctypes.data, images.nbytes)
-        count = len(self._outputs)
-        found = (ctypes.c_void_p * count)()
-        library.TF_SessionRun(
-            self._session, None, self._inputs, ctypes.byref(tensor), 1,
-            self._outputs, found, count, None, 0, None, self._status,
-        )  # fmt: skip
-        self._check()
-        library.TF_TensorByteSize.restype = ctypes.c_size_t
-        first = ctypes.c_void_p(found[0])
-        size = library.TF_TensorByteSize(first)
-        result = np.frombuffer(
-            ctypes.string_at(library.TF_TensorData(first), size), np.float32
-        ).copy()
-        for each in (tensor, *map(ctypes.c_void_p, found)):
-            library.TF_DeleteTensor(each)
-        return result
 
 
 def exports(name: str, folder: Path) -> dict[str, Path]:
@@ -139,17 +73,19 @@ def runs_of(paths: dict[str, Path], images: np.ndarray) -> tuple[dict[Any, Calla
     tensor = tf.constant(images)
     for form, path in paths.items():
         signature = signature_definitions(path)["serving_default"]
-        first, outputs = next(iter(signature.outputs)), [o.name for o in signature.outputs.values()]
-        in_c = CSession(path, signature.inputs["image"].name, outputs)
-        runs["C library", form] = partial(in_c.run, images)
+        first, *_ = signature.outputs
+        feeds = {signature.inputs["image"].name: images}
+        fetches = [output.name for output in signature.outputs.values()]
+        in_c = partial(Session(LIBRARY, str(path)).run, feeds, fetches)
+        runs["C library", form] = in_c
         loaded = tf.saved_model.load(str(path))
         call = loaded.signatures["serving_default"]
         runs["tf.saved_model.load", form] = partial(
             lambda call, loaded: call(image=tensor), call, loaded
         )
-        expected = np.ravel(call(image=tensor)[first])
+        expected = call(image=tensor)[first].numpy()
         bound = 1e-5 * np.abs(expected).max()
-        np.testing.assert_allclose(in_c.run(images), expected, rtol=0, atol=bound, err_msg=form)
+        np.testing.assert_allclose(in_c()[0], expected, rtol=0, atol=bound, err_msg=form)
     runs |= other_runtimes(paths["variables"], images)
     return runs, mib
 

@@ -30,7 +30,7 @@ def import_to_train() -> None:
     """The same for a training: TensorFlow has its oneDNN kernels, unless the variable is set.
 
     It leaves them off on processors without AVX-512 VNNI, where a step takes half the time with
-    them, and a forward pass of one image far more (`benchmarks/onednn.py`).
+    them, and a forward pass of one image far more (`benchmarks/profiling/onednn.py`).
     """
     if "keras" not in sys.modules:  # else it is too late
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

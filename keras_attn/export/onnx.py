@@ -22,6 +22,23 @@ OPSETS = (17, 18)
 ERROR = " - ERROR - "  # in a line of tf2onnx's log
 AXES = ("batch", "height", "width")
 
+# tf2onnx copies the graph and all its weights before each of its passes, in case one fails: here
+# they are copied once. Without GNU's limits, what a pass gives back goes to the system each time.
+CONVERT = """
+import copy
+from tf2onnx import convert, optimizer
+by_copies = optimizer.optimize_graph
+def optimize_graph(graph, catch_errors=True, **options):
+    spare = copy.deepcopy(graph)
+    try:
+        return by_copies(graph, False, **options)
+    except Exception:
+        return by_copies(spare, catch_errors, **options)
+optimizer.optimize_graph = optimize_graph
+convert.main()
+"""
+LIMITS = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+
 
 def export_onnx(
     saved_model: str | os.PathLike[str],
@@ -84,9 +101,9 @@ def export_onnx(
 
 def _convert(folder: pathlib.Path, path: pathlib.Path, opset: int) -> None:
     """In a process of its own, as tf2onnx changes TensorFlow's global state, and logs."""
-    command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(folder)]
+    command = [sys.executable, "-c", CONVERT, "--saved-model", str(folder)]
     command += ["--signature_def", DEFAULT, "--opset", str(opset), "--output", str(path)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**LIMITS, **os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     lines = done.stderr.strip().splitlines()
     errors = [line.partition(ERROR)[2] for line in lines if ERROR in line]

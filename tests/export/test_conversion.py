@@ -227,6 +227,24 @@ def test_other_numbers_leave_nothing_and_keep_what_was(
     assert path.read_text() == "old"
 
 
+BROKEN = """
+from tf2onnx import optimizer
+class Broken:
+    def optimize(self, graph, iteration):
+        graph.reset_nodes([])
+        raise ValueError("broken")
+optimizer._optimizers["broken"] = Broken
+"""
+
+
+@pytest.mark.thorough
+def test_a_pass_of_tf2onnx_that_fails_is_left_out(saved_model, conversions, tmp_path, monkeypatch):
+    conversions.clear()
+    monkeypatch.setattr(onnx_export, "CONVERT", BROKEN + onnx_export.CONVERT)
+    export_onnx(saved_model, tmp_path / "net.onnx")
+    conversions.clear()
+
+
 @pytest.mark.slow
 def test_an_operation_that_onnx_has_not(tmp_path, capfd, one_loader):
     """tf2onnx logs it, and says that it was successful."""

@@ -1,6 +1,6 @@
 """Training steps and forward passes with TensorFlow's oneDNN kernels, and without.
 
-    python benchmarks/onednn.py [--rounds 9] [--out onednn.csv]
+    python -m benchmarks.profiling.onednn [--rounds 9] [--out onednn.csv]
 
 TensorFlow chooses them when it is imported: `TF_ENABLE_ONEDNN_OPTS`, and without that whether the
 processor has AVX-512 VNNI or better. So each side is a process of its own, and the two work by
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import median_ratio, save
+from benchmarks.measuring import median_ratio, save
 
 STEPS = ("resnet20_cifar", "se_resnet20_cifar", "aa_resnet20_cifar", "residual_attention56_cifar")
 PASSES = ("resnet50", "se_resnet50", "aa_resnet50")
@@ -59,7 +59,7 @@ def work() -> None:
 def side(setting: str) -> Any:
     """A process with the kernels, `"1"`, or without, `"0"`."""
     return subprocess.Popen(
-        [sys.executable, __file__, "--work"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "benchmarks.profiling.onednn", "--work"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True, env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": setting},
     )  # fmt: skip
 
