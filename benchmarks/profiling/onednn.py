@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from benchmarks.measuring import median_ratio, save
 
 STEPS = ("resnet20_cifar", "se_resnet20_cifar", "aa_resnet20_cifar", "residual_attention56_cifar")
@@ -59,8 +60,9 @@ def work() -> None:
 def side(setting: str) -> Any:
     """A process with the kernels, `"1"`, or without, `"0"`."""
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.profiling.onednn", "--work"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True, env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": setting},
+        [sys.executable, "-m", "benchmarks.profiling.onednn", "--work"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": setting},
     )  # fmt: skip
 
 
