@@ -85,8 +85,8 @@ def _is_number(text: str) -> bool:
 
 
 def _short(text: str) -> str:
-    """A number in at most four digits behind the point."""
-    if not _is_number(text) or "." not in text:
+    """A number in at most four digits behind the point; a small one as it is."""
+    if not _is_number(text) or "." not in text or 0 < abs(float(text)) < 1e-3:
         return text
     return f"{float(text):.4f}".rstrip("0").rstrip(".")
 
