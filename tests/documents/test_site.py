@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import os
 import re
@@ -37,6 +38,13 @@ def test_pages(site):
     for name, network in NETWORKS.items():
         assert f"<code>{name}</code>" in networks
         assert f'.{network.constructor}"' in networks  # where its signature stands
+
+
+def test_a_small_difference_is_not_shown_as_none(site):
+    with open(ROOT / "benchmarks/results/kinds.csv", encoding="utf-8", newline="") as file:
+        small = {row["torch"] for row in csv.DictReader(file) if "e-0" in row["torch"]}
+    page = (site / "results" / "kinds.html").read_text(encoding="utf-8")
+    assert small and all(f">{number}<" in page for number in small)
 
 
 def test_nothing_comes_from_elsewhere(site):
