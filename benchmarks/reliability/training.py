@@ -195,8 +195,7 @@ def _compared(out: Path, reference: Path, epochs: int = EPOCHS) -> str:
         return f"wrong: {record['metrics']}, undisturbed {of_reference['metrics']}"
     if len((out / "history.csv").read_text().splitlines()) != epochs + 1:
         return "lost: epochs of history.csv"
-    names = sorted(path.name for path in out.iterdir())
-    whole = ["history.csv", "model.keras", "plots", "run.json"]
+    names, whole = (sorted(path.name for path in each.iterdir()) for each in (out, reference))
     return "" if names == whole else f"lost or left: {names}"
 
 

@@ -160,6 +160,8 @@ def die_writing(epoch: int) -> None:
 
 def main(how: str, value: str, *arguments: str) -> int:
     """What the process does."""
+    # As the command has it, for which it is too late: Keras is imported here.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from keras_attn.cli import main as keras_attn
 
     if how == "die-writing":
