@@ -28,7 +28,7 @@ class Claim:
         paper: Authors, conference and year.
         answer: The paper's answer.
         one: Training and network that might be ahead.
-        other: Those that it is compared with.
+        other: Training and network that it is compared with.
     """
 
     asks: str
@@ -44,7 +44,7 @@ class Finding:
 
     Attributes:
         difference: Mean accuracy of the one, less that of the other; in points of percent.
-        probability: That of a difference so great by chance, by Welch's t-test.
+        probability: How likely chance makes a difference so great, by Welch's t-test.
     """
 
     difference: float

@@ -26,17 +26,6 @@ _START_UP = re.compile(
 )
 
 
-def import_to_train() -> None:
-    """The same for a training: TensorFlow has its oneDNN kernels, unless the variable is set.
-
-    It leaves them off on processors without AVX-512 VNNI, where a step takes half the time with
-    them, and a forward pass of one image far more (`benchmarks/profiling/onednn.py`).
-    """
-    if "keras" not in sys.modules:  # else it is too late
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    import_library()
-
-
 def import_library() -> None:
     """Imports all of keras_attn, which registers its layers, with Keras and its backend."""
     if "keras" in sys.modules:
@@ -46,6 +35,17 @@ def import_library() -> None:
     with stage("importing Keras") as said:
         _startup.import_all()
         said(_described())
+
+
+def import_to_train() -> None:
+    """Imports the library for a training: with TensorFlow's oneDNN kernels, unless told otherwise.
+
+    TensorFlow leaves them off on processors without AVX-512 VNNI, where a step takes half the time
+    with them, and a forward pass of one image far more (`benchmarks/profiling/onednn.py`).
+    """
+    if "keras" not in sys.modules:  # else it is too late
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    import_library()
 
 
 def _described() -> str:

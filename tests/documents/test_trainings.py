@@ -15,7 +15,8 @@ QUEUE = {(each.name, each.model): each for each in read_queue()}
 def test_a_training_of_the_queue_can_be_run(name):
     training = QUEUE[name]
     Recipe.of({"model": training.model, **training.recipe})
-    MODELS[training.model](weights=None, **training.recipe["model_options"])
+    model = MODELS[training.model](weights=None, **training.recipe["model_options"])
+    assert model.output_shape == (None, 10)
 
 
 def test_each_claim_asks_two_trainings_of_several_seeds():

@@ -216,8 +216,8 @@ class EvaluationSequence(keras.utils.PyDataset):
             index: Number of the batch, from 0 to `len(self) - 1`.
 
         Returns:
-            Images, float32 `(B, H, W, C)` with values 0..255; or a pair of them and their
-            classes one-hot, float32 `(B, classes)`.
+            Images, `(B, H, W, C)` with values 0..255, float32 unless `for_device`; or a pair of
+            them and their classes one-hot, float32 `(B, classes)`.
         """
         _check_index(index, len(self))
         end = min((index + 1) * self._batch_size, len(self._split))

@@ -141,8 +141,8 @@ def evaluation_batches(
             bytes, of which the network makes numbers itself.
 
     Returns:
-        A `tf.data.Dataset` of `(images, labels)`: float32 `(B, H, W, C)` with values 0..255, and
-        int64 `(B,)`.
+        A `tf.data.Dataset` of `(images, labels)`: `(B, H, W, C)` with values 0..255, float32 unless
+        `for_device`, and int64 `(B,)`.
 
     Raises:
         ValueError: If an argument is wrong.
