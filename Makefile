@@ -35,7 +35,7 @@ $(READY): pyproject.toml
 	@$(BIN)/python $(PIP) $(EDITABLE) ".[all,test]"
 	@touch $@
 
-demo: $(READY)  ## train on real digits, export, serve, predict, draw the attention
+demo: $(READY)  ## train on real digits, export, serve, predict, draw the attention; serve a shipped network
 	@$(BIN)/keras-attn demo --out demo
 
 lint: $(READY)  ## ruff, mypy and pyright

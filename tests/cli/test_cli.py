@@ -515,8 +515,9 @@ def test_the_demo_goes_the_whole_way(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "demo"), "--epochs", "2"]) == 0
     printed = capsys.readouterr().out
     assert "6. Drew the attention mask over the image" in printed
+    assert "8. Asked its server about horse.png: it says horse with probability" in printed
     listed = [Path(line.strip()) for line in printed.split("The files:\n")[1].splitlines()]
-    assert len(listed) == 6
+    assert len(listed) == 7
     assert all(path.exists() for path in listed)
     with Image.open(tmp_path / "demo" / "attention.png") as picture:
         assert picture.width > 700
@@ -529,6 +530,12 @@ def test_the_demo_says_what_went_wrong(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert main(["demo", "--out", str(tmp_path / "file")]) == 1
     assert "error: `--out` must be in a folder" in capsys.readouterr().err
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out), "--photograph", str(tmp_path / "none.jpg")]) == 1
+    assert "error: `--photograph` must be a file" in capsys.readouterr().err
+    assert main(["demo", "--out", str(out), "--photograph", str(tmp_path / "file")]) == 1
+    assert "must be an image that Pillow reads" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_json_for_programs(run_folder, image_file, capsys):

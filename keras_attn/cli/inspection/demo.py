@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from keras_attn.cli.library import import_library
-from keras_attn.cli.paths import check_out_folder
+from keras_attn.cli.paths import check_file, check_out_folder
 
-HELP = "Train on scikit-learn's digits, export, serve, ask the server, and draw the attention."
+HELP = "Train on digits, export, serve, ask, draw; then serve a network that comes with weights."
 EXAMPLE = "keras-attn demo --out demo"
 
 
@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="Seed of the weights and of the order of the images. Default: %(default)s.",
     )
+    parser.add_argument(
+        "--photograph",
+        metavar="FILE",
+        help="A photograph of an airplane, automobile, bird, cat, deer, dog, frog, horse, ship or "
+        "truck, for the second example. Default: a test image of CIFAR-10.",
+    )
 
 
 def check(args: argparse.Namespace) -> None:
@@ -42,6 +48,8 @@ def check(args: argparse.Namespace) -> None:
 
     TrainingConfig(epochs=args.epochs, seed=args.seed)
     check_out_folder(args.out)
+    if args.photograph is not None:
+        check_file("photograph", args.photograph)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,4 +57,5 @@ def run(args: argparse.Namespace) -> None:
     import_library()
     from keras_attn import demo
 
-    demo.run(Path(args.out), args.epochs, args.seed)
+    photograph = Path(args.photograph or demo.PHOTOGRAPH)
+    demo.run(Path(args.out), args.epochs, args.seed, photograph=photograph)

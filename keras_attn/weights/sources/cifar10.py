@@ -12,7 +12,8 @@ beside it, with these keys:
     class_names                in the order of the outputs
     preprocessing              {"mean": [...], "std": [...], "range": [0, 1], "size": 32}
 
-A constructor with other arguments than a record's has no such weights.
+A constructor with other arguments than a record's has no such weights. `horse.png` is the fifth
+of the test images.
 """
 
 from __future__ import annotations
