@@ -20,6 +20,7 @@ median, and the median of the ratios of each round. Above 1 an idea is slower.
     bfloat16     both products of bfloat16 numbers, the softmax in float32: faster where a processor
                  has them, and not as exact
     folded       the output's projection inside the values: (H W, dv) of each head, summed
+    convolved    keys, queries and values by a 1x1 convolution, where the layer has a product
     chunks_N     N KiB of logits at a time, where the layer takes 20 MiB
     whole        the full map at once
 """
@@ -45,9 +46,11 @@ from keras_attn.layers.self_attention.relative_positions import (
 from keras_attn.layers.self_attention.self_attention_2d import split_heads
 
 HEADS, KEY_DIM = 8, 20
+# Map -> a head's values, and the channels that the projection takes, of AA-ResNet-50.
 VALUE_DIMS = {"7x7": 6, "14x14": 3, "28x28": 1}
+CHANNELS = {"7x7": 512, "14x14": 256, "28x28": 128}
 PASSES = ("forward", "step")
-Attend = Callable[[SelfAttention2D, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+Attend = Callable[..., tf.Tensor]  # of a layer and its queries, keys and values, or its input
 
 
 def here(layer: SelfAttention2D, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
@@ -226,11 +229,24 @@ def projected(layer: SelfAttention2D, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) 
 PROJECTED: dict[str, Attend] = {"projected": projected, "folded": folded}
 
 
+def multiplied(layer: SelfAttention2D, x: tf.Tensor) -> tf.Tensor:
+    """The layer's own projection to keys, queries and values."""
+    return tf.matmul(x, layer.kqv_kernel.value)
+
+
+def convolved(layer: SelfAttention2D, x: tf.Tensor) -> tf.Tensor:
+    """The same numbers."""
+    return tf.nn.conv2d(x, layer.kqv_kernel.value[None, None], 1, "VALID")
+
+
+PROJECTIONS: dict[str, Attend] = {"multiplied": multiplied, "convolved": convolved}
+
+
 def layer_of(size: str) -> SelfAttention2D:
     """The layer, with fixed weights."""
     side, depth = int(size.split("x")[0]), HEADS * VALUE_DIMS[size]
     layer = SelfAttention2D(num_heads=HEADS, key_depth=HEADS * KEY_DIM, value_depth=depth)
-    layer.build((None, side, side, 64))
+    layer.build((None, side, side, CHANNELS[size]))
     rng = np.random.default_rng(0)
     layer.set_weights([rng.normal(0, 0.1, w.shape) for w in layer.weights])
     return layer
@@ -239,12 +255,13 @@ def layer_of(size: str) -> SelfAttention2D:
 def graphs(attend: Attend, size: str, inputs: list[tf.Tensor]) -> dict[str, Any]:
     """The forward pass and the training step."""
     layer = layer_of(size)
+    weights = _tables(layer) if len(inputs) > 1 else (layer.kqv_kernel.value,)
 
     def step(*inputs: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = attend(layer, *inputs)
-        return tape.gradient(outputs, [*inputs, *_tables(layer)], output_gradients=outputs)
+        return tape.gradient(outputs, [*inputs, *weights], output_gradients=outputs)
 
     functions = {"forward": lambda *inputs: attend(layer, *inputs), "step": step}
     return {
@@ -268,10 +285,11 @@ def cpu_by_turns(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, l
 def compare(ideas: dict[str, Attend], size: str, batch: int, rounds: int) -> list[dict[str, Any]]:
     """The rows of one case; the first idea is what the others are compared with."""
     side, rng = int(size.split("x")[0]), np.random.default_rng(1)
-    dims = (KEY_DIM, KEY_DIM, VALUE_DIMS[size])
+    depths = [HEADS * dim for dim in (KEY_DIM, KEY_DIM, VALUE_DIMS[size])]
+    if ideas is PROJECTIONS:
+        depths = [CHANNELS[size]]
     inputs = [
-        tf.constant(rng.normal(0, 0.5, (batch, side, side, HEADS * dim)), tf.float32)
-        for dim in dims
+        tf.constant(rng.normal(0, 0.5, (batch, side, side, depth)), tf.float32) for depth in depths
     ]
     made = {name: graphs(attend, size, inputs) for name, attend in ideas.items()}
     first, rows = next(iter(ideas)), []
@@ -319,7 +337,7 @@ def main() -> None:
             few = {name: IDEAS[name] for name in dict.fromkeys(["here", *arguments.only])}
             if size != "28x28":  # the whole map is what the layer takes there
                 few = {k: v for k, v in few.items() if not k.startswith(("chunks", "whole"))}
-            for ideas in (few, PROJECTED):
+            for ideas in (few, PROJECTED, PROJECTIONS):
                 rows += compare(ideas, size, batch, arguments.rounds)
     if arguments.out:
         save(arguments.out, rows, "keras", "tensorflow")
