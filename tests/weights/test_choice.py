@@ -256,6 +256,7 @@ def cifar10(tmp_path, monkeypatch):
         "recipe": "cifar10_se_resnet20",
         "command": "keras-attn train",
         "accuracy": 12.5,
+        "calibration_error": 0.31,
         "images": 100,
         "epochs": 1,
         "seed": 0,
@@ -283,7 +284,8 @@ def test_cifar10(cifar10, monkeypatch):
         np.testing.assert_array_equal(old, new)
     metadata = get_metadata(model)
     assert metadata.tag == "cifar10/se_resnet8" and metadata.top1 == 12.5
-    assert metadata.labels == tuple(record["class_names"]) and "seed: 0" in metadata.note
+    assert metadata.labels == tuple(record["class_names"])
+    assert "calibration error: 0.31; recipe: cifar10_se_resnet20" in metadata.note
     by_tag = CIFARResNet(8, weights="cifar10/se_resnet8")
     assert len(by_tag.weights) == len(trained.weights)
     for arguments in ({"depth": 8}, {"depth": 14, "attention": "se"}):

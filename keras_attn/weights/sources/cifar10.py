@@ -7,6 +7,7 @@ beside it, with these keys:
     sha256                     of the file
     recipe, command            how it was trained
     accuracy                   on CIFAR-10's test images, in percent
+    calibration_error          there, expected over 15 bins (Guo et al., ICML 2017), 0 to 1
     images, epochs, seed       how much it saw
     hardware, date
     class_names                in the order of the outputs
@@ -27,6 +28,7 @@ from keras_attn.weights.metadata import Metadata, RemoteFile
 from keras_attn.weights.sources.weight_set import WeightSet
 
 FOLDER = Path(__file__).parent.parent / "cifar10"
+NOTED = ("calibration_error", "recipe", "images", "epochs", "seed", "command")
 
 
 def read_record(path: Path) -> WeightSet:
@@ -43,7 +45,7 @@ def read_record(path: Path) -> WeightSet:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        trained = {key: record[key] for key in ("recipe", "images", "epochs", "seed", "command")}
+        noted = {key.replace("_", " "): record[key] for key in NOTED}
         preprocessing: dict[str, Any] = record["preprocessing"]
         metadata = Metadata(
             f"cifar10/{path.stem}",
@@ -60,7 +62,7 @@ def read_record(path: Path) -> WeightSet:
             std=tuple(preprocessing["std"]),
             labels=tuple(record["class_names"]),
             sha256=record["sha256"],
-            note="; ".join(f"{key}: {value}" for key, value in trained.items()),
+            note="; ".join(f"{key}: {value}" for key, value in noted.items()),
         )
         arguments = dict(record["arguments"])
         weights = path.with_name(f"{path.stem}.weights.h5")
