@@ -16,8 +16,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import gc
-import os
-import platform
 import re
 import statistics
 import subprocess
@@ -29,7 +27,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from measuring import peak_mib
+from measuring import hardware, peak_mib
 
 from keras_attn.applications import ResNet50
 from keras_attn.cost.attention import AttentionCost, attention_cells, read_attention_costs
@@ -160,11 +158,11 @@ def main() -> None:
         costs = kept(costs, before, is_measured=bool(arguments.rounds))
     else:
         runs = []
-    hardware = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     measured = f"batch {arguments.batch}, medians of {arguments.rounds} rounds"
     run = (
-        f"{' '.join(sys.argv)}; {datetime.date.today()}; {hardware}; tensorflow {tf.__version__}, "
-        f"keras {keras.__version__}; {measured if arguments.rounds else 'counted'}"
+        f"{' '.join(sys.argv)}; {datetime.date.today()}; {hardware()}; "
+        f"tensorflow {tf.__version__}, keras {keras.__version__}; "
+        f"{measured if arguments.rounds else 'counted'}"
     )
     write_attention_costs(costs, arguments.out, "; times: ".join([run, *runs]))
     for row in attention_cells(arguments.out):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import os
 import platform
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ import sys
 import time
 
 import keras
+from measuring import hardware
 
 from keras_attn.applications import MODELS
 
@@ -56,9 +56,8 @@ def main() -> None:
             entry()
             rows.append((name, time.perf_counter() - start))
             print(f"{name:34} {rows[-1][1]:6.2f} s", flush=True)
-    hardware = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     with open(arguments.out, "w", newline="", encoding="utf-8") as file:
-        file.write(f"# {' '.join(sys.argv)}; {datetime.date.today()}; {hardware}; ")
+        file.write(f"# {' '.join(sys.argv)}; {datetime.date.today()}; {hardware()}; ")
         file.write(f"Python {platform.python_version()}, keras {keras.__version__}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["what", "seconds"])

@@ -16,6 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+# The first that a processor has counts.
+VECTORS = {
+    "avx512_bf16": "AVX-512 with bfloat16",
+    "avx512_vnni": "AVX-512 with VNNI",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+}
+
 
 def seconds_by_turns(
     runs: Mapping[Any, Callable[[], Any]], rounds: int, before: int = 0
@@ -68,8 +76,19 @@ def _status_kib(key: str) -> int:
 
 
 def hardware() -> str:
-    """The processor and how many cores there are."""
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
+    """The processor, what TensorFlow chooses its kernels by, and how many cores there are.
+
+    Such as `AMD EPYC, AVX-512 with bfloat16, 2 CPU cores`.
+    """
+    told: dict[str, str] = {}
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        pairs = (line.partition(":") for line in lines)
+        told = {key.strip(): value.strip() for key, _, value in pairs}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    flags = told.get("flags", "").split()
+    vectors = [title for flag, title in VECTORS.items() if flag in flags][:1]
+    return ", ".join([name, *vectors, f"{os.cpu_count()} CPU cores"])
 
 
 def commit() -> str:

@@ -20,11 +20,12 @@ import csv
 import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from benchmarks import measuring
 
 RESULTS = Path(__file__).parents[1] / "results" / "cifar10.csv"
 # name: network in `keras_attn.applications.MODELS`, its further arguments, those of the data
@@ -93,15 +94,11 @@ def environment() -> dict[str, str]:
     import keras
     import tensorflow as tf
 
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True, text=True, cwd=Path(__file__).parent,
-    )  # fmt: skip
     return {
-        "commit": commit.stdout.strip(),
+        "commit": measuring.commit(),
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
-        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+        "hardware": measuring.hardware(),
         "date": datetime.date.today().isoformat(),
     }
 
