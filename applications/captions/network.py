@@ -41,10 +41,10 @@ def ShowAttendTell(
         max_length: Number T of tokens of the captions that it is trained with, the end included.
         input_shape: (H, W, C) of the images, where the backbone takes any size.
         doubly_stochastic: See `Captioner`, as for `entropy`.
-        entropy: Of hard attention alone.
-        words: What each token stands for, as `TextVectorization.get_vocabulary` gives it; kept with
-            the model, which then writes sentences, as its export does. A word that isn't among them
-            is token 1.
+        entropy: Weight of the entropy of a hard attention in the loss.
+        words: The words that the tokens stand for, as `TextVectorization.get_vocabulary` gives
+            them; kept with the model, which then writes sentences, as its export does. A word that
+            isn't among them is token 1.
         name: The model's name.
         **decoder: Options of `CaptionDecoder`, such as `units` and `mode`.
 

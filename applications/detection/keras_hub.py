@@ -44,8 +44,8 @@ def detector_of(
         input_shape: (H, W, C), where the model takes any size.
         score_threshold: See `BoxDecoder`, as for `iou_threshold` and `max_boxes`; by default those
             of the model's `prediction_decoder`.
-        iou_threshold: Of the decoder.
-        max_boxes: Of the decoder.
+        iou_threshold: The greatest part of their union that two boxes may share.
+        max_boxes: The most boxes that are told of an image.
         class_names: Names of the classes.
         name: The network's name.
 

@@ -29,7 +29,7 @@ class ScaleClassifier(keras.Model):
 
     Args:
         *args: Inputs and outputs, as `keras.Model` takes them.
-        margin: That of `PairwiseRankingLoss`.
+        margin: Margin of `PairwiseRankingLoss`.
         **kwargs: Arguments of `keras.Model`.
 
     Attributes:

@@ -52,7 +52,7 @@ def RACNN(
         min_half: The least half side of a box, as a part of what the scale sees.
         sharpness: See `AttentionZoom`, as for `sharpness_units`; the paper has 10.
         sharpness_units: `"pixels"` or `"boxes"`.
-        margin: That of the loss that has each scale be surer than the one before it.
+        margin: By how much each scale is to be surer than the one before it; of the loss.
         name: The model's name.
 
     Returns:

@@ -71,8 +71,8 @@ def explain(
         query: `(row, column)` in the self-attention map, see
             `keras_attn.layers.attention_by_place`.
         class_names: The names of the classes.
-        pixels: What is drawn, values 0..255, where the model takes other values than pixels: as
-            `image` is.
+        pixels: The image to draw, values 0..255, where the model takes other values than pixels;
+            of `image`'s shape.
         **options: See `heat_maps`.
 
     Returns:

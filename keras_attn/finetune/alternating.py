@@ -86,7 +86,8 @@ def alternate(
         images: (N, H, W, C), as the model takes them.
         labels: (N,), numbers of the classes.
         folder: Folder for the file `alternating.npz`; it is made where it is missing.
-        optimizer: What `keras.optimizers.get` takes: of the pre-training and of each turn.
+        optimizer: Optimizer of the pre-training and of each turn: whatever `keras.optimizers.get`
+            takes.
         turns: How long, and the rest; see `Turns`.
 
     Returns:

@@ -36,15 +36,15 @@ class AdditiveSpatialAttention(LayerOfParts):
 
     Args:
         units: Width of the hidden layer that compares features with the state.
-        activation: That of the hidden layer.
+        activation: Activation of the hidden layer.
         mode: `"soft"`; `"hard"`; or, to compare with, `"uniform"`, where alpha weighs all alike.
         gate: What beta is: `"scalar"`, one for all features, as the paper has it; `"vector"`, one
             for each; `None` for none.
         expectation_rate: Probability with which a hard training step is a soft one.
         temperature: Divides e; the smaller it is, the harder looks a soft attention.
         seed: Seed of the places that are drawn.
-        data_format: Of a map: `"channels_last"` or `"channels_first"`; `None` takes Keras's global
-            setting.
+        data_format: Where a map has its channels: `"channels_last"` or `"channels_first"`; `None`
+            takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:

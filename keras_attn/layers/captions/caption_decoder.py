@@ -62,16 +62,16 @@ class CaptionDecoder(LayerOfParts):
         vocabulary_size: Number V of tokens, those two included.
         embedding_dim: Width of the embedding.
         units: Width of the LSTM.
-        attention_units: See `AdditiveSpatialAttention`'s `units`, and there `activation`, `mode`,
-            `gate`, `expectation_rate`, `temperature`, `seed` and `data_format`.
-        activation: Of the attention's hidden layer.
+        attention_units: Width of the attention's hidden layer. What follows but `dropout` is
+            explained at `AdditiveSpatialAttention`.
+        activation: Activation of the attention's hidden layer.
         mode: `"soft"`, `"hard"` or `"uniform"`.
         gate: `"scalar"`, `"vector"` or `None`.
         dropout: Rate on h_t before the output, and on the output's hidden layer.
-        expectation_rate: Of hard attention.
-        temperature: Of the softmax over places.
-        seed: Of the places that are drawn, and of dropout.
-        data_format: Of the map.
+        expectation_rate: Probability with which a hard training step is a soft one.
+        temperature: Divides the logits of the softmax over places.
+        seed: Seed of the places that are drawn, and of dropout.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's global setting.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:

@@ -33,8 +33,8 @@ class BoxDecoder(keras.layers.Layer):
 
     Args:
         score_threshold: The least probability of a box that is told.
-        iou_threshold: Of two boxes that share more than this part of their union the likelier one
-            is told, whatever their classes.
+        iou_threshold: The greatest part of their union that two boxes may share; of two that share
+            more only the likelier one is told, whatever their classes.
         max_boxes: The most boxes that are told of an image.
         **kwargs: Arguments of `keras.layers.Layer`.
 
