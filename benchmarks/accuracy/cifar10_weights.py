@@ -1,6 +1,6 @@
 """Makes the weights that come with the package from runs of `keras-attn train`, or of the queue.
 
-    keras-attn train --recipe cifar10_aa_resnet20 --data-dir FOLDER --epochs 4 --out RUN
+    keras-attn train --recipe cifar10_aa_resnet20 --data-dir FOLDER --epochs 20 --out RUN
     python -m benchmarks.accuracy.cifar10_weights --data-dir FOLDER RUN [RUN ...]
     python -m benchmarks.accuracy.cifar10_weights --data-dir FOLDER --again
 
