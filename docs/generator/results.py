@@ -12,7 +12,8 @@ from benchmarks.accuracy.claims import compare, read_claims
 from benchmarks.accuracy.trainings import Training, read_queue
 from generator.markdown import ROOT, read_csv, table
 
-# Columns that say how a row was measured; they stand below the table.
+# Columns that say how a row was measured; they stand below the table, the hardware in it where
+# rows differ there.
 RUN = ("command", "versions", "keras", "tensorflow", "hardware", "date", "commit")
 
 
@@ -51,7 +52,8 @@ LIMITS = """
 
 def _page(name: str, about: dict[str, Any]) -> str:
     rows = read_csv(f"benchmarks/results/{name}.csv")
-    columns = [key for key in rows[0] if key not in RUN and any(row[key] for row in rows)]
+    below = RUN if len({row["hardware"] for row in rows}) == 1 else set(RUN) - {"hardware"}
+    columns = [key for key in rows[0] if key not in below and any(row[key] for row in rows)]
     cells = [[_short(row[key]) for key in columns] for row in rows]
     right = [i for i, key in enumerate(columns) if all(_is_number(row[key]) for row in rows)]
     heading = [key.replace("_", " ") for key in columns]
