@@ -52,7 +52,7 @@ def RACNN(
         min_half: The least half side of a box, as a part of what the scale sees.
         sharpness: See `AttentionZoom`, as for `sharpness_units`; the paper has 10.
         sharpness_units: `"pixels"` or `"boxes"`.
-        margin: By how much each scale is to be surer than the one before it; of the loss.
+        margin: By how much the loss asks each scale to be surer than the one before it.
         name: The model's name.
 
     Returns:

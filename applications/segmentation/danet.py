@@ -37,7 +37,7 @@ def DANet(
         backbone: See `FCN`; the paper's has `output_stride=8`.
         classes: Number of classes K, the ground among them.
         filters: Filters of the branches; by default a quarter of the features'.
-        ratio: Channels over those of the position attention's queries and keys.
+        ratio: Reduction r of the position attention: queries and keys have `C // r` channels.
         dropout: Rate before the classifier.
         classifier_activation: See `FCN`.
         name: The model's name.

@@ -106,12 +106,12 @@ def pack(run: Path, data: ImageDataset) -> None:
             },
         }
         os.replace(beside, FOLDER / beside.name)
-    write(FOLDER / f"{name}.json", record)
+    (FOLDER / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(f"{name}: {measured}, {(FOLDER / f'{name}.weights.h5').stat().st_size:,} bytes")
 
 
 def again(data: ImageDataset) -> None:
-    """Measures what is there, and adds to each record what it lacks."""
+    """Measures what is there."""
     for path in sorted(FOLDER.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         weights = path.with_name(f"{path.stem}.weights.h5")
@@ -119,15 +119,6 @@ def again(data: ImageDataset) -> None:
         print(f"{path.stem}: {measured}, the record says {record['accuracy']} %", flush=True)
         if measured["accuracy"] != record["accuracy"]:
             raise SystemExit(f"{path.stem} is not what its record says.")
-        after = list(record).index("accuracy") + 1
-        items = [item for item in record.items() if item[0] != "calibration_error"]
-        items.insert(after, ("calibration_error", measured["calibration_error"]))
-        write(path, dict(items))
-
-
-def write(path: Path, record: dict) -> None:
-    """Writes a record."""
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:

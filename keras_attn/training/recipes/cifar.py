@@ -116,17 +116,16 @@ SHORT_FORM = (
     "`benchmarks/results/cifar10.csv`."
 )
 OF_WEIGHTS = (
-    " All 50,000 images by `{flags}`, seed 0, 2 CPU cores, {date}: {accuracy} % of the test "
-    'images; these are the weights of `weights="cifar10"`.'
+    " All 50,000 images by `--epochs {epochs} --warmup 0.1 --weight-decay 0.005`, seed 0, 2 CPU "
+    'cores, {date}: {accuracy} % of the test images; these are the weights of `weights="cifar10"`.'
 )
-LONG = "--epochs {epochs} --warmup 0.1 --weight-decay 0.005"
 RESULTS = {
     "cifar10_resnet20": SHORT_FORM
-    + OF_WEIGHTS.format(flags=LONG.format(epochs=60), date="2026-11-26", accuracy=87.94),
+    + OF_WEIGHTS.format(epochs=60, date="2026-11-26", accuracy=87.94),
     "cifar10_se_resnet20": SHORT_FORM
-    + OF_WEIGHTS.format(flags=LONG.format(epochs=60), date="2026-11-26", accuracy=88.59),
+    + OF_WEIGHTS.format(epochs=60, date="2026-11-26", accuracy=88.59),
     "cifar10_aa_resnet20": SHORT_FORM
-    + OF_WEIGHTS.format(flags=LONG.format(epochs=20), date="2026-11-28", accuracy=85.67),
+    + OF_WEIGHTS.format(epochs=20, date="2026-11-28", accuracy=85.67),
     "cifar10_residual_attention56": SHORT_FORM,
 }
 
